@@ -1,0 +1,39 @@
+// The contract of builders: what makes a machine and an artifact of it.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/artifact.h"
+#include "core/communicator.h"
+#include "core/stage_context.h"
+
+namespace kiln {
+
+/// A machine that is up and can be worked on. It lives until the stage's undo list has run.
+class Machine {
+ public:
+  virtual ~Machine() = default;
+  virtual Communicator& communicator() = 0;
+  /// Packer's build data: ID Host Port User Password ConnType SSHPublicKey ... plus the builder's own; an object.
+  /// Keys a builder cannot tell are absent; the engine fills Packer's sentinels.
+  virtual Value build_data() = 0;
+  /// After a failure: puts what helps (serial.log, screen.png, reproduce.sh) into `directory`. May throw.
+  virtual void collect_evidence(const std::filesystem::path& directory) { (void)directory; }
+};
+
+/// Contract: prepare() once or twice, then start(), provisioners run, finish(). One object a build.
+class Builder {
+ public:
+  virtual ~Builder() = default;
+  virtual void prepare(const PrepareInput& input) = 0;
+  /// Names beyond the common ones that build_data() will have: placeholders at validate time.
+  virtual std::vector<std::string> generated_data_names() const { return {}; }
+  /// Brings the machine up and connects. Everything outside is journaled first and its undo registered.
+  virtual std::unique_ptr<Machine> start(StageContext& context) = 0;
+  /// Shuts down and makes the artifact. nullopt: nothing was made.
+  virtual std::optional<Artifact> finish(Machine& machine, StageContext& context) = 0;
+};
+
+}  // namespace kiln

@@ -1,0 +1,38 @@
+// What is pluggable, listed in one visible table (cli/component_table.cc); core knows none by name.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/builder.h"
+#include "core/post_processor.h"
+#include "core/provisioner.h"
+
+namespace kiln {
+
+/// A component as the table lists it.
+template <class T>
+struct ComponentEntry {
+  std::string type;     ///< "qemu"
+  std::string summary;  ///< one sentence
+  std::vector<OptionDoc> options;
+  std::function<std::unique_ptr<T>()> make;
+};
+
+struct Components {
+  std::vector<ComponentEntry<Builder>> builders;
+  std::vector<ComponentEntry<Provisioner>> provisioners;
+  std::vector<ComponentEntry<PostProcessor>> post_processors;
+};
+
+/// The entry of that type, or nullptr.
+template <class T>
+const ComponentEntry<T>* find_component(const std::vector<ComponentEntry<T>>& entries, const std::string& type) {
+  for (const auto& entry : entries) {
+    if (entry.type == type) return &entry;
+  }
+  return nullptr;
+}
+
+}  // namespace kiln

@@ -1,0 +1,59 @@
+// What will be done, as a value.
+#pragma once
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/components.h"
+#include "lang/template.h"
+
+namespace kiln {
+
+/// What the command line adds to a template.
+struct PlanInput {
+  std::map<std::string, std::string> variables;  ///< var files and -var merged
+  std::vector<std::string> only;
+  std::vector<std::string> except;
+  bool force = false;
+  bool debug = false;
+  OnError on_error = OnError::cleanup;
+  std::string run_id;
+  std::filesystem::path cache_directory;
+  TemplateScope scope;  ///< started, directories, env access, version
+};
+
+struct PlannedProvisioner {
+  ProvisionerDeclaration declaration;
+  int max_retries = 0;
+  std::unique_ptr<Provisioner> component;
+};
+
+struct PlannedPostProcessor {
+  PostProcessorDeclaration declaration;
+  std::unique_ptr<PostProcessor> component;
+};
+
+/// One build: a source taken through its steps.
+struct Stage {
+  BuildInfo info;
+  SourceDeclaration source;
+  std::unique_ptr<Builder> builder;
+  std::vector<PlannedProvisioner> provisioners;
+  std::optional<PlannedProvisioner> error_cleanup;
+  std::vector<std::vector<PlannedPostProcessor>> post_processors;
+};
+
+struct Plan {
+  std::vector<Stage> stages;  ///< those that prepared well
+  std::map<std::string, std::string> variables;
+  std::vector<std::string> secrets;  ///< values that must be masked
+};
+
+/// Pure but for what components' prepare() looks at. Stages with errors are left out and their errors reported.
+Plan make_plan(const Template& parsed, const PlanInput& input, const Components& components,
+               Diagnostics& diagnostics);
+
+}  // namespace kiln

@@ -1,0 +1,27 @@
+// Packer's legacy JSON templates (packer-surface part 3).
+#pragma once
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "lang/go_template.h"
+#include "lang/template.h"
+
+namespace kiln {
+
+/// Strict JSON with places: no comments, no trailing commas, duplicate keys refused. On a syntax error the result
+/// is null and the diagnostic carries Packer's text ("Error parsing JSON: ..." with line and caret).
+Value parse_json(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics);
+
+/// Parses a legacy template. All mistakes of its shape are reported at once.
+Template parse_packer_json(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics);
+
+/// The variables' final values: defaults, then given ones (var files and -var already merged, later wins), all
+/// rendered, references between them resolved (up to 100 passes). Unset required ones and cycles are diagnostics.
+std::map<std::string, std::string> resolve_variables(const Template& parsed,
+                                                     const std::map<std::string, std::string>& given,
+                                                     const TemplateScope& scope, Diagnostics& diagnostics);
+
+}  // namespace kiln
