@@ -1,0 +1,100 @@
+"""What the benchmarks share: whole commands, interleaved, medians, ratios.
+
+Machines are noisy: a figure is only worth something beside another one taken in the same run on the same work, so the
+commands take turns (A B C, A B C, ...) and each row ends with the ratio to the first."""
+import os
+import resource  # noqa: F401  (documents where ru_maxrss comes from)
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+KILN = os.environ.get("KILN", os.path.join(ROOT, "build/release/kiln"))
+
+
+def peers():
+    """[(name, path)] of the Packers to compare with; says which are missing."""
+    found = []
+    new = os.environ.get("PACKER_PEER")
+    if new:
+        found.append(("packer (PACKER_PEER)", new))
+    else:
+        print("skipped: PACKER_PEER is not set, so no comparison with a current Packer")
+    old = shutil.which("packer")
+    if old:
+        found.append(("packer (Debian's)", old))
+    else:
+        print("skipped: Debian's packer is not installed (scripts/peers)")
+    return found
+
+
+def environment(extra=None):
+    env = dict(os.environ, CHECKPOINT_DISABLE="1", PACKER_NO_COLOR="1", **(extra or {}))
+    if os.environ.get("PACKER_PEER_PLUGINS"):
+        env["PACKER_PLUGIN_PATH"] = os.environ["PACKER_PEER_PLUGINS"]
+    return env
+
+
+def run_once(argv, cwd=None, env=None, tree_memory=False):
+    """(wall seconds, user+system seconds, peak memory in KiB). With tree_memory the peak is the sum over all the
+    processes of the command, sampled; else that of its largest process, as the kernel accounts it."""
+    start = time.monotonic()
+    process = subprocess.Popen(argv, cwd=cwd, env=env or environment(), stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+    peak = 0
+    if tree_memory:
+        os.set_blocking(process.stdout.fileno(), False)
+        output = b""
+        while process.poll() is None:
+            output += process.stdout.read() or b""
+            peak = max(peak, session_memory(process.pid))
+            time.sleep(0.01)
+        wall = time.monotonic() - start
+        if process.returncode != 0:
+            sys.exit(f"{argv}: exit {process.returncode}\n{output.decode(errors='replace')[-2000:]}")
+        return wall, 0.0, peak
+    output = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.monotonic() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        sys.exit(f"{argv}: exit {process.returncode}\n{output.decode(errors='replace')[-2000:]}")
+    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss
+
+
+def session_memory(session):
+    """Proportional set size, in KiB, of every process of a session."""
+    total = 0
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.getsid(int(pid)) != session:
+                continue
+            with open(f"/proc/{pid}/smaps_rollup") as f:
+                total += sum(int(line.split()[1]) for line in f if line.startswith("Pss:"))
+        except (OSError, ProcessLookupError):
+            continue
+    return total
+
+
+def compare(title, commands, runs=7, warmup=1, prepare=None, **how):
+    """commands: [(name, argv)]. Prints a table; returns {name: median wall}."""
+    figures = {name: [] for name, _ in commands}
+    for turn in range(warmup + runs):
+        for name, argv in commands:
+            if prepare:
+                prepare(name)
+            figure = run_once(argv, **how)
+            if turn >= warmup:
+                figures[name].append(figure)
+    print(f"\n{title} (median of {runs}, interleaved)")
+    print(f"  {'':32} {'wall':>10} {'cpu':>9} {'memory':>11}   ratio to the first: wall, memory")
+    medians = {}
+    for name, rows in figures.items():
+        wall, cpu, memory = (statistics.median(column) for column in zip(*rows))
+        medians[name] = (wall, cpu, memory)
+        first = next(iter(medians.values()))
+        print(f"  {name:32} {wall * 1000:8.1f}ms {cpu * 1000:7.1f}ms {memory / 1024:8.1f}MiB   "
+              f"{wall / first[0]:8.1f} {memory / max(first[2], 1):8.1f}")
+    return {name: row[0] for name, row in medians.items()}
