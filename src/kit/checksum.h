@@ -30,17 +30,21 @@ struct ChecksumSpec {
 };
 
 /// Reads "none", "HEX" (its type follows from its length), "TYPE:HEX", "file:PATH_OR_URL".
-/// Throws Error{user} with Packer's text, e.g. `invalid checksum: unsupported checksum type: foo in "foo:00"`.
+/// Throws Error{user} with Packer's text, e.g. `invalid checksum: unsupported checksum type: foo in
+/// "foo:00"`.
 ChecksumSpec parse_checksum_spec(const std::string& text);
 
-/// Finds the line for `source` (a URL or path, as in the template) in a sum file: GNU ("HEX  NAME", "HEX *NAME"), BSD
-/// ("SHA256 (NAME) = HEX"), or a lone HEX. `sum_file` is where the text was found: names may be relative to it.
-/// nullopt when no line fits.
-std::optional<Checksum> find_in_sum_file(std::string_view text, const std::string& source, const std::string& sum_file);
+/// Finds the line for `source` (a URL or path, as in the template) in a sum file: GNU ("HEX  NAME", "HEX
+/// *NAME"), BSD
+/// ("SHA256 (NAME) = HEX"), or a lone HEX. `sum_file` is where the text was found: names may be relative to
+/// it. nullopt when no line fits.
+std::optional<Checksum> find_in_sum_file(std::string_view text, const std::string& source,
+                                         const std::string& sum_file);
 
-/// The checksum of `source`: fetches a sum file if the spec names one. nullopt for "none". Throws Error in Packer's
-/// wording (`invalid checksum: ...`).
-std::optional<Checksum> resolve_checksum(const std::string& text, const std::string& source, const Stop& stop);
+/// The checksum of `source`: fetches a sum file if the spec names one. nullopt for "none". Throws Error in
+/// Packer's wording (`invalid checksum: ...`).
+std::optional<Checksum> resolve_checksum(const std::string& text, const std::string& source,
+                                         const Stop& stop);
 
 /// Throws Error{remote} in Packer's wording ("Checksums did not match for PATH. ...") unless the file has it.
 void verify_checksum(const Checksum& checksum, const std::filesystem::path& path);

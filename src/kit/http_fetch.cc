@@ -1,0 +1,240 @@
+#include "kit/http_fetch.h"
+
+#include <curl/curl.h>
+#include <fmt/format.h>
+
+#include <cstring>
+#include <exception>
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/text.h"
+
+namespace kiln {
+
+namespace {
+
+constexpr long connect_timeout_s = 30;
+constexpr long stall_timeout_s = 60;
+
+/// What libcurl's callbacks write into.
+struct Transfer {
+  const FetchRequest* request = nullptr;
+  const BodyStart* start = nullptr;
+  const Sink* body = nullptr;
+  CURL* easy = nullptr;
+  FetchResult result;
+  bool started = false;
+  std::exception_ptr thrown;
+  std::map<curl_socket_t, int> sockets;
+  std::optional<Deadline> timer;
+};
+
+size_t on_header(char* data, size_t, size_t size, void* user) {
+  auto& transfer = *static_cast<Transfer*>(user);
+  std::string_view line(data, size);
+  if (line.starts_with("HTTP/")) transfer.result.etag.clear();
+  if (lower(line.substr(0, 5)) == "etag:") transfer.result.etag = std::string(trim(line.substr(5)));
+  return size;
+}
+
+size_t on_body(char* data, size_t, size_t size, void* user) {
+  auto& transfer = *static_cast<Transfer*>(user);
+  try {
+    if (!transfer.started) {
+      transfer.started = true;
+      long status = 0;
+      curl_easy_getinfo(transfer.easy, CURLINFO_RESPONSE_CODE, &status);
+      bool http = transfer.request->url.starts_with("http");
+      transfer.result.resumed = transfer.request->resume_from > 0 && (!http || status == 206);
+      (*transfer.start)(transfer.result.resumed);
+    }
+    (*transfer.body)(std::string_view(data, size));
+    return size;
+  } catch (...) {
+    transfer.thrown = std::current_exception();
+    return 0;
+  }
+}
+
+int on_progress(void* user, curl_off_t total, curl_off_t now, curl_off_t, curl_off_t) {
+  auto& transfer = *static_cast<Transfer*>(user);
+  if (!transfer.started || !transfer.request->progress) return 0;
+  uint64_t before = transfer.result.resumed ? transfer.request->resume_from : 0;
+  transfer.request->progress(before + now, total > 0 ? before + total : 0);
+  return 0;
+}
+
+int on_socket(CURL*, curl_socket_t socket, int what, void* user, void*) {
+  auto& transfer = *static_cast<Transfer*>(user);
+  if (what == CURL_POLL_REMOVE)
+    transfer.sockets.erase(socket);
+  else
+    transfer.sockets[socket] = what;
+  return 0;
+}
+
+int on_timer(CURLM*, long milliseconds, void* user) {
+  auto& transfer = *static_cast<Transfer*>(user);
+  transfer.timer.reset();
+  if (milliseconds >= 0) transfer.timer = Deadline::in(Millis(milliseconds));
+  return 0;
+}
+
+void set_up_easy(CURL* easy, Transfer& transfer) {
+  const FetchRequest& request = *transfer.request;
+  curl_easy_setopt(easy, CURLOPT_URL, request.url.c_str());
+  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https,ftp,ftps");
+  curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https,ftp,ftps");
+  curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
+  curl_easy_setopt(easy, CURLOPT_MAXREDIRS, 10L);
+  curl_easy_setopt(easy, CURLOPT_NETRC, static_cast<long>(CURL_NETRC_OPTIONAL));
+  curl_easy_setopt(easy, CURLOPT_USERAGENT, "kiln/" KILN_VERSION);
+  curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, connect_timeout_s);
+  curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+  curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, stall_timeout_s);
+  curl_easy_setopt(easy, CURLOPT_FILETIME, 1L);
+  curl_easy_setopt(easy, CURLOPT_FAILONERROR, 1L);
+  curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 256L * 1024);
+  if (request.head) curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+  if (request.resume_from > 0) {
+    curl_easy_setopt(easy, CURLOPT_RESUME_FROM_LARGE, static_cast<curl_off_t>(request.resume_from));
+  }
+  curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, &on_header);
+  curl_easy_setopt(easy, CURLOPT_HEADERDATA, &transfer);
+  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &on_body);
+  curl_easy_setopt(easy, CURLOPT_WRITEDATA, &transfer);
+  curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
+  curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, &on_progress);
+  curl_easy_setopt(easy, CURLOPT_XFERINFODATA, &transfer);
+}
+
+/// Drives the handle to its end by poll; the socket interface of libcurl has no limit on descriptor numbers.
+CURLcode drive(CURLM* multi, Transfer& transfer, const Stop& stop) {
+  int running = 0;
+  curl_multi_socket_action(multi, CURL_SOCKET_TIMEOUT, 0, &running);
+  while (true) {
+    int left = 0;
+    while (CURLMsg* message = curl_multi_info_read(multi, &left)) {
+      if (message->msg == CURLMSG_DONE) return message->data.result;
+    }
+    std::vector<pollfd> fds;
+    for (auto [socket, what] : transfer.sockets) {
+      short events = 0;
+      if (what == CURL_POLL_IN || what == CURL_POLL_INOUT) events |= POLLIN;
+      if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT) events |= POLLOUT;
+      fds.push_back({socket, events, 0});
+    }
+    Deadline deadline = transfer.timer ? *transfer.timer : Deadline::in(std::chrono::seconds(1));
+    if (wait(fds, deadline, stop) == Woke::deadline) {
+      transfer.timer.reset();
+      curl_multi_socket_action(multi, CURL_SOCKET_TIMEOUT, 0, &running);
+      continue;
+    }
+    for (const auto& fd : fds) {
+      if (fd.revents == 0) continue;
+      int mask = 0;
+      if (fd.revents & POLLIN) mask |= CURL_CSELECT_IN;
+      if (fd.revents & POLLOUT) mask |= CURL_CSELECT_OUT;
+      if (fd.revents & (POLLERR | POLLHUP)) mask |= CURL_CSELECT_ERR | CURL_CSELECT_IN;
+      curl_multi_socket_action(multi, fd.fd, mask, &running);
+    }
+  }
+}
+
+std::string host_of(const std::string& url) {
+  auto begin = url.find("://");
+  std::string host = begin == std::string::npos ? url : url.substr(begin + 3);
+  host = host.substr(0, host.find_first_of("/?#"));
+  if (auto at = host.rfind('@'); at != std::string::npos) host = host.substr(at + 1);
+  return host;
+}
+
+std::string describe_failure(CURLcode code, CURL* easy, const FetchRequest& request, const char* detail) {
+  std::string prefix = fmt::format("{} {}: ", request.head ? "Head" : "Get", go_quote(request.url));
+  std::string host = host_of(request.url);
+  switch (code) {
+    case CURLE_COULDNT_CONNECT: {
+      long error = 0;
+      curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &error);
+      if (host.find(':') == std::string::npos) host += request.url.starts_with("https") ? ":443" : ":80";
+      return prefix + fmt::format("dial tcp {}: connect: {}", host,
+                                  error != 0 ? go_errno_text(static_cast<int>(error)) : detail);
+    }
+    case CURLE_COULDNT_RESOLVE_HOST:
+      return prefix + fmt::format("dial tcp: lookup {}: no such host", host.substr(0, host.find(':')));
+    case CURLE_OPERATION_TIMEDOUT:
+      return prefix + fmt::format("no data for {} seconds or no connection in {}: {}", stall_timeout_s,
+                                  connect_timeout_s, detail);
+    default:
+      return prefix + (detail[0] != 0 ? detail : curl_easy_strerror(code));
+  }
+}
+
+bool is_retryable(CURLcode code, long status) {
+  if (code == CURLE_HTTP_RETURNED_ERROR) return status == 408 || status == 429 || status >= 500;
+  return code == CURLE_OPERATION_TIMEDOUT || code == CURLE_PARTIAL_FILE || code == CURLE_RECV_ERROR ||
+         code == CURLE_SEND_ERROR || code == CURLE_GOT_NOTHING || code == CURLE_HTTP2 ||
+         code == CURLE_HTTP2_STREAM;
+}
+
+void read_result(CURLcode code, CURL* easy, Transfer& transfer, const char* detail) {
+  FetchResult& result = transfer.result;
+  curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &result.status);
+  curl_off_t number = -1;
+  if (curl_easy_getinfo(easy, CURLINFO_FILETIME_T, &number) == CURLE_OK) result.modified = number;
+  number = -1;
+  curl_easy_getinfo(easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &number);
+  if (number > 0) result.length = number + (result.resumed ? transfer.request->resume_from : 0);
+  if (code == CURLE_OK) return;
+  result.retryable = is_retryable(code, result.status);
+  result.error = code == CURLE_HTTP_RETURNED_ERROR ? fmt::format("bad response code: {}", result.status)
+                                                   : describe_failure(code, easy, *transfer.request, detail);
+}
+
+}  // namespace
+
+FetchResult http_fetch(const FetchRequest& request, const BodyStart& start, const Sink& body,
+                       const Stop& stop) {
+  static std::once_flag once;
+  std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
+  Transfer transfer;
+  transfer.request = &request;
+  transfer.start = &start;
+  transfer.body = &body;
+  std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> easy(curl_easy_init(), &curl_easy_cleanup);
+  std::unique_ptr<CURLM, decltype(&curl_multi_cleanup)> multi(curl_multi_init(), &curl_multi_cleanup);
+  if (!easy || !multi) throw Error(ErrorKind::internal, "libcurl could not be initialized");
+  transfer.easy = easy.get();
+  set_up_easy(easy.get(), transfer);
+  std::array<char, CURL_ERROR_SIZE> detail{};
+  curl_easy_setopt(easy.get(), CURLOPT_ERRORBUFFER, detail.data());
+  curl_slist* headers = nullptr;
+  if (request.resume_from > 0 && !request.if_range.empty()) {
+    headers = curl_slist_append(nullptr, ("If-Range: " + request.if_range).c_str());
+    curl_easy_setopt(easy.get(), CURLOPT_HTTPHEADER, headers);
+  }
+  std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> owned_headers(headers, &curl_slist_free_all);
+  curl_multi_setopt(multi.get(), CURLMOPT_SOCKETFUNCTION, &on_socket);
+  curl_multi_setopt(multi.get(), CURLMOPT_SOCKETDATA, &transfer);
+  curl_multi_setopt(multi.get(), CURLMOPT_TIMERFUNCTION, &on_timer);
+  curl_multi_setopt(multi.get(), CURLMOPT_TIMERDATA, &transfer);
+  curl_multi_add_handle(multi.get(), easy.get());
+  struct Removal {
+    CURLM* multi;
+    CURL* easy;
+    ~Removal() { curl_multi_remove_handle(multi, easy); }
+  } removal{multi.get(), easy.get()};
+  CURLcode code = drive(multi.get(), transfer, stop);
+  if (transfer.thrown) std::rethrow_exception(transfer.thrown);
+  read_result(code, easy.get(), transfer, detail.data());
+  // A server that refuses a range because we have it all already: nothing is missing.
+  if (!transfer.started && transfer.result.ok() && !request.head) start(false);
+  return transfer.result;
+}
+
+}  // namespace kiln
