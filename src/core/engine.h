@@ -1,9 +1,12 @@
 // Runs a Plan: one thread a running stage, one scheduler, results in an inbox.
 #pragma once
+#include <chrono>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
+#include "base/redact.h"
 #include "core/journal.h"
 #include "core/plan.h"
 
@@ -11,7 +14,10 @@ namespace kiln {
 
 struct RunOptions {
   int parallel_builds = 0;  ///< < 1: no limit
-  std::filesystem::path evidence_root;  ///< bundles of failed builds go below it
+  std::filesystem::path evidence_root;  ///< bundles of failed builds go below it; empty: none are kept
+  /// The command that runs this build alone again, for reproduce.txt; may be empty.
+  std::function<std::string(const Stage&)> reproduce_command;
+  const Redactor* redactor = nullptr;  ///< masks the bundle's log; else one made of the plan's secrets
 };
 
 struct StageResult {

@@ -18,7 +18,9 @@ enum class EventKind {
   machine,         ///< machine-readable record: `type` and `data`
   progress,        ///< `text` is what is moving; `done` of `total` bytes (total 0: unknown)
   stage_started,   ///< a build begins
-  stage_finished,  ///< `text` empty: well; else the error; `duration` set
+  stage_finished,  ///< `text` empty: well; else the error; `duration` set. Renderers print Packer's line from it, in
+                   ///< the build's colour and without its prefix: "Build 'NAME' finished after D." (say) or
+                   ///< "Build 'NAME' errored after D: ERROR" (error); the engine emits no such line itself
   step_started,    ///< `text` is the step's name ("StepConnect", "shell")
   step_finished,   ///< `duration` set; `type` is "ok", "failed", "cancelled"
 };

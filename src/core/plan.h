@@ -56,4 +56,10 @@ struct Plan {
 Plan make_plan(const Template& parsed, const PlanInput& input, const Components& components,
                Diagnostics& diagnostics);
 
+/// Readies a component with the configuration as it is with `info`'s build data: the planner with placeholders,
+/// the engine again with the machine's, just before it runs. Overrides go by the source's raw name.
+void prepare_provisioner(PlannedProvisioner& planned, const SourceDeclaration& source, const BuildInfo& info,
+                         Diagnostics& diagnostics);
+void prepare_post_processor(PlannedPostProcessor& planned, const BuildInfo& info, Diagnostics& diagnostics);
+
 }  // namespace kiln

@@ -5,13 +5,19 @@
 namespace kiln {
 
 void Undo::run(Outcome outcome, const std::function<void(const std::string&)>& report) {
-  while (!entries_.empty()) {
+  run_down_to(0, outcome, report);
+}
+
+void Undo::run_down_to(size_t keep, Outcome outcome, const std::function<void(const std::string&)>& report) {
+  while (entries_.size() > keep) {
     Entry entry = std::move(entries_.back());
     entries_.pop_back();
     try {
       entry.action(outcome);
     } catch (const Error& error) {
       report(entry.what + ": " + error.message());
+    } catch (const std::exception& error) {
+      report(entry.what + ": " + error.what());
     }
   }
 }

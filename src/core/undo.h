@@ -17,6 +17,8 @@ class Undo {
   void add(std::string what, Action action) { entries_.push_back({std::move(what), std::move(action)}); }
   /// Runs all, newest first, each once; failures go to `report`.
   void run(Outcome outcome, const std::function<void(const std::string&)>& report);
+  /// Runs the newest until only `keep` are left.
+  void run_down_to(size_t keep, Outcome outcome, const std::function<void(const std::string&)>& report);
   /// Forgets everything (-on-error=abort).
   void abandon() { entries_.clear(); }
   size_t size() const { return entries_.size(); }

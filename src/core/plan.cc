@@ -1,0 +1,265 @@
+#include "core/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/text.h"
+#include "core/build_data.h"
+#include "core/template_check.h"
+#include "lang/packer_json.h"
+
+namespace kiln {
+
+namespace {
+
+constexpr const char* answered_packer_version = "1.16.0";
+
+bool names_it(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+/// Hands on what a component's prepare found, under the build's headline and with a place where it had none.
+void report_found(const Diagnostics& found, const std::string& build, const SourceRange& range, Diagnostics& out) {
+  for (Diagnostic item : found.items()) {
+    item.detail = item.detail.empty() ? item.summary : item.summary.empty() ? item.detail : item.summary + "\n\n" + item.detail;
+    item.summary = item.severity == Severity::error ? fmt::format("Failed to prepare build: {}", go_quote(build))
+                                                    : fmt::format("Warning when preparing build: {}", go_quote(build));
+    if (!item.range.known()) item.range = range;
+    out.add(std::move(item));
+  }
+}
+
+/// Plans one stage after the other.
+class Planner {
+ public:
+  Planner(const Template& parsed, const PlanInput& input, const Components& components, Diagnostics& diagnostics)
+      : parsed_(parsed), input_(input), components_(components), diagnostics_(diagnostics), scope_(input.scope) {}
+
+  Plan plan();
+
+ private:
+  std::optional<std::string> builder_name(const SourceDeclaration& source);
+  std::optional<Stage> plan_stage(const SourceDeclaration& source, const std::string& name);
+  BuildInfo build_info(const SourceDeclaration& source, const std::string& name) const;
+  bool add_builder(Stage& stage);
+  bool add_provisioners(Stage& stage);
+  bool add_post_processors(Stage& stage);
+  std::optional<PlannedProvisioner> plan_provisioner(const ProvisionerDeclaration& declaration, const Stage& stage);
+  std::optional<int> retries(const ProvisionerDeclaration& declaration, const Stage& stage);
+  template <class T>
+  std::unique_ptr<T> make(const std::vector<ComponentEntry<T>>& entries, const char* kind, const std::string& type,
+                          const SourceRange& range, const std::string& build);
+
+  const Template& parsed_;
+  const PlanInput& input_;
+  const Components& components_;
+  Diagnostics& diagnostics_;
+  TemplateScope scope_;  ///< with the variables, without env
+};
+
+template <class T>
+std::unique_ptr<T> Planner::make(const std::vector<ComponentEntry<T>>& entries, const char* kind,
+                                 const std::string& type, const SourceRange& range, const std::string& build) {
+  if (const auto* entry = find_component(entries, type)) return entry->make();
+  std::vector<std::string> known;
+  for (const auto& entry : entries) known.push_back(entry.type);
+  auto nearest = nearest_name(type, known);
+  diagnostics_.error(fmt::format("Failed to initialize build {}", go_quote(build)),
+                     nearest ? fmt::format("Did you mean to use {}?", go_quote(*nearest))
+                             : fmt::format("The {} {} is unknown by Packer, and is likely part of a plugin that is not "
+                                           "installed.\nYou may find the needed plugin along with installation "
+                                           "instructions documented on the Packer integrations "
+                                           "page.\n\nhttps://developer.hashicorp.com/packer/integrations?filter={}",
+                                           kind, type, type),
+                     range, fmt::format("There is no {} \"{}\".", kind, type));
+  return nullptr;
+}
+
+std::optional<std::string> Planner::builder_name(const SourceDeclaration& source) {
+  if (!contains(source.name, "{{")) return source.name;
+  Rendered rendered = render_template_once(source.name, scope_);
+  if (rendered.ok()) return rendered.text;
+  diagnostics_.error("", fmt::format("Error interpolating builder '{}': {}", source.name, *rendered.error), source.range);
+  return std::nullopt;
+}
+
+BuildInfo Planner::build_info(const SourceDeclaration& source, const std::string& name) const {
+  BuildInfo info;
+  info.name = name;
+  info.display_name = name == source.type ? name : source.type + "." + name;
+  info.builder_type = source.type;
+  info.force = input_.force;
+  info.debug = input_.debug;
+  info.on_error = input_.on_error;
+  info.core_version = scope_.packer_version;
+  info.run_id = input_.run_id;
+  info.cache_directory = input_.cache_directory;
+  info.scope = scope_;
+  info.scope.build_name = name;
+  info.scope.build_type = source.type;
+  info.scope.build_data = Value::empty_object();
+  return info;
+}
+
+bool Planner::add_builder(Stage& stage) {
+  stage.builder = make(components_.builders, "builder", stage.source.type, stage.source.range, stage.info.name);
+  if (!stage.builder) return false;
+  Diagnostics found;
+  Value config = stage.source.body(Value::unknown(), found);
+  stage.builder->prepare({config, stage.info, found});
+  report_found(found, stage.info.name, stage.source.range, diagnostics_);
+  stage.info.scope.build_data = placeholder_build_data(stage.builder->generated_data_names());
+  return !found.has_errors();
+}
+
+std::optional<int> Planner::retries(const ProvisionerDeclaration& declaration, const Stage& stage) {
+  const Value& written = declaration.max_retries;
+  if (written.is_null()) return 0;
+  std::string text = written.is_string() ? written.as_string()
+                     : written.kind() == Value::Kind::number ? written.as_number().text : to_json(written);
+  std::string problem;
+  Rendered rendered = render_template_once(text, stage.info.scope);
+  if (rendered.ok()) {
+    int number = 0;
+    const std::string& digits = rendered.text;
+    auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+    if (error == std::errc() && end == digits.data() + digits.size() && !digits.empty()) return number;
+    problem = fmt::format("strconv.Atoi: parsing {}: invalid syntax", go_quote(digits));
+  } else {
+    problem = *rendered.error;
+  }
+  diagnostics_.error(fmt::format("Failed to initialize build {}", go_quote(stage.info.name)),
+                     "`max_retries` must be a valid integer: " + problem,
+                     written.range.known() ? written.range : declaration.range);
+  return std::nullopt;
+}
+
+std::optional<PlannedProvisioner> Planner::plan_provisioner(const ProvisionerDeclaration& declaration,
+                                                            const Stage& stage) {
+  auto max_retries = retries(declaration, stage);
+  auto component = make(components_.provisioners, "provisioner", declaration.type, declaration.range, stage.info.name);
+  if (!component) return std::nullopt;
+  PlannedProvisioner planned{declaration, max_retries.value_or(0), std::move(component)};
+  Diagnostics found;
+  prepare_provisioner(planned, stage.source, stage.info, found);
+  report_found(found, stage.info.name, declaration.range, diagnostics_);
+  if (found.has_errors() || !max_retries) return std::nullopt;
+  return planned;
+}
+
+bool Planner::add_provisioners(Stage& stage) {
+  bool ok = true;
+  for (const auto& declaration : parsed_.provisioners) {
+    if (!declaration.filter.allows(stage.source.name)) continue;
+    if (auto planned = plan_provisioner(declaration, stage)) {
+      stage.provisioners.push_back(std::move(*planned));
+    } else {
+      ok = false;
+    }
+  }
+  if (parsed_.error_cleanup_provisioner) {
+    stage.error_cleanup = plan_provisioner(*parsed_.error_cleanup_provisioner, stage);
+    ok &= stage.error_cleanup.has_value();
+  }
+  return ok;
+}
+
+bool Planner::add_post_processors(Stage& stage) {
+  bool ok = true;
+  for (const auto& chain : parsed_.post_processors) {
+    std::vector<PlannedPostProcessor> planned;
+    for (const auto& declaration : chain) {
+      if (names_it(input_.except, declaration.name.empty() ? declaration.type : declaration.name)) break;
+      if (!declaration.filter.allows(stage.source.name)) continue;
+      auto component =
+          make(components_.post_processors, "post-processor", declaration.type, declaration.range, stage.info.name);
+      if (!component) {
+        ok = false;
+        continue;
+      }
+      planned.push_back({declaration, std::move(component)});
+      Diagnostics found;
+      prepare_post_processor(planned.back(), stage.info, found);
+      report_found(found, stage.info.name, declaration.range, diagnostics_);
+      ok &= !found.has_errors();
+    }
+    if (!planned.empty()) stage.post_processors.push_back(std::move(planned));
+  }
+  return ok;
+}
+
+std::optional<Stage> Planner::plan_stage(const SourceDeclaration& source, const std::string& name) {
+  Stage stage;
+  stage.info = build_info(source, name);
+  stage.source = source;
+  bool ok = add_builder(stage);
+  ok &= add_provisioners(stage);
+  ok &= add_post_processors(stage);
+  if (!ok) return std::nullopt;
+  return stage;
+}
+
+Plan Planner::plan() {
+  Plan plan;
+  if (scope_.packer_version.empty()) scope_.packer_version = answered_packer_version;
+  Diagnostics whole;
+  check_template(parsed_, answered_packer_version, whole);
+  plan.variables = resolve_variables(parsed_, input_.variables, scope_, whole);
+  diagnostics_.append(whole);
+  scope_.env = nullptr;
+  scope_.keep_dot_actions = false;
+  scope_.user_variables = plan.variables;
+  for (const auto& variable : parsed_.variables) {
+    if (variable.sensitive || names_it(parsed_.sensitive_variables, variable.name)) {
+      plan.secrets.push_back(plan.variables[variable.name]);
+    }
+  }
+  for (const auto& name : parsed_.sensitive_variables) {
+    auto found = plan.variables.find(name);
+    if (found != plan.variables.end() && !names_it(plan.secrets, found->second)) plan.secrets.push_back(found->second);
+  }
+  if (whole.has_errors()) return plan;
+  for (const auto& source : parsed_.builders) {
+    auto name = builder_name(source);
+    if (!name) continue;
+    if (!input_.only.empty() && !names_it(input_.only, *name)) continue;
+    if (names_it(input_.except, *name)) continue;
+    if (auto stage = plan_stage(source, *name)) plan.stages.push_back(std::move(*stage));
+  }
+  return plan;
+}
+
+Value merged_config(const ConfigBody& body, const std::map<std::string, Value>& overrides, const std::string& builder,
+                    const Value& build_data, Diagnostics& diagnostics) {
+  Value config = body(build_data, diagnostics);
+  if (!config.is_object()) config = Value::empty_object();
+  auto found = overrides.find(builder);
+  if (found != overrides.end() && found->second.is_object()) {
+    for (const auto& member : found->second.as_object()) config.set(member.key, member.value);
+  }
+  return config;
+}
+
+}  // namespace
+
+void prepare_provisioner(PlannedProvisioner& planned, const SourceDeclaration& source, const BuildInfo& info,
+                         Diagnostics& diagnostics) {
+  Value config = merged_config(planned.declaration.body, planned.declaration.overrides, source.name,
+                               info.scope.build_data_known ? info.scope.build_data : Value::unknown(), diagnostics);
+  planned.component->prepare({config, info, diagnostics});
+}
+
+void prepare_post_processor(PlannedPostProcessor& planned, const BuildInfo& info, Diagnostics& diagnostics) {
+  Value config = merged_config(planned.declaration.body, {}, "",
+                               info.scope.build_data_known ? info.scope.build_data : Value::unknown(), diagnostics);
+  planned.component->prepare({config, info, diagnostics});
+}
+
+Plan make_plan(const Template& parsed, const PlanInput& input, const Components& components,
+               Diagnostics& diagnostics) {
+  return Planner(parsed, input, components, diagnostics).plan();
+}
+
+}  // namespace kiln
