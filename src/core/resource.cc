@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "base/wait.h"
 #include "core/journal.h"
 #include "core/process_table.h"
 
