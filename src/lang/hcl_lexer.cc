@@ -1,0 +1,227 @@
+#include "lang/hcl_lexer.h"
+
+#include <algorithm>
+#include <string>
+
+namespace kiln {
+
+namespace {
+
+using Kind = HclTokenKind;
+
+bool is_digit(unsigned char c) { return c >= '0' && c <= '9'; }
+bool is_identifier_start(unsigned char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c >= 0x80;
+}
+bool is_identifier_part(unsigned char c) { return is_identifier_start(c) || is_digit(c) || c == '-'; }
+
+/// What the lexer is inside of. A quoted template or heredoc holds literals; an interpolation holds expressions.
+struct Mode {
+  enum class Kind { normal, quoted, heredoc } kind = Kind::normal;
+  size_t braces = 0;            ///< normal: open "{" since it began; at 0 a "}" ends the interpolation
+  bool interpolation = false;   ///< normal: it is one ("${" or "%{")
+  std::string_view marker = {};  ///< heredoc: its word
+};
+
+class Lexer {
+ public:
+  explicit Lexer(std::string_view text) : text_(text) { modes_.emplace_back(); }
+
+  std::vector<HclToken> run() {
+    if (text_.starts_with("\xEF\xBB\xBF")) at_ = 3;
+    while (at_ < text_.size()) {
+      switch (modes_.back().kind) {
+        case Mode::Kind::normal: normal(); break;
+        case Mode::Kind::quoted: quoted(); break;
+        case Mode::Kind::heredoc: heredoc_line(); break;
+      }
+    }
+    tokens_.push_back({Kind::end_of_file, text_.substr(text_.size()), text_.size()});
+    return std::move(tokens_);
+  }
+
+ private:
+  bool looking_at(std::string_view what) const { return text_.substr(at_).starts_with(what); }
+  char peek(size_t ahead = 0) const { return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0'; }
+
+  void emit(Kind kind, size_t length) {
+    tokens_.push_back({kind, text_.substr(at_, length), at_});
+    at_ += length;
+  }
+
+  size_t line_end(size_t from) const {
+    size_t end = text_.find('\n', from);
+    return end == std::string_view::npos ? text_.size() : end + 1;
+  }
+
+  void normal() {
+    unsigned char c = static_cast<unsigned char>(peek());
+    if (c == ' ' || c == '\t') {
+      ++at_;
+    } else if (c == '\n') {
+      emit(Kind::newline, 1);
+    } else if (looking_at("\r\n")) {
+      emit(Kind::newline, 2);
+    } else if (c == '#' || looking_at("//")) {
+      emit(Kind::comment, line_end(at_) - at_);
+    } else if (looking_at("/*")) {
+      size_t end = text_.find("*/", at_ + 2);
+      end == std::string_view::npos ? emit(Kind::invalid, text_.size() - at_) : emit(Kind::comment, end + 2 - at_);
+    } else if (is_identifier_start(c)) {
+      size_t length = 1;
+      while (is_identifier_part(static_cast<unsigned char>(peek(length)))) ++length;
+      emit(Kind::identifier, length);
+    } else if (is_digit(c)) {
+      number();
+    } else if (c == '"') {
+      emit(Kind::open_quote, 1);
+      modes_.push_back({Mode::Kind::quoted});
+    } else if (looking_at("<<") && heredoc_start()) {
+      return;
+    } else {
+      punctuation();
+    }
+  }
+
+  void number() {
+    size_t length = 0;
+    while (is_digit(static_cast<unsigned char>(peek(length)))) ++length;
+    if (peek(length) == '.' && is_digit(static_cast<unsigned char>(peek(length + 1)))) {
+      ++length;
+      while (is_digit(static_cast<unsigned char>(peek(length)))) ++length;
+    }
+    if ((peek(length) | 32) == 'e') {
+      size_t exponent = length + 1;
+      if (peek(exponent) == '+' || peek(exponent) == '-') ++exponent;
+      if (is_digit(static_cast<unsigned char>(peek(exponent)))) {
+        while (is_digit(static_cast<unsigned char>(peek(exponent)))) ++exponent;
+        length = exponent;
+      }
+    }
+    emit(Kind::number, length);
+  }
+
+  bool heredoc_start() {
+    size_t length = peek(2) == '-' ? 3 : 2;
+    size_t word = length;
+    if (!is_identifier_start(static_cast<unsigned char>(peek(length)))) return false;
+    while (is_identifier_part(static_cast<unsigned char>(peek(length)))) ++length;
+    std::string_view marker = text_.substr(at_ + word, length - word);
+    if (peek(length) == '\r') ++length;
+    if (peek(length) != '\n') return false;
+    emit(Kind::open_heredoc, length + 1);
+    Mode mode{Mode::Kind::heredoc};
+    mode.marker = marker;
+    modes_.push_back(mode);
+    return true;
+  }
+
+  void punctuation() {
+    struct Row {
+      std::string_view text;
+      Kind kind;
+    };
+    static constexpr Row rows[] = {  // the longest first
+        {"...", Kind::ellipsis},    {"==", Kind::equal},         {"!=", Kind::not_equal},
+        {"<=", Kind::less_or_equal}, {">=", Kind::greater_or_equal}, {"&&", Kind::logical_and},
+        {"||", Kind::logical_or},   {"=>", Kind::fat_arrow},     {"::", Kind::double_colon},
+        {"{", Kind::open_brace},    {"}", Kind::close_brace},    {"[", Kind::open_bracket},
+        {"]", Kind::close_bracket}, {"(", Kind::open_paren},     {")", Kind::close_paren},
+        {"*", Kind::star},          {"/", Kind::slash},          {"+", Kind::plus},
+        {"-", Kind::minus},         {"%", Kind::percent},        {"=", Kind::assign},
+        {"<", Kind::less},          {">", Kind::greater},        {"!", Kind::bang},
+        {".", Kind::dot},           {",", Kind::comma},          {"?", Kind::question},
+        {":", Kind::colon}};
+    Mode& mode = modes_.back();
+    if (mode.interpolation && mode.braces == 0 && (looking_at("~}") || peek() == '}')) {
+      emit(Kind::template_end, peek() == '}' ? 1 : 2);
+      modes_.pop_back();
+      return;
+    }
+    for (const Row& row : rows) {
+      if (!looking_at(row.text)) continue;
+      if (row.kind == Kind::open_brace) ++mode.braces;
+      if (row.kind == Kind::close_brace && mode.braces > 0) --mode.braces;
+      emit(row.kind, row.text.size());
+      return;
+    }
+    emit(Kind::invalid, 1);
+  }
+
+  /// "${" or "%{" (not doubled): begins an interpolation and says so.
+  bool template_start() {
+    char c = peek();
+    if ((c != '$' && c != '%') || peek(1) != '{') return false;
+    emit(c == '$' ? Kind::template_interpolation : Kind::template_control, peek(2) == '~' ? 3 : 2);
+    Mode mode;
+    mode.interpolation = true;
+    modes_.push_back(mode);
+    return true;
+  }
+
+  /// Length of literal text from here up to `stop` (absolute), an interpolation, or (quoted) the closing quote.
+  size_t literal_length(size_t stop, bool in_quotes) const {
+    size_t at = at_;
+    while (at < stop) {
+      char c = text_[at];
+      if (in_quotes && (c == '"' || c == '\n')) break;
+      if (in_quotes && c == '\\' && at + 1 < stop && text_[at + 1] != '\n') {
+        at += 2;
+      } else if ((c == '$' || c == '%') && at + 1 < text_.size() && text_[at + 1] == c) {
+        at += at + 2 < text_.size() && text_[at + 2] == '{' ? 3 : 1;
+      } else if ((c == '$' || c == '%') && at + 1 < text_.size() && text_[at + 1] == '{') {
+        break;
+      } else {
+        ++at;
+      }
+    }
+    return std::min(at, stop) - at_;
+  }
+
+  void quoted() {
+    if (peek() == '"') {
+      emit(Kind::close_quote, 1);
+      modes_.pop_back();
+      return;
+    }
+    if (peek() == '\n' || looking_at("\r\n")) {  // an unfinished quote ends with its line: the parser says so
+      modes_.pop_back();
+      return;
+    }
+    if (template_start()) return;
+    size_t length = literal_length(text_.size(), true);
+    emit(length ? Kind::quoted_literal : Kind::invalid, std::max<size_t>(length, 1));
+  }
+
+  bool at_line_start() const { return at_ == 0 || text_[at_ - 1] == '\n'; }
+
+  void heredoc_line() {
+    if (at_line_start() && heredoc_end()) return;
+    if (template_start()) return;
+    size_t length = literal_length(line_end(at_), false);
+    emit(length ? Kind::string_literal : Kind::invalid, std::max<size_t>(length, 1));
+  }
+
+  bool heredoc_end() {
+    std::string_view marker = modes_.back().marker;
+    size_t spaces = 0;
+    while (peek(spaces) == ' ' || peek(spaces) == '\t') ++spaces;
+    if (!text_.substr(at_ + spaces).starts_with(marker)) return false;
+    size_t after = spaces + marker.size();
+    if (at_ + after < text_.size() && peek(after) != '\n' && text_.substr(at_ + after, 2) != "\r\n") return false;
+    emit(Kind::close_heredoc, after);
+    modes_.pop_back();
+    return true;
+  }
+
+  std::string_view text_;
+  size_t at_ = 0;
+  std::vector<Mode> modes_;
+  std::vector<HclToken> tokens_;
+};
+
+}  // namespace
+
+std::vector<HclToken> lex_hcl(std::string_view text) { return Lexer(text).run(); }
+
+}  // namespace kiln
