@@ -1,0 +1,249 @@
+// scp's old protocol, spoken to the `scp -t` and `scp -f` of the machine.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "communicator/ssh/command.h"
+#include "communicator/ssh/transfer.h"
+#include "communicator/ssh/tree_archive.h"
+
+namespace kiln {
+
+namespace {
+
+const std::string scp_ok(1, '\0');
+
+/// Takes scp's one-byte answer: 0 well, 1 warning, 2 error, each with a line.
+/// Returns false when scp could not be started at all (nothing was answered).
+bool scp_answer(RemoteCommand& command, const std::string& doing) {
+  std::string code = command.read(1);
+  if (code.empty()) {
+    int status = command.finish();
+    if (status == disconnected_status) throw Error(ErrorKind::remote, doing + ": the connection was lost");
+    return false;
+  }
+  if (code[0] == 0) return true;
+  throw Error(ErrorKind::remote, fmt::format("{}: {}", doing, trim(command.read_line())));
+}
+
+void scp_expect(RemoteCommand& command, const std::string& doing) {
+  if (!scp_answer(command, doing)) {
+    std::string said = command.complaint();
+    throw Error(ErrorKind::remote, fmt::format("{}: {}", doing, said.empty() ? "scp ended too early" : said));
+  }
+}
+
+void scp_end(RemoteCommand& command, const std::string& doing) {
+  int status = command.finish();
+  if (status == 0) return;
+  std::string said = command.complaint();
+  throw Error(ErrorKind::remote,
+              fmt::format("{}: {}", doing, said.empty() ? fmt::format("scp: exit status {}", status) : said));
+}
+
+struct ScpTarget {
+  std::string directory;
+  std::string name;
+};
+
+/// "/a/b" is b in /a; "b" is b in ".".
+ScpTarget scp_split(const std::string& path) {
+  size_t slash = path.find_last_of('/');
+  if (slash == path.npos) return {".", path};
+  return {slash == 0 ? "/" : path.substr(0, slash), path.substr(slash + 1)};
+}
+
+void scp_send_file(RemoteCommand& command, const std::string& name, int mode, uint64_t size,
+                   const std::string& doing,
+                   const std::function<void(const std::function<void(std::string_view)>&)>& content) {
+  command.write(fmt::format("C{:04o} {} {}\n", mode & 07777, size, name));
+  scp_expect(command, doing);
+  content([&](std::string_view bytes) { command.write(bytes); });
+  command.write(scp_ok);
+  scp_expect(command, doing);
+}
+
+void scp_send_directory(RemoteCommand& command, const fs::path& from, const std::string& doing,
+                        uint64_t& done, uint64_t total, const ProgressFn& progress) {
+  std::error_code error;
+  std::vector<fs::path> names;
+  for (const auto& entry : fs::directory_iterator(from, error)) names.push_back(entry.path().filename());
+  if (error)
+    throw Error(ErrorKind::user, fmt::format("open {}: {}", from.string(), go_errno_text(error.value())));
+  std::sort(names.begin(), names.end());
+  for (const auto& name : names) {
+    fs::path local = from / name;
+    struct stat info {};
+    if (::stat(local.c_str(), &info) != 0) {
+      throw Error(ErrorKind::user, fmt::format("stat {}: {}", local.string(), go_errno_text(errno)));
+    }
+    if (contains(name.string(), "\n")) {
+      throw Error(ErrorKind::user,
+                  fmt::format("scp cannot send a name with a line break: {}", go_quote(name.string())));
+    }
+    if (S_ISDIR(info.st_mode)) {
+      command.write(fmt::format("D{:04o} 0 {}\n", info.st_mode & 07777, name.string()));
+      scp_expect(command, doing);
+      scp_send_directory(command, local, doing, done, total, progress);
+      command.write("E\n");
+      scp_expect(command, doing);
+    } else if (S_ISREG(info.st_mode)) {
+      Fd fd(::open(local.c_str(), O_RDONLY | O_CLOEXEC));
+      if (!fd.is_open())
+        throw Error(ErrorKind::user, fmt::format("open {}: {}", local.string(), go_errno_text(errno)));
+      auto read_local = [&](char* buffer, size_t size) {
+        ssize_t n = ::read(fd.get(), buffer, size);
+        if (n < 0)
+          throw Error(ErrorKind::user, fmt::format("read {}: {}", local.string(), go_errno_text(errno)));
+        done += static_cast<uint64_t>(n);
+        if (progress) progress(done, total);
+        return static_cast<size_t>(n);
+      };
+      uint64_t size = static_cast<uint64_t>(info.st_size);
+      scp_send_file(command, name.string(), static_cast<int>(info.st_mode), size, doing,
+                    [&](const auto& write) { send_exactly_from(read_local, size, local.string(), write); });
+    }
+  }
+}
+
+struct ScpHeader {
+  char kind = 0;  ///< C, D, E, or 0 at the end
+  int mode = 0644;
+  uint64_t size = 0;
+  std::string name;
+};
+
+ScpHeader scp_read_header(RemoteCommand& command, const std::string& doing) {
+  for (;;) {
+    bool ended = false;
+    std::string line = command.read_line(&ended);
+    if (ended) return {};
+    if (line.empty() || line[0] == 'T') {
+      command.write(scp_ok);
+      continue;
+    }
+    if (line[0] == 1 || line[0] == 2)
+      throw Error(ErrorKind::remote, fmt::format("{}: {}", doing, trim(line.substr(1))));
+    ScpHeader header;
+    header.kind = line[0];
+    if (header.kind == 'E') return header;
+    size_t first = line.find(' '), second = line.find(' ', first == line.npos ? line.npos : first + 1);
+    if ((header.kind != 'C' && header.kind != 'D') || second == line.npos) {
+      throw Error(ErrorKind::remote, fmt::format("{}: scp said something else: {}", doing, go_quote(line)));
+    }
+    header.mode = static_cast<int>(std::strtol(line.substr(1, first - 1).c_str(), nullptr, 8)) & 07777;
+    header.size = std::strtoull(line.substr(first + 1, second - first - 1).c_str(), nullptr, 10);
+    header.name = line.substr(second + 1);
+    return header;
+  }
+}
+
+void scp_read_content(RemoteCommand& command, uint64_t size, const Sink& out, const std::string& doing) {
+  command.write(scp_ok);
+  while (size > 0) {
+    std::string bytes = command.read(std::min<uint64_t>(size, 65536));
+    if (bytes.empty()) throw Error(ErrorKind::remote, fmt::format("{}: {} bytes are missing", doing, size));
+    size -= bytes.size();
+    out(bytes);
+  }
+  scp_expect(command, doing);
+  command.write(scp_ok);
+}
+
+}  // namespace
+
+bool upload_by_scp(const TransferContext& context, const RemoteFile& file, const ByteSource& source) {
+  ScpTarget target = scp_split(file.path);
+  std::string doing = "upload " + file.path;
+  RemoteCommand command(context.session, "scp -t " + remote_word(target.directory), context.deadline,
+                        context.stop);
+  if (!scp_answer(command, doing)) return false;
+  scp_send_file(command, target.name, file.mode, file.size, doing,
+                [&](const auto& write) { send_exactly_from(source, file.size, file.path, write); });
+  scp_end(command, doing);
+  return true;
+}
+
+bool upload_tree_by_scp(const TransferContext& context, const fs::path& from, const std::string& to,
+                        const ProgressFn& progress) {
+  uint64_t total = measure_tree(from).bytes, done = 0;
+  std::string doing = "upload to " + to, path = to;
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  RemoteCommand(context.session, "mkdir -p " + remote_word(path), context.deadline, context.stop).finish();
+  RemoteCommand command(context.session, "scp -r -t " + remote_word(path), context.deadline, context.stop);
+  if (!scp_answer(command, doing)) return false;
+  scp_send_directory(command, from, doing, done, total, progress);
+  scp_end(command, doing);
+  return true;
+}
+
+bool download_by_scp(const TransferContext& context, const std::string& path, const Sink& out) {
+  std::string doing = "download " + path;
+  RemoteCommand command(context.session, "scp -f " + remote_word(path), context.deadline, context.stop);
+  command.write(scp_ok);
+  ScpHeader header = scp_read_header(command, doing);
+  if (header.kind == 0) {
+    if (command.finish() == disconnected_status)
+      throw Error(ErrorKind::remote, doing + ": the connection was lost");
+    return false;
+  }
+  if (header.kind != 'C') throw Error(ErrorKind::remote, doing + ": is a directory");
+  scp_read_content(command, header.size, out, doing);
+  scp_end(command, doing);
+  return true;
+}
+
+bool download_tree_by_scp(const TransferContext& context, const std::string& from, const fs::path& to) {
+  std::string doing = "download " + from, what = from;
+  bool pattern = from.find_first_of("*?[") != from.npos;
+  if (!pattern) what += from.ends_with('/') ? "." : "/.";
+  std::string word = pattern ? replace_all(what, " ", "\\ ") : remote_word(what);
+  RemoteCommand command(context.session, "scp -r -f " + word, context.deadline, context.stop);
+  fs::create_directories(to);
+  command.write(scp_ok);
+  std::vector<fs::path> inside{to};
+  bool any = false;
+  for (;;) {
+    ScpHeader header = scp_read_header(command, doing);
+    if (header.kind == 0) break;
+    if (header.kind == 'E') {
+      if (inside.size() > 1) inside.pop_back();
+      command.write(scp_ok);
+      continue;
+    }
+    bool top = !any && !pattern && header.kind == 'D';
+    any = true;
+    if (!top &&
+        (header.name.empty() || header.name == "." || header.name == ".." || contains(header.name, "/"))) {
+      throw Error(ErrorKind::remote, fmt::format("{}: bad name {}", doing, go_quote(header.name)));
+    }
+    fs::path local = top ? to : inside.back() / header.name;
+    if (header.kind == 'D') {
+      fs::create_directories(local);
+      if (!top) ::chmod(local.c_str(), static_cast<mode_t>(header.mode | 0700));
+      inside.push_back(local);
+      command.write(scp_ok);
+      continue;
+    }
+    Fd fd(::open(local.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, header.mode | 0200));
+    if (!fd.is_open())
+      throw Error(ErrorKind::environment, fmt::format("open {}: {}", local.string(), go_errno_text(errno)));
+    scp_read_content(
+        command, header.size, [&](std::string_view bytes) { write_all(fd.get(), bytes); }, doing);
+    ::fchmod(fd.get(), static_cast<mode_t>(header.mode));
+  }
+  int status = command.finish();
+  if (status == disconnected_status) throw Error(ErrorKind::remote, doing + ": the connection was lost");
+  if (!any && status == 127) return false;
+  if (status != 0 || !any) throw Error(ErrorKind::remote, fmt::format("{}: {}", doing, command.complaint()));
+  return true;
+}
+
+}  // namespace kiln
