@@ -201,6 +201,7 @@ std::optional<Fd> SshDialer::try_for(std::chrono::nanoseconds duration, const St
       if (fds[i].revents == 0 || !check(tries_[i])) continue;
       Fd winner = std::move(tries_[i].fd);
       tries_.clear();
+      last_failure_.clear();
       return winner;
     }
     std::erase_if(tries_, [&](const Try& t) { return !t.fd.is_open() || now - t.since > longest_silence; });
@@ -216,7 +217,7 @@ std::string SshDialer::state() const {
                        at(host_, port_), seconds);
   }
   if (!tries_.empty()) return fmt::format("tcp: connect to {}: no answer", at(host_, port_));
-  return last_failure_.empty() ? fmt::format("tcp: {} was not tried yet", at(host_, port_)) : last_failure_;
+  return last_failure_;
 }
 
 Fd dial_tcp(const std::string& host, int port, const Deadline& deadline, const Stop& stop) {

@@ -21,7 +21,8 @@ class SshDialer {
   void set_target(const std::string& host, int port);
   /// A connection whose server has sent its version line (not yet read), or nullopt after `duration`.
   std::optional<Fd> try_for(std::chrono::nanoseconds duration, const Stop& stop);
-  /// What is the matter so far: "tcp: connect to h:1: connection refused", "banner: ...".
+  /// What is the matter with the tries since the last that spoke: "tcp: connect to h:1: connection refused",
+  /// "banner: ..."; "" when there was none.
   std::string state() const;
   /// Closes all other tries.
   void drop_all() { tries_.clear(); }

@@ -124,7 +124,14 @@ SshSession::~SshSession() {
   ssh_free(session_);
 }
 
-bool SshSession::alive() const { return ssh_is_connected(session_) != 0; }
+bool SshSession::alive() const { return !given_up_ && ssh_is_connected(session_) != 0; }
+
+/// Ends the connection here and now. (ssh_disconnect would free channels that are still held.)
+void SshSession::give_up() {
+  ::shutdown(socket_.get(), SHUT_RDWR);
+  given_up_ = true;
+}
+
 uint64_t SshSession::received() const { return callbacks_->counter.in_bytes; }
 bool SshSession::has_banner() const { return ssh_get_serverbanner(session_) != nullptr; }
 bool SshSession::write_pending() const { return (ssh_get_status(session_) & SSH_WRITE_PENDING) != 0; }
@@ -358,7 +365,7 @@ void SshSession::probe() {
 void SshSession::keep_alive() {
   auto now = Clock::now();
   if (options_.silence_limit.count() > 0 && now - last_received_ >= options_.silence_limit) {
-    ssh_silent_disconnect(session_);
+    give_up();
     throw Error(ErrorKind::remote,
                 fmt::format("connection lost: nothing received for {} (ssh_read_write_timeout)",
                             format_go_duration(options_.silence_limit)));
@@ -368,7 +375,7 @@ void SshSession::keep_alive() {
   last_keep_alive_ = now;
   auto patience = std::max<std::chrono::nanoseconds>(dead_after, 4 * options_.keep_alive_interval);
   if (keep_alive_pending_ && now - last_received_ >= patience) {
-    ssh_silent_disconnect(session_);
+    give_up();
     throw Error(ErrorKind::remote, "connection lost: no answer to keep-alives");
   }
   probe();

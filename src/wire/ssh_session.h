@@ -139,6 +139,7 @@ class SshSession {
   bool write_pending() const;
   short poll_events() const;
   void keep_alive();
+  void give_up();
   void accept_agent();
   bool serve(SshBridge& bridge, short revents);
   bool backlogged() const;
@@ -155,6 +156,7 @@ class SshSession {
   Clock::time_point last_keep_alive_ = Clock::now();
   uint64_t seen_bytes_ = 0;
   bool keep_alive_pending_ = false;
+  bool given_up_ = false;
   bool handed_over_ = false;  ///< the socket is libssh's to close
 };
 

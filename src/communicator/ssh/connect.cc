@@ -76,6 +76,12 @@ void SshConnector::note(std::string phase, std::string text) {
   failure_ = {std::move(phase), std::move(text)};
 }
 
+void SshConnector::note_state(const SshDialer& dialer, const std::string& whose) {
+  std::string state = dialer.state();
+  size_t colon = state.find(": ");
+  if (colon != state.npos) note(state.substr(0, colon), whose + state.substr(colon + 2));
+}
+
 std::string SshConnector::last_failure_text() const {
   if (failure_.text.empty()) return "  Nothing was tried: the machine's address is not known yet.";
   return fmt::format("  Last failure in phase {}: {}", failure_.phase, failure_.text);
@@ -149,9 +155,7 @@ std::optional<Fd> SshConnector::reach(const SshTarget& target, SshLink& link, co
       dialer_.set_target(target.host, target.port);
       std::optional<Fd> fd = dialer_.try_for(round, stop);
       if (!fd) {
-        std::string state = dialer_.state();
-        size_t colon = state.find(": ");
-        note(state.substr(0, colon), state.substr(colon + 2));
+        note_state(dialer_, "");
       }
       return fd;
     }
@@ -180,9 +184,7 @@ std::optional<Fd> SshConnector::reach_by_bastion(const SshTarget& target, SshLin
   bastion_dialer_.set_target(config_.ssh_bastion_host, config_.ssh_bastion_port);
   std::optional<Fd> fd = bastion_dialer_.try_for(round, stop);
   if (!fd) {
-    std::string state = bastion_dialer_.state();
-    size_t colon = state.find(": ");
-    note(state.substr(0, colon), "bastion: " + state.substr(colon + 2));
+    note_state(bastion_dialer_, "bastion: ");
     return std::nullopt;
   }
   std::unique_ptr<SshSession> bastion = log_in(std::move(*fd), bastion_login_, where, false, stop);

@@ -64,6 +64,7 @@ class SshConnector {
   bool try_ways(SshSession& session, const SshLogin& login, std::vector<std::string>& tried,
                 const Deadline& deadline, const Stop& stop);
   void note(std::string phase, std::string text);
+  void note_state(const SshDialer& dialer, const std::string& whose);
   void count_refusal();
   std::string last_failure_text() const;
 
