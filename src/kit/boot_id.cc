@@ -73,7 +73,7 @@ CameBack await_return(Communicator& communicator, const ReturnWatch& watch, cons
       }
       lost = false;
     }
-    wait({}, deadline.at_most(Millis(500)), stop);
+    wait({}, deadline.at_most(watch.probe_pause), stop);
   }
   return CameBack::gone;
 }

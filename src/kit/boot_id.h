@@ -30,6 +30,7 @@ struct ReturnWatch {
   std::chrono::nanoseconds settle_connected = std::chrono::seconds(5);  ///< how long the same boot must last
   std::chrono::nanoseconds settle_disconnected = std::chrono::seconds(10);
   std::chrono::nanoseconds probe_timeout = std::chrono::seconds(20);
+  std::chrono::nanoseconds probe_pause = Millis(500);  ///< between two looks at a machine
 };
 
 /// Waits until it is clear what became of the machine after a command that may have restarted it. Reconnects
