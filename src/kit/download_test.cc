@@ -48,7 +48,7 @@ class TinyServer {
   std::map<std::string, std::string> files;
   std::atomic<int> cut_short{0};  ///< so many bodies end halfway
   std::atomic<bool> hang{false};  ///< say nothing
-  std::atomic<bool> keep_secret_dates{false};
+  std::atomic<bool> no_ranges{false};
   std::vector<std::string> requests;
 
  private:
@@ -77,9 +77,9 @@ class TinyServer {
       return write_all(client, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     std::string body = file->second;
     std::string status = "200 OK";
-    std::string extra = keep_secret_dates ? "" : "Last-Modified: Mon, 01 Jan 2024 00:00:00 GMT\r\n";
-    if (auto range = head.find("Range: bytes="); range != std::string::npos) {
-      size_t from = std::stoul(head.substr(range + 13));
+    std::string extra = "Last-Modified: Mon, 01 Jan 2024 00:00:00 GMT\r\n";
+    if (auto range = head.find("\nRange: bytes="); range != std::string::npos && !no_ranges) {
+      size_t from = std::stoul(head.substr(range + 14));
       extra += fmt::format("Content-Range: bytes {}-{}/{}\r\n", from, body.size() - 1, body.size());
       body = body.substr(from);
       status = "206 Partial Content";
@@ -157,6 +157,17 @@ TEST(Download, GoesOnWhereTheConnectionBroke) {
   auto path = download({{server.url("a.iso")}, sha256(content)}, stage.context);
   EXPECT_EQ(read_file(path), content);
   EXPECT_EQ(server.ranges, 2);
+}
+
+TEST(Download, AServerWithoutRangesStartsAnew) {
+  TestStage stage;
+  TinyServer server;
+  std::string content(100000, 'y');
+  server.files["a.iso"] = content;
+  server.no_ranges = true;
+  server.cut_short = 1;
+  auto path = download({{server.url("a.iso")}, sha256(content)}, stage.context);
+  EXPECT_EQ(read_file(path), content);
 }
 
 TEST(Download, NeverTakesAWrongFile) {

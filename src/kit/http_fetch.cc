@@ -101,9 +101,6 @@ void set_up_easy(CURL* easy, Transfer& transfer) {
   curl_easy_setopt(easy, CURLOPT_FAILONERROR, 1L);
   curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 256L * 1024);
   if (request.head) curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-  if (request.resume_from > 0) {
-    curl_easy_setopt(easy, CURLOPT_RESUME_FROM_LARGE, static_cast<curl_off_t>(request.resume_from));
-  }
   curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, &on_header);
   curl_easy_setopt(easy, CURLOPT_HEADERDATA, &transfer);
   curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &on_body);
@@ -211,6 +208,9 @@ FetchResult http_fetch(const FetchRequest& request, const BodyStart& start, cons
   if (!easy || !multi) throw Error(ErrorKind::internal, "libcurl could not be initialized");
   transfer.easy = easy.get();
   set_up_easy(easy.get(), transfer);
+  // A range, not libcurl's "resume": a server that sends the whole file instead is no error.
+  std::string range = std::to_string(request.resume_from) + "-";
+  if (request.resume_from > 0) curl_easy_setopt(easy.get(), CURLOPT_RANGE, range.c_str());
   std::array<char, CURL_ERROR_SIZE> detail{};
   curl_easy_setopt(easy.get(), CURLOPT_ERRORBUFFER, detail.data());
   curl_slist* headers = nullptr;
