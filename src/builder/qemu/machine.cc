@@ -1,0 +1,63 @@
+#include "builder/qemu/machine.h"
+
+#include <fmt/format.h>
+
+#include "base/file.h"
+#include "base/text.h"
+
+namespace kiln::qemu {
+
+Value QemuMachine::build_data() {
+  Running& r = *running_;
+  Value data = Value::empty_object();
+  data.set("ConnType", r.comm.communicator);
+  data.set("Host", r.comm.host());
+  data.set("Port", r.comm.port());
+  data.set("User", r.comm.user());
+  data.set("Password", r.comm.password());
+  data.set("SSHPublicKey", r.public_key);
+  data.set("SSHPrivateKey", r.private_key);
+  data.set("SSHPrivateKeyFile", r.comm.ssh_private_key_file);
+  data.set("SSHAgentAuth", r.comm.ssh_agent_auth);
+  data.set("PackerHTTPIP", r.values.http_ip);
+  data.set("PackerHTTPPort", fmt::format("{}", r.values.http_port));
+  data.set("PackerHTTPAddr", fmt::format("{}:{}", r.values.http_ip, r.values.http_port));
+  data.set("SSHHostPort", r.values.host_port);
+  data.set("HTTPIP", r.values.http_ip);
+  data.set("HTTPPort", r.values.http_port);
+  return data;
+}
+
+void QemuMachine::collect_evidence(const fs::path& directory) { collect_vm_evidence(*running_, directory); }
+
+void collect_vm_evidence(Running& running, const fs::path& directory) {
+  try {
+    if (running.vm && running.vm->alive()) running.vm->screenshot(directory, Stop());
+  } catch (const Error&) {
+    // No screen is no reason to lose the rest.
+  }
+  try {
+    if (!running.argv.empty()) {
+      write_file_atomically(directory / "reproduce.sh", reproduce_script(running.argv), 0755);
+    }
+  } catch (const Error&) {
+    // Likewise.
+  }
+}
+
+std::string reproduce_script(const std::vector<std::string>& argv) {
+  std::string text = "#!/bin/sh\n# The machine as it was started; its disk and images must still exist.\nexec";
+  for (size_t i = 0; i < argv.size(); ++i) {
+    bool ours = i + 1 < argv.size() && ((argv[i] == "-chardev" && contains(argv[i + 1], "id=kiln-control")) ||
+                                        (argv[i] == "-mon" && contains(argv[i + 1], "kiln-control")));
+    if (ours) {
+      ++i;
+      continue;
+    }
+    bool option = argv[i].starts_with('-') && i > 0;
+    text += (option ? " \\\n  " : " ") + shell_quote(argv[i]);
+  }
+  return text + "\n";
+}
+
+}  // namespace kiln::qemu

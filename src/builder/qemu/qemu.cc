@@ -1,0 +1,211 @@
+#include "builder/qemu/qemu.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <system_error>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "builder/qemu/accelerator.h"
+#include "builder/qemu/machine.h"
+#include "core/journal.h"
+#include "kit/key_pair.h"
+
+namespace kiln {
+
+namespace qemu {
+
+namespace {
+
+bool mentions_public_key(const Config& config) {
+  auto has = [](const std::string& text) { return contains(text, "SSHPublicKey"); };
+  for (const auto& text : config.boot.boot_command) {
+    if (has(text)) return true;
+  }
+  for (const auto& step : config.boot.boot_steps) {
+    for (const auto& text : step) {
+      if (has(text)) return true;
+    }
+  }
+  for (const auto& [path, text] : config.http.http_content) {
+    if (has(text)) return true;
+  }
+  return false;
+}
+
+class QemuBuilder : public Builder {
+ public:
+  explicit QemuBuilder(std::shared_ptr<KvmProbe> probe) : probe_(std::move(probe)) {}
+
+  void prepare(const PrepareInput& input) override { config_ = qemu::prepare(input); }
+  std::vector<std::string> generated_data_names() const override {
+    return {"PackerHTTPIP", "PackerHTTPPort", "PackerHTTPAddr", "SSHHostPort", "HTTPIP", "HTTPPort"};
+  }
+  std::unique_ptr<Machine> start(StageContext& context) override;
+  std::optional<Artifact> finish(Machine& machine, StageContext& context) override;
+
+ private:
+  void start_steps(const std::shared_ptr<Running>& running, StageContext& context);
+  std::string choose_accelerator(StageContext& context);
+  void make_keys(Running& running, StageContext& context);
+  void shut_down(Running& running, StageContext& context);
+  Artifact make_artifact(Running& running);
+
+  Config config_;
+  std::shared_ptr<KvmProbe> probe_;
+  std::shared_ptr<Running> running_;  ///< also kept here, so that -on-error=abort leaves a half-started machine alone
+};
+
+std::string QemuBuilder::choose_accelerator(StageContext& context) {
+  if (!config_.accelerator.empty() && config_.accelerator != "kvm") return config_.accelerator;
+  KvmVerdict verdict = probe_->probe(config_.qemu_binary, config_.cpu_model, context.stop);
+  if (verdict.works) {
+    context.log.line("KVM works: it was tried");
+    return "kvm";
+  }
+  if (!config_.accelerator.empty()) {
+    throw Error(ErrorKind::environment,
+                fmt::format("accelerator \"kvm\" cannot be used here: {}. Leave accelerator out to have the best one "
+                            "found, or set it to \"tcg\".", verdict.why));
+  }
+  context.ui.message(fmt::format("KVM does not work here ({}): the machine is emulated (tcg).", verdict.why));
+  return "tcg";
+}
+
+/// A key pair for this build, when there is no other way in or the template asks for its public half.
+void QemuBuilder::make_keys(Running& running, StageContext& context) {
+  const CommunicatorConfig& comm = config_.comm;
+  if (comm.communicator != "ssh" || !comm.ssh_private_key_file.empty() || comm.ssh_agent_auth) return;
+  if (!comm.ssh_password.empty() && !mentions_public_key(config_)) return;
+  context.ui.say(fmt::format("Creating temporary {} SSH key for instance...", upper(comm.temporary_key_pair_type)));
+  KeyPair pair = make_key_pair(comm.temporary_key_pair_type, comm.temporary_key_pair_bits,
+                               comm.temporary_key_pair_name);
+  running.public_key = pair.public_text;
+  running.private_key = pair.private_text;
+}
+
+void QemuBuilder::start_steps(const std::shared_ptr<Running>& running, StageContext& context) {
+  if (!find_program(config_.qemu_binary)) {
+    throw Error(ErrorKind::environment, "Failed creating Qemu driver: the program \"" + config_.qemu_binary +
+                                            "\" was not found on PATH (Debian: apt install qemu-system-x86)");
+  }
+  fs::path source;
+  context.step("StepDownload", [&] {
+    source = config_.iso_skip_cache ? fs::path(config_.iso.urls.at(0)) : download(config_.iso.request(), context);
+  });
+  context.step("stepPrepareOutputDir", [&] { prepare_output_directory(config_, running, context); });
+  context.step("StepSSHKeyGen", [&] { make_keys(*running, context); });
+  context.step("stepCreateDisk", [&] {
+    make_extra_images(config_, *running, context);
+    running->disks = plan_disks(config_);
+    create_disks(config_, running->disks, config_.disk_image ? source : fs::path(), context);
+    if (!config_.disk_image) running->values.cdrom = source.string();
+  });
+  context.step("StepHTTPServer", [&] { start_http_server(config_, *running, context); });
+  context.step("stepRun", [&] {
+    start_tpm(config_, running, context);
+    choose_display(config_, *running, context);
+    start_vm(config_, choose_accelerator(context), running, context);
+  });
+  if (config_.boot.has_command() || config_.boot.boot_wait_set) {
+    context.step("stepTypeBootCommand", [&] { type_boot_command(config_, *running, context); });
+  }
+  context.step("StepConnect", [&] { connect_machine(config_, *running, context); });
+}
+
+std::unique_ptr<Machine> QemuBuilder::start(StageContext& context) {
+  running_ = std::make_shared<Running>();
+  auto running = running_;
+  auto machine = std::make_unique<QemuMachine>(running, context.stop);
+  try {
+    start_steps(running, context);
+  } catch (const Error&) {
+    collect_vm_evidence(*running, context.evidence_directory);
+    throw;
+  }
+  return machine;
+}
+
+void QemuBuilder::shut_down(Running& running, StageContext& context) {
+  Vm& vm = *running.vm;
+  Deadline limit = Deadline::in(config_.shutdown.shutdown_timeout);
+  auto too_late = [] { return Error(ErrorKind::timeout, "Timeout while waiting for machine to shutdown."); };
+  if (config_.comm.communicator == "none") {
+    context.ui.say("Waiting for shutdown...");
+    if (!vm.wait_off(limit, context.stop)) throw too_late();
+  } else if (!config_.shutdown.shutdown_command.empty()) {
+    context.ui.say("Gracefully halting virtual machine...");
+    std::string note;
+    auto drop = [&](std::string_view bytes) { note += bytes; };
+    try {
+      auto& shell = static_cast<VmCommunicator&>(*running.communicator);
+      int status = shell.run(config_.shutdown.shutdown_command, drop, drop, limit, context.stop);
+      if (status != 0 && status != disconnected_status) note += fmt::format("\n(exit status {})", status);
+    } catch (const Error& error) {
+      if (error.kind() == ErrorKind::cancelled) throw;
+      if (vm.alive()) note += "\n" + error.message();
+    }
+    context.log.line("shutdown_command said: " + note);
+    if (!vm.wait_off(limit, context.stop)) {
+      if (trim(note).empty()) throw too_late();
+      throw Error(ErrorKind::timeout, too_late().message() + " shutdown_command said: " + std::string(trim(note)));
+    }
+  } else {
+    context.ui.say("Halting the virtual machine...");
+  }
+  vm.force_off();
+}
+
+Artifact QemuBuilder::make_artifact(Running& running) {
+  Artifact artifact;
+  artifact.builder_id = "transcend.qemu";
+  artifact.id = "VM";
+  artifact.description = "VM files in directory: " + config_.output_directory;
+  for (const auto& entry : fs::recursive_directory_iterator(config_.output_directory)) {
+    if (entry.is_regular_file()) artifact.files.push_back(entry.path().string());
+  }
+  std::sort(artifact.files.begin(), artifact.files.end());
+  Value::List paths;
+  for (const auto& disk : running.disks) paths.emplace_back(disk.final.string());
+  artifact.state = Value::empty_object();
+  artifact.state.set("diskName", config_.vm_name);
+  artifact.state.set("diskPaths", Value(paths));
+  artifact.state.set("diskType", config_.format);
+  artifact.state.set("diskSize", config_.disk_size);
+  artifact.state.set("domainType", running.values.accelerator == "kvm" ? "kvm" : "qemu");
+  artifact.destroy = [directory = config_.output_directory] {
+    std::error_code error;
+    fs::remove_all(directory, error);
+    if (error) throw Error(ErrorKind::environment, "cannot delete " + directory + ": " + error.message());
+  };
+  return artifact;
+}
+
+std::optional<Artifact> QemuBuilder::finish(Machine& machine, StageContext& context) {
+  auto& running = static_cast<QemuMachine&>(machine).running();
+  Value data = machine.build_data();
+  context.step("stepShutdown", [&] { shut_down(running, context); });
+  running.communicator.reset();
+  context.step("stepConvertDisk", [&] { finish_disks(config_, running.disks, context); });
+  std::error_code ignored;
+  if (config_.qmp_enable) fs::remove(config_.qmp_socket_path, ignored);
+  Artifact artifact = make_artifact(running);
+  artifact.state.set("generated_data", data);
+  running.finished = true;
+  context.journal.remove(running.output_journal_id);
+  return artifact;
+}
+
+}  // namespace
+
+}  // namespace qemu
+
+ComponentEntry<Builder> qemu_builder() {
+  auto probe = std::make_shared<qemu::KvmProbe>();
+  return {"qemu", "Builds machines with QEMU, from an installation ISO or a disk image.", 
+          qemu::options().docs(),
+          [probe] { return std::make_unique<qemu::QemuBuilder>(probe); }};
+}
+
+}  // namespace kiln
