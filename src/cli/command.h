@@ -1,0 +1,104 @@
+// What a subcommand is, and what it works with.
+#pragma once
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/log.h"
+#include "base/redact.h"
+#include "cli/flags.h"
+#include "core/event.h"
+#include "report/renderer.h"
+
+namespace kiln {
+
+/// The Packer version Kiln answers for.
+inline constexpr const char* packer_version = "1.16.0";
+
+/// Everything any command line can set; each command declares which of them it takes.
+struct CommandOptions {
+  std::vector<std::string> only;
+  std::vector<std::string> except;
+  std::vector<std::pair<std::string, std::string>> variables;
+  std::vector<std::string> variable_files;
+  std::string config_type = "json";
+  bool sequential_evaluation = false;
+  bool ignore_prerelease_plugins = false;
+  bool machine_readable = false;  ///< taken and without effect: the program looks for it before
+
+  std::string log_format = "text";
+  bool color = true;
+  bool timestamp_ui = false;
+
+  bool debug = false;
+  bool force = false;
+  int parallel_builds = 0;
+  std::string on_error = "cleanup";
+  bool warn_on_undeclared_variable = false;
+  bool skip_enforcement = false;
+
+  bool syntax_only = false;
+  bool no_warn_undeclared_variable = false;
+  bool evaluate_datasources = false;
+
+  bool dry_run = false;
+  bool markdown = false;
+  std::string output = "docs/reference";
+};
+
+/// One run of the program: how it was called, where its words go, who may stop it. Owned by run_program.
+struct Invocation {
+  std::string program = "kiln";  ///< argv[0]'s last part: "packer" or "kiln"
+  bool machine_readable = false;
+  std::string run_id;
+  Redactor redactor;
+  std::unique_ptr<Log> log;
+  std::unique_ptr<Renderer> renderer;
+
+  bool as_packer() const { return program == "packer"; }
+  const char* product() const { return as_packer() ? "Packer" : "Kiln"; }
+  Ui ui() { return Ui(*renderer); }
+};
+
+struct Example {
+  std::string command;  ///< what follows the program's name
+  std::string meaning;
+};
+
+/// A row of the table of commands.
+struct Subcommand {
+  std::string name;  ///< "build", "plugins installed"
+  std::string synopsis;
+  std::string usage;  ///< what follows the program's name in the usage line; empty: none is shown
+  std::string description;
+  void (*declare)(FlagSet& flags, CommandOptions& options);
+  std::vector<Example> examples;
+  /// `arguments` is what follows the flags. Returns the exit code, or show_help.
+  int (*run)(Invocation& invocation, CommandOptions& options, const std::vector<std::string>& arguments);
+  enum class Shown { always, as_kiln, never } shown = Shown::always;
+};
+
+/// A command returns this when it was called wrongly: its help is shown and the exit code is 1.
+constexpr int show_help = -1;
+
+/// All commands, in the order of the help.
+const std::vector<Subcommand>& command_table();
+std::string command_help(const Invocation& invocation, const Subcommand& command);
+
+// The commands.
+int run_build(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_validate(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_inspect(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_console(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_version(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_gc(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_docs(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_init(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_plugins(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_plugins_installed(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_plugins_required(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_plugins_change(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_not_yet(Invocation&, CommandOptions&, const std::vector<std::string>&);
+
+}  // namespace kiln

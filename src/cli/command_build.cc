@@ -1,0 +1,70 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/file.h"
+#include "cli/build_report.h"
+#include "cli/command.h"
+#include "cli/component_table.h"
+#include "cli/diagnostic_text.h"
+#include "cli/signals.h"
+#include "cli/template_input.h"
+#include "core/engine.h"
+
+namespace kiln {
+
+namespace {
+
+constexpr const char* no_builds =
+    "Error: No builds to run\n\n"
+    "A build command cannot run without at least one build to process. If the only or\n"
+    "except flags have been specified at run time check that at least one build is\n"
+    "selected for execution.\n\n";
+
+/// Runs the plan under the signals' eye. Returns whether everything went well.
+bool run_stages(Invocation& invocation, const CommandOptions& options, Plan& plan) {
+  Ui ui = invocation.ui();
+  Stop stop;
+  // Before the first thread: those started later inherit the blocked signals.
+  SignalWatch signals(stop, [&](const std::string& name) {
+    ui.say(fmt::format("Cancelling build after receiving {}", name));
+  });
+  if (options.debug) ui.say("Debug mode enabled. Builds will not be parallelized.");
+  std::vector<std::string> names;
+  for (const auto& stage : plan.stages) names.push_back(stage.info.display_name);
+  invocation.renderer->announce(names);
+
+  RunOptions run;
+  run.parallel_builds = options.debug ? 1 : options.parallel_builds;
+  run.evidence_root = state_directory() / "evidence";
+  auto journal = open_journal(state_directory(), invocation.run_id);
+  auto started = Clock::now();
+  auto results = run_plan(plan, run, *invocation.renderer, *journal, *invocation.log, stop);
+  return report_results(results, Clock::now() - started, stop.requested(), ui);
+}
+
+}  // namespace
+
+int run_build(Invocation& invocation, CommandOptions& options, const std::vector<std::string>& arguments) {
+  if (arguments.size() != 1) return show_help;
+  auto parsed = load_template(invocation, options, arguments[0]);
+  if (!parsed) return 1;
+  PlanInput input = make_plan_input(invocation, options, *parsed);
+  Diagnostics diagnostics;
+  Plan plan = make_plan(*parsed, input, component_table(), diagnostics);
+  for (const auto& secret : plan.secrets) invocation.redactor.add(secret);
+  // Packer's order: it decides colours, the order of results, and who comes first with -parallel-builds.
+  std::stable_sort(plan.stages.begin(), plan.stages.end(), [](auto& a, auto& b) { return a.info.name < b.info.name; });
+  Ui ui = invocation.ui();
+  bool wrong = diagnostics.has_errors();
+  if (wrong) ui.error(legacy_prepare_text(diagnostics));
+  else if (!diagnostics.empty()) ui.say(legacy_prepare_text(diagnostics));
+  if (plan.stages.empty()) {
+    if (!wrong) ui.error(no_builds);
+    return 1;
+  }
+  bool well = run_stages(invocation, options, plan);
+  return well && !wrong ? 0 : 1;
+}
+
+}  // namespace kiln

@@ -1,0 +1,218 @@
+// The one table of commands: flags, help, examples.
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "cli/command.h"
+
+namespace kiln {
+
+namespace {
+
+void declare_variables(FlagSet& flags, CommandOptions& o) {
+  flags.add_pairs("var", &o.variables, "Value of a template variable; may be given many times.", "-var 'key=value'");
+  flags.add_repeated("var-file", &o.variable_files, "JSON file of variable values; later files win, -var wins over files.",
+                     "-var-file=path");
+}
+
+void declare_selection(FlagSet& flags, CommandOptions& o, const char* verb) {
+  flags.add_list("only", &o.only, fmt::format("{} only the builds with these names.", verb), "-only=foo,bar,baz");
+  flags.add_list("except", &o.except, fmt::format("{} all builds and post-processors but these.", verb), "-except=foo,bar,baz");
+}
+
+/// Flags that Packer takes everywhere, here without their line in the help where they mean nothing.
+void declare_meta_silently(FlagSet& flags, CommandOptions& o) {
+  flags.add_list("only", &o.only, "", "-only");
+  flags.add_list("except", &o.except, "", "-except");
+  flags.add_pairs("var", &o.variables, "", "-var");
+  flags.add_repeated("var-file", &o.variable_files, "", "-var-file");
+}
+
+void declare_config_type(FlagSet& flags, CommandOptions& o) {
+  flags.add_choice("config-type", &o.config_type, {"json", "hcl2"},
+                   "Language of a template from standard input or without a telling suffix. (Default: json)",
+                   "-config-type=json|hcl2");
+}
+
+void declare_output(FlagSet& flags, CommandOptions& o) {
+  flags.add_choice("log-format", &o.log_format, {"text", "json"},
+                   "json: every event as one JSON object a line (docs/formats/events.md). (Default: text)",
+                   "-log-format=text|json");
+  flags.add_bool("machine-readable", &o.machine_readable, "Packer's comma-separated records. May stand anywhere.");
+}
+
+void declare_compatibility(FlagSet& flags, CommandOptions& o) {
+  flags.add_bool("ignore-prerelease-plugins", &o.ignore_prerelease_plugins, "Taken for compatibility; nothing is plugged in yet.");
+  flags.add_bool("use-sequential-evaluation", &o.sequential_evaluation, "Taken for compatibility; HCL2 templates only.");
+}
+
+void declare_build(FlagSet& flags, CommandOptions& o) {
+  flags.add_bool("color", &o.color, "Plain output without colours. (Default: colours)", "-color=false");
+  flags.add_bool("debug", &o.debug, "One build at a time, with a pause after every step.");
+  flags.add_bool("force", &o.force, "Delete artifacts of an earlier run that are in the way.");
+  declare_selection(flags, o, "Build");
+  declare_output(flags, o);
+  flags.add_choice("on-error", &o.on_error, {"cleanup", "abort", "ask", "run-cleanup-provisioner"},
+                   "What to do when a build fails: cleanup (default), abort,\nask or run-cleanup-provisioner.",
+                   "-on-error=cleanup");
+  flags.add_int("parallel-builds", &o.parallel_builds, "How many builds run at once; 0 is all. (Default: 0)",
+                "-parallel-builds=1");
+  flags.add_bool("timestamp-ui", &o.timestamp_ui, "Put an RFC 3339 time before every line of a build.");
+  declare_variables(flags, o);
+  declare_config_type(flags, o);
+  flags.add_bool("warn-on-undeclared-var", &o.warn_on_undeclared_variable, "Warn about values in var files for variables that are not declared.");
+  declare_compatibility(flags, o);
+  flags.add_bool("skip-enforcement", &o.skip_enforcement, "Taken for compatibility; there is no registry.");
+}
+
+void declare_validate(FlagSet& flags, CommandOptions& o) {
+  flags.add_bool("syntax-only", &o.syntax_only, "Check the syntax alone, not the components' options.");
+  declare_selection(flags, o, "Validate");
+  declare_output(flags, o);
+  declare_variables(flags, o);
+  declare_config_type(flags, o);
+  flags.add_bool("no-warn-undeclared-var", &o.no_warn_undeclared_variable, "No warnings about values for variables that are not declared.");
+  flags.add_bool("evaluate-datasources", &o.evaluate_datasources, "Taken for compatibility; HCL2 templates only.");
+  declare_compatibility(flags, o);
+}
+
+void declare_inspect(FlagSet& flags, CommandOptions& o) {
+  declare_output(flags, o);
+  declare_config_type(flags, o);
+  declare_meta_silently(flags, o);
+  flags.add_bool("use-sequential-evaluation", &o.sequential_evaluation, "Taken for compatibility; HCL2 templates only.");
+}
+
+void declare_console(FlagSet& flags, CommandOptions& o) {
+  declare_variables(flags, o);
+  declare_config_type(flags, o);
+  flags.add_list("only", &o.only, "", "-only");
+  flags.add_list("except", &o.except, "", "-except");
+  flags.add_bool("use-sequential-evaluation", &o.sequential_evaluation, "Taken for compatibility; HCL2 templates only.");
+}
+
+void declare_meta(FlagSet& flags, CommandOptions& o) {
+  declare_meta_silently(flags, o);
+  flags.add_choice("config-type", &o.config_type, {"json", "hcl2"}, "", "-config-type");
+  for (auto name : {"upgrade", "force"}) flags.add_bool(name, &o.force, "Taken for compatibility; there is nothing to fetch.");
+}
+
+void declare_nothing(FlagSet&, CommandOptions&) {}
+
+void declare_gc(FlagSet& flags, CommandOptions& o) {
+  flags.add_bool("dry-run", &o.dry_run, "Say what would be removed, and remove nothing.");
+  declare_output(flags, o);
+}
+
+void declare_docs(FlagSet& flags, CommandOptions& o) {
+  flags.add_bool("markdown", &o.markdown, "Write the reference pages of all components.");
+  flags.add_string("output", &o.output, "Directory of those pages. (Default: docs/reference)", "-output=directory");
+}
+
+constexpr auto never = Subcommand::Shown::never;
+constexpr auto ours = Subcommand::Shown::as_kiln;
+
+std::vector<Subcommand> make_template_commands() {
+  return {
+      {"build", "build image(s) from template", "build [options] TEMPLATE",
+       "Makes the images that a template describes, all builds side by side, and shows\n"
+       "the artifacts they leave. What is made on the way is taken back when a build\n"
+       "fails or is interrupted.",
+       declare_build,
+       {{"build template.json", "all builds of the template"},
+        {"build -only=qemu -var version=1.2 template.json", "one build, with a variable"},
+        {"build -machine-readable template.json | grep artifact,0,id | cut -d, -f6", "the id of the image"},
+        {"build -on-error=ask -debug template.json", "step by step, to find out why it fails"},
+        {"build --log-format json template.json", "every event as JSON"}},
+       run_build},
+      {"console", "try template expressions", "console [options] [TEMPLATE]",
+       "Evaluates template expressions, with the variables of TEMPLATE if one is given:\n"
+       "line by line at a terminal, or all lines of a pipe, of which the last one's\n"
+       "result is shown. Words: help, variables, exit.",
+       declare_console,
+       {{"console template.json", "try expressions with the template's variables"},
+        {"console -var name=web template.json < expressions.txt", "results of a file of expressions"}},
+       run_console},
+      {"inspect", "see components of a template", "inspect TEMPLATE",
+       "Shows the variables, builders and provisioners of a template without checking\n"
+       "more than its syntax.",
+       declare_inspect,
+       {{"inspect template.json", "what is in the template"},
+        {"inspect -machine-readable template.json | grep template-builder", "its builders, for a script"}},
+       run_inspect},
+      {"validate", "check that a template is valid", "validate [options] TEMPLATE",
+       "Checks a template and the options of all its components. Every mistake is\n"
+       "reported at once, with its place; the exit code is then 1.",
+       declare_validate,
+       {{"validate template.json", "check everything"},
+        {"validate -var-file=production.json template.json", "with the variables of a file"},
+        {"validate -syntax-only template.json", "the syntax alone"}},
+       run_validate},
+      {"version", "Prints the version", "", "Prints the version.", declare_nothing,
+       {{"version", "the version"}, {"-machine-readable version", "for a script"}}, run_version},
+  };
+}
+
+std::vector<Subcommand> make_other_commands() {
+  return {
+      {"gc", "remove what crashed runs left behind", "gc [options]",
+       "Removes the processes, mounts, files and disks of runs that were killed before\n"
+       "they could clean up. Things of runs that are still going are left alone.",
+       declare_gc, {{"gc --dry-run", "what is left over"}, {"gc", "remove it"}}, run_gc, ours},
+      {"docs", "options of the components", "docs [options] [COMPONENT]",
+       "Lists the components, or all options of one.", declare_docs,
+       {{"docs", "the components"}, {"docs qemu", "every option of the qemu builder"},
+        {"docs --markdown -output=docs/reference", "the reference pages"}}, run_docs, ours},
+      {"init", "Install missing plugins (all are built in)", "init [options] TEMPLATE",
+       "Packer fetches plug-ins here. Everything is built in, so there is nothing to do.", declare_meta, {}, run_init},
+      {"plugins", "Interact with plugins (all are built in)", "plugins <subcommand> [options] [args]",
+       "Every component is built in: nothing has to be installed.\n\nSubcommands:\n"
+       "    installed    List what is installed\n    required     List plugins required by a config",
+       declare_nothing, {{"plugins installed", "prints nothing: nothing is plugged in"}}, run_plugins},
+      {"plugins installed", "", "plugins installed", "Lists installed plug-ins, of which there are none.", declare_nothing, {},
+       run_plugins_installed, never},
+      {"plugins required", "", "plugins required TEMPLATE", "Lists the plug-ins that a template requires.", declare_meta, {},
+       run_plugins_required, never},
+      {"plugins install", "", "plugins install SOURCE [CONSTRAINT]", "Not available: every component is built in.",
+       declare_meta, {}, run_plugins_change, never},
+      {"plugins remove", "", "plugins remove SOURCE [CONSTRAINT]", "Not available: every component is built in.",
+       declare_nothing, {}, run_plugins_change, never},
+      {"fix", "fixes templates from old versions of packer (not yet)", "", "", declare_nothing, {}, run_not_yet, never},
+      {"fmt", "Rewrites HCL2 files to canonical format (not yet)", "", "", declare_nothing, {}, run_not_yet, never},
+      {"hcl2_upgrade", "transform a JSON template into HCL2 (not yet)", "", "", declare_nothing, {}, run_not_yet, never},
+      {"sbom-generate", "", "", "", declare_nothing, {}, run_not_yet, never},
+      {"verify-attestation", "", "", "", declare_nothing, {}, run_not_yet, never},
+  };
+}
+
+}  // namespace
+
+const std::vector<Subcommand>& command_table() {
+  static const std::vector<Subcommand> table = [] {
+    auto all = make_template_commands();
+    for (auto& command : make_other_commands()) all.push_back(std::move(command));
+    return all;
+  }();
+  return table;
+}
+
+std::string command_help(const Invocation& invocation, const Subcommand& command) {
+  std::string out;
+  if (!command.usage.empty()) out += fmt::format("Usage: {} {}\n\n", invocation.program, command.usage);
+  if (!command.description.empty()) {
+    std::string indent = command.usage.empty() ? "" : "  ";
+    out += indent + replace_all(command.description, "\n", "\n" + indent) + "\n";
+    out = replace_all(std::move(out), "\n  \n", "\n\n");
+  }
+  FlagSet flags;
+  CommandOptions options;
+  command.declare(flags, options);
+  if (std::string lines = flags.help(); !lines.empty()) out += "\nOptions:\n\n" + lines;
+  if (!command.examples.empty()) out += "\nExamples:\n\n";
+  for (const auto& example : command.examples) {
+    out += fmt::format("  {} {}\n", invocation.program, example.command);
+    if (!example.meaning.empty()) out += fmt::format("      {}\n", example.meaning);
+  }
+  return out;
+}
+
+}  // namespace kiln

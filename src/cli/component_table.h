@@ -1,0 +1,10 @@
+// The one table of what is pluggable.
+#pragma once
+#include "core/components.h"
+
+namespace kiln {
+
+/// Builders, provisioners and post-processors of this program.
+const Components& component_table();
+
+}  // namespace kiln

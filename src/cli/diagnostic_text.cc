@@ -1,0 +1,125 @@
+#include "cli/diagnostic_text.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/text.h"
+
+namespace kiln {
+
+namespace {
+
+/// Where the mistakes are: once a place, with the hints that belong to it.
+std::string places_text(const std::vector<const Diagnostic*>& items, bool with_source) {
+  std::string out;
+  for (const auto* item : items) {
+    std::string place = render_place(item->range);
+    if (!with_source) place = place.substr(0, place.find('\n') + 1);
+    if (!place.empty()) out += place;
+    if (!item->hint.empty()) out += "  " + replace_all(item->hint, "\n", "\n  ") + "\n";
+    if (!place.empty() || !item->hint.empty()) out += "\n";
+  }
+  return out;
+}
+
+/// Texts that Packer shows alone, not as a list of errors.
+bool stands_alone(const std::string& text) {
+  for (auto start : {"Error parsing JSON", "'' expected", "Failed to interpolate", "This template requires",
+                     "min_version is invalid", "Error decoding", "template has duplicate field"}) {
+    if (text.starts_with(start)) return true;
+  }
+  return contains(text, " occurred:\n");
+}
+
+std::string body_text(const std::string& head, const std::vector<std::string>& texts) {
+  if (texts.size() == 1 && (stands_alone(texts[0]) || head.starts_with("Failed to initialize"))) return wrap_text(texts[0]);
+  return multierror_text(texts);
+}
+
+/// A mistake as head ("Failed to prepare build: "x"", or nothing) and text.
+struct Legacy {
+  std::string head;
+  std::string text;
+};
+
+/// Components report their text as the summary alone; core puts a head over it.
+Legacy legacy_of(const Diagnostic& d) {
+  if (d.detail.empty() && !d.summary.starts_with("Failed to")) return {"", d.summary};
+  return {d.summary, d.detail};
+}
+
+}  // namespace
+
+std::string wrap_text(const std::string& text) {
+  constexpr size_t width = 80;
+  std::string out;
+  for (const auto& line : split(text, '\n')) {
+    if (line.size() <= width || line[0] == ' ' || line[0] == '\t') {
+      out += line + "\n";
+      continue;
+    }
+    std::string current;
+    for (const auto& word : split(line, ' ')) {
+      if (!current.empty() && current.size() + 1 + word.size() > width) {
+        out += current + "\n";
+        current.clear();
+      }
+      current += current.empty() ? word : " " + word;
+    }
+    out += current + "\n";
+  }
+  out.pop_back();
+  return out;
+}
+
+std::string multierror_text(const std::vector<std::string>& errors) {
+  std::string out = errors.size() == 1 ? "1 error occurred:\n" : fmt::format("{} errors occurred:\n", errors.size());
+  for (const auto& error : errors) out += "\t* " + error + "\n";
+  return out + "\n";
+}
+
+std::string legacy_parse_text(const Diagnostics& diagnostics) {
+  std::vector<std::string> texts;
+  std::vector<const Diagnostic*> items;
+  bool syntax = false;
+  for (const auto& d : diagnostics.items()) {
+    if (d.severity != Severity::error) continue;
+    syntax = syntax || d.summary.starts_with("Error parsing JSON");
+    texts.push_back(d.detail.empty() ? d.summary : d.summary + "\n" + d.detail);
+    items.push_back(&d);
+  }
+  std::string original = texts.size() == 1 && stands_alone(texts[0]) ? texts[0] + "\n" : multierror_text(texts);
+  return "Failed to parse file as legacy JSON template: if you are using an HCL template, check your file extensions; "
+         "they should be either *.pkr.hcl or *.pkr.json\nOriginal error: " +
+         original + "\n" + places_text(items, !syntax);
+}
+
+std::string legacy_prepare_text(const Diagnostics& diagnostics) {
+  std::string out;
+  const auto& all = diagnostics.items();
+  for (size_t i = 0; i < all.size();) {
+    Legacy first = legacy_of(all[i]);
+    std::vector<std::string> texts;
+    std::vector<const Diagnostic*> items;
+    for (size_t from = i; i < all.size(); ++i) {
+      Legacy next = legacy_of(all[i]);
+      if (next.head != first.head || all[i].severity != all[from].severity) break;
+      bool alone = stands_alone(next.text) || next.head.starts_with("Failed to initialize");
+      if (alone && i > from) break;
+      if (!next.text.empty()) texts.push_back(next.text);
+      items.push_back(&all[i]);
+      if (alone) {
+        ++i;
+        break;
+      }
+    }
+    out += items[0]->severity == Severity::error ? "Error: " : "Warning: ";
+    out += first.head + "\n\n";
+    if (!texts.empty()) out += body_text(first.head, texts) + "\n\n";
+    out += places_text(items, true);
+  }
+  return out;
+}
+
+}  // namespace kiln

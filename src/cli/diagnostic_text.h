@@ -1,0 +1,19 @@
+// How mistakes in legacy JSON templates are shown: Packer's text first, so that whoever greps for it finds it, then
+// the places with file, line, column, caret and hint, which Packer does not have.
+#pragma once
+#include <string>
+
+#include "lang/diagnostic.h"
+
+namespace kiln {
+
+/// Mistakes found while reading the template's text.
+std::string legacy_parse_text(const Diagnostics& diagnostics);
+/// Mistakes found afterwards: variables, names, components' options.
+std::string legacy_prepare_text(const Diagnostics& diagnostics);
+/// go-multierror's layout: "2 errors occurred:\n\t* one\n\t* two\n\n".
+std::string multierror_text(const std::vector<std::string>& errors);
+/// Wrapped at 80 columns, line by line; lines that begin with white space are left alone.
+std::string wrap_text(const std::string& text);
+
+}  // namespace kiln

@@ -1,0 +1,186 @@
+#include "cli/program.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "cli/command.h"
+#include "cli/environment.h"
+
+namespace kiln {
+
+namespace {
+
+void print_out(const std::string& text) {
+  try {
+    write_all(1, text);
+  } catch (const Error&) {
+    // nobody reads
+  }
+}
+
+std::string list_of_commands(const Invocation& invocation) {
+  std::string out = fmt::format("Usage: {} [--version] [--help] <command> [<args>]\n\nAvailable commands are:\n",
+                                invocation.program);
+  auto sorted = command_table();
+  std::stable_sort(sorted.begin(), sorted.end(), [](auto& a, auto& b) { return a.name < b.name; });
+  for (const auto& command : sorted) {
+    bool shown = command.shown == Subcommand::Shown::always ||
+                 (command.shown == Subcommand::Shown::as_kiln && !invocation.as_packer());
+    if (shown) out += fmt::format("    {:<13} {}\n", command.name, command.synopsis);
+  }
+  return out;
+}
+
+/// argv, taken apart as Packer's dispatcher does it (packer-surface 1.1).
+struct Dispatch {
+  bool help = false;
+  bool version = false;
+  bool flags_before = false;  ///< some other flag stood before the subcommand
+  std::string command;
+  std::vector<std::string> words;  ///< what follows it
+};
+
+Dispatch take_apart(const std::vector<std::string>& words) {
+  Dispatch d;
+  for (size_t i = 0; i < words.size(); ++i) {
+    const std::string& word = words[i];
+    if (word == "--") break;
+    if (word == "-h" || word == "-help" || word == "--help") {
+      d.help = true;
+    } else if (d.command.empty() && (word == "-v" || word == "-version" || word == "--version")) {
+      d.version = true;
+    } else if (d.command.empty() && word.starts_with('-')) {
+      d.flags_before = true;
+    } else if (d.command.empty()) {
+      d.command = word;
+      d.words.assign(words.begin() + static_cast<std::ptrdiff_t>(i) + 1, words.end());
+    }
+  }
+  return d;
+}
+
+const Subcommand* find_command(Dispatch& d) {
+  if (d.command == "plugin") d.command = "plugins";
+  const Subcommand* found = nullptr;
+  for (const auto& command : command_table()) {
+    if (command.name == d.command) found = &command;
+  }
+  if (!found || d.words.empty()) return found;
+  for (const auto& command : command_table()) {
+    if (command.name == d.command + " " + d.words[0]) {
+      d.words.erase(d.words.begin());
+      return &command;
+    }
+  }
+  return found;
+}
+
+void make_renderer(Invocation& invocation, const CommandOptions& options) {
+  RenderOptions render;
+  render.redactor = &invocation.redactor;
+  render.run_id = invocation.run_id;
+  render.color = options.color;
+  render.ansi = get_env("PACKER_NO_COLOR").value_or("").empty();
+  render.timestamps = options.timestamp_ui;
+  if (invocation.machine_readable) {
+    invocation.renderer = make_machine_renderer(render);
+  } else if (options.log_format == "json") {
+    invocation.renderer = make_ndjson_renderer(render);
+  } else {
+    std::string term = get_env("TERM").value_or("");
+    render.live = render.ansi && options.color && ::isatty(1) == 1 && !term.empty() && term != "dumb";
+    invocation.renderer = make_terminal_renderer(render);
+  }
+}
+
+int run_command(Invocation& invocation, const Subcommand& command, const std::vector<std::string>& words) {
+  CommandOptions options;
+  FlagSet flags;
+  command.declare(flags, options);
+  make_renderer(invocation, options);
+  auto parsed = flags.parse(words);
+  if (!parsed.error.empty()) {
+    invocation.ui().say(std::string(trim_right(command_help(invocation, command))));
+    invocation.ui().error(parsed.error);
+    return 1;
+  }
+  make_renderer(invocation, options);
+  int code = command.run(invocation, options, parsed.arguments);
+  if (code == show_help) {
+    print_out(command_help(invocation, command));
+    return 1;
+  }
+  return code;
+}
+
+int dispatch(Invocation& invocation, const std::vector<std::string>& words) {
+  Dispatch d = take_apart(words);
+  if (d.version && d.command.empty()) d.command = "version";
+  const Subcommand* command = find_command(d);
+  if (!command) {
+    print_out(list_of_commands(invocation));
+    return d.help && d.command.empty() ? 0 : 127;
+  }
+  if (d.help) {
+    print_out(command_help(invocation, *command));
+    return 0;
+  }
+  if (d.flags_before && !d.version) {
+    print_out("Invalid flags before the subcommand. If these flags are for\nthe subcommand, please put them after the "
+              "subcommand.\n\n" + command_help(invocation, *command));
+    return 1;
+  }
+  return run_command(invocation, *command, d.words);
+}
+
+void raise_open_files() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace
+
+int run_program(std::vector<std::string> words) {
+  ::signal(SIGPIPE, SIG_IGN);
+  raise_open_files();
+  Invocation invocation;
+  if (!words.empty()) {
+    if (fs::path(words[0]).filename() == "packer") invocation.program = "packer";
+    words.erase(words.begin());
+  }
+  auto machine = std::find(words.begin(), words.end(), "-machine-readable");
+  if (machine != words.end()) {
+    invocation.machine_readable = true;
+    words.erase(machine);
+    ::setenv("PACKER_NO_COLOR", "1", 1);  // for the programs we start
+  }
+  invocation.run_id = random_uuid();
+  ::setenv("PACKER_RUN_UUID", invocation.run_id.c_str(), 1);
+  int code = 1;
+  try {
+    check_environment();
+    invocation.log = Log::from_environment(&invocation.redactor);
+    invocation.log->line(fmt::format("[INFO] Kiln version: {} (answers for Packer {})", KILN_VERSION, packer_version));
+    code = dispatch(invocation, words);
+  } catch (const Error& error) {
+    if (invocation.renderer) invocation.ui().error(error.message());
+    else std::fprintf(stderr, "%s\n", error.message().c_str());
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s: internal error: %s\n", invocation.program.c_str(), error.what());
+  }
+  if (invocation.renderer) invocation.renderer->close();
+  return code;
+}
+
+}  // namespace kiln
