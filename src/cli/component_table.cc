@@ -1,7 +1,12 @@
 #include "cli/component_table.h"
 
+#include "post_processor/artifice/artifice.h"
+#include "post_processor/checksum/checksum.h"
+#include "post_processor/compress/compress.h"
+#include "post_processor/manifest/manifest.h"
 #include "post_processor/shell_local/shell_local.h"
 #include "provisioner/breakpoint/breakpoint.h"
+#include "provisioner/file/file.h"
 #include "provisioner/shell/shell.h"
 #include "provisioner/shell_local/shell_local.h"
 #include "provisioner/sleep/sleep.h"
@@ -11,8 +16,9 @@ namespace kiln {
 const Components& component_table() {
   static const Components table{
       {},
-      {shell_provisioner(), shell_local_provisioner(), sleep_provisioner(), breakpoint_provisioner()},
-      {shell_local_post_processor()},
+      {shell_provisioner(), shell_local_provisioner(), file_provisioner(), sleep_provisioner(), breakpoint_provisioner()},
+      {manifest_post_processor(), checksum_post_processor(), compress_post_processor(), artifice_post_processor(),
+       shell_local_post_processor()},
   };
   return table;
 }
