@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "cli/build_report.h"
 #include "cli/command.h"
 #include "cli/component_table.h"
@@ -21,8 +22,19 @@ constexpr const char* no_builds =
     "except flags have been specified at run time check that at least one build is\n"
     "selected for execution.\n\n";
 
+/// The command line that runs this build alone again. Values of variables are left to the person where they are
+/// given by -var: they may be secret.
+std::string reproduce_command(const Invocation& invocation, const CommandOptions& options, const std::string& path,
+                              const Stage& stage) {
+  std::string command = "cd " + shell_quote(fs::current_path().string()) + " && " + invocation.program +
+                        " build -on-error=ask -only=" + shell_quote(stage.info.name);
+  for (const auto& file : options.variable_files) command += " -var-file=" + shell_quote(file);
+  for (const auto& [name, value] : options.variables) command += " -var " + shell_quote(name + "=...");
+  return command + " " + shell_quote(path);
+}
+
 /// Runs the plan under the signals' eye. Returns whether everything went well.
-bool run_stages(Invocation& invocation, const CommandOptions& options, Plan& plan) {
+bool run_stages(Invocation& invocation, const CommandOptions& options, const std::string& path, Plan& plan) {
   Ui ui = invocation.ui();
   Stop stop;
   // Before the first thread: those started later inherit the blocked signals.
@@ -37,6 +49,8 @@ bool run_stages(Invocation& invocation, const CommandOptions& options, Plan& pla
   RunOptions run;
   run.parallel_builds = options.debug ? 1 : options.parallel_builds;
   run.evidence_root = state_directory() / "evidence";
+  run.redactor = &invocation.redactor;
+  run.reproduce_command = [&](const Stage& stage) { return reproduce_command(invocation, options, path, stage); };
   auto journal = open_journal(state_directory(), invocation.run_id);
   auto started = Clock::now();
   auto results = run_plan(plan, run, *invocation.renderer, *journal, *invocation.log, stop);
@@ -63,7 +77,7 @@ int run_build(Invocation& invocation, CommandOptions& options, const std::vector
     if (!wrong) ui.error(no_builds);
     return 1;
   }
-  bool well = run_stages(invocation, options, plan);
+  bool well = run_stages(invocation, options, arguments[0], plan);
   return well && !wrong ? 0 : 1;
 }
 

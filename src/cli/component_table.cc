@@ -1,5 +1,7 @@
 #include "cli/component_table.h"
 
+#include "builder/file/file.h"
+#include "builder/null/null.h"
 #include "post_processor/artifice/artifice.h"
 #include "post_processor/checksum/checksum.h"
 #include "post_processor/compress/compress.h"
@@ -15,7 +17,7 @@ namespace kiln {
 
 const Components& component_table() {
   static const Components table{
-      {},
+      {null_builder(), file_builder()},
       {shell_provisioner(), shell_local_provisioner(), file_provisioner(), sleep_provisioner(), breakpoint_provisioner()},
       {manifest_post_processor(), checksum_post_processor(), compress_post_processor(), artifice_post_processor(),
        shell_local_post_processor()},

@@ -92,7 +92,7 @@ std::string legacy_parse_text(const Diagnostics& diagnostics) {
   std::string original = texts.size() == 1 && stands_alone(texts[0]) ? texts[0] + "\n" : multierror_text(texts);
   return "Failed to parse file as legacy JSON template: if you are using an HCL template, check your file extensions; "
          "they should be either *.pkr.hcl or *.pkr.json\nOriginal error: " +
-         original + "\n" + places_text(items, !syntax);
+         std::string(trim_right(original)) + "\n\n" + places_text(items, !syntax);
 }
 
 std::string legacy_prepare_text(const Diagnostics& diagnostics) {
@@ -116,7 +116,7 @@ std::string legacy_prepare_text(const Diagnostics& diagnostics) {
     }
     out += items[0]->severity == Severity::error ? "Error: " : "Warning: ";
     out += first.head + "\n\n";
-    if (!texts.empty()) out += body_text(first.head, texts) + "\n\n";
+    if (!texts.empty()) out += std::string(trim_right(body_text(first.head, texts))) + "\n\n";
     out += places_text(items, true);
   }
   return out;

@@ -46,10 +46,27 @@ def matches(pattern, lines):
     return bool(lines) and line_matches(pattern[0], lines[0]) and matches(pattern[1:], lines[1:])
 
 
+VOLATILE = [  # what differs from run to run
+    (re.compile(r"after (\d+ (nano|micro|milli)?seconds? ?)+"), "after [..]"),
+    (re.compile(r"packer-shell\d+"), "packer-shell[..]"),
+    (re.compile(r"^\d{10},"), "[..],"),
+    (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"), "[..]"),
+    (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "[..]"),
+    (re.compile(r'"duration_ns":\d+'), '"duration_ns":[..]'),
+]
+
+
 def keep_wildcards(pattern, lines):
-    """The new text, with old lines where they still fit."""
+    """The new text, with old lines where they still fit, and wildcards for what is known to vary."""
     wild = [p for p in pattern if "[..]" in p]
-    return [next((p for p in wild if line_matches(p, line)), line) for line in lines]
+    out = []
+    for line in lines:
+        kept = next((p for p in wild if line_matches(p, line)), None)
+        if kept is None:
+            for volatile, instead in VOLATILE:
+                line = volatile.sub(instead, line)
+        out.append(line if kept is None else kept)
+    return out
 
 
 def environment(directory, kiln):
