@@ -60,13 +60,13 @@ bool report_results(const std::vector<StageResult>& results, std::chrono::nanose
     if (!result.error.empty()) failed.push_back(&result);
   }
   report_failures(failed, ui);
-  report_evidence(results, ui);
   bool any = std::any_of(results.begin(), results.end(), [](auto& r) { return r.error.empty() && !r.artifacts.empty(); });
   ui.say(any ? "\n==> Builds finished. The artifacts of successful builds are:"
              : "\n==> Builds finished but no artifacts were created.");
   for (const auto& result : results) {
     if (result.error.empty() && !result.artifacts.empty()) report_artifacts(result, ui);
   }
+  report_evidence(results, ui);
   return failed.empty();
 }
 

@@ -10,13 +10,40 @@ namespace kiln {
 
 namespace {
 
+bool same_place(const SourceRange& a, const SourceRange& b) {
+  return a.file == b.file && a.begin == b.begin && a.end == b.end;
+}
+
+bool lies_within(const SourceRange& inner, const SourceRange& outer) {
+  return inner.known() && inner.file == outer.file && inner.begin >= outer.begin && inner.end <= outer.end &&
+         !same_place(inner, outer);
+}
+
+/// Without what only follows from a misspelt option: a component with an unknown key is not also told, about itself
+/// as a whole, what it lacks.
+std::vector<Diagnostic> without_consequences(const std::vector<Diagnostic>& all) {
+  std::vector<Diagnostic> out;
+  for (const auto& d : all) {
+    bool follows = std::any_of(all.begin(), all.end(), [&](const Diagnostic& other) {
+      return contains(other.detail, "unknown configuration key") && lies_within(other.range, d.range) &&
+             d.summary.starts_with("Failed to prepare build");
+    });
+    if (!follows) out.push_back(d);
+  }
+  return out;
+}
+
 /// Where the mistakes are: once a place, with the hints that belong to it.
 std::string places_text(const std::vector<const Diagnostic*>& items, bool with_source) {
   std::string out;
+  const SourceRange* last = nullptr;
   for (const auto* item : items) {
-    std::string place = render_place(item->range);
-    if (!with_source) place = place.substr(0, place.find('\n') + 1);
-    if (!place.empty()) out += place;
+    bool again = last && same_place(*last, item->range);
+    last = &item->range;
+    if (again && item->hint.empty()) continue;
+    std::string place = again ? "" : render_place(item->range);
+    if (!with_source) place = std::string(place.substr(0, place.find(":\n"))) + (place.empty() ? "" : "\n");
+    out += place;
     if (!item->hint.empty()) out += "  " + replace_all(item->hint, "\n", "\n  ") + "\n";
     if (!place.empty() || !item->hint.empty()) out += "\n";
   }
@@ -45,7 +72,7 @@ struct Legacy {
 
 /// Components report their text as the summary alone; core puts a head over it.
 Legacy legacy_of(const Diagnostic& d) {
-  if (d.detail.empty() && !d.summary.starts_with("Failed to")) return {"", d.summary};
+  if (d.detail.empty()) return {"", d.summary};
   return {d.summary, d.detail};
 }
 
@@ -97,7 +124,7 @@ std::string legacy_parse_text(const Diagnostics& diagnostics) {
 
 std::string legacy_prepare_text(const Diagnostics& diagnostics) {
   std::string out;
-  const auto& all = diagnostics.items();
+  const auto all = without_consequences(diagnostics.items());
   for (size_t i = 0; i < all.size();) {
     Legacy first = legacy_of(all[i]);
     std::vector<std::string> texts;
