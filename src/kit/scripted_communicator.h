@@ -20,7 +20,7 @@ class ScriptedCommunicator : public Communicator {
     int status = 0;
     std::string out;
     std::string err;
-    bool fails = false;  ///< throws Error{remote} with `err`
+    bool fails = false;  ///< throws Error{remote} with `err`, after `out`
   };
   /// Asked for every command; default: succeeds silently.
   std::function<Answer(const std::string& command)> answer = [](const std::string&) { return Answer{}; };
@@ -34,8 +34,8 @@ class ScriptedCommunicator : public Communicator {
     stop.check();
     calls.push_back("run " + command);
     Answer given = answer(command);
-    if (given.fails) throw Error(ErrorKind::remote, given.err);
     if (!given.out.empty()) out(given.out);
+    if (given.fails) throw Error(ErrorKind::remote, given.err);
     if (!given.err.empty()) err(given.err);
     return given.status;
   }

@@ -50,6 +50,7 @@ class ShellProvisioner : public Provisioner {
   void send_variables(Communicator& communicator, StageContext& context);
   int start(Communicator& communicator, const Script& script, const std::string& command,
             StageContext& context) const;
+  int run_once(Communicator& communicator, const std::string& command, StageContext& context) const;
   bool accepts(int status) const;
   void judge(int status, bool restarted) const;
   void run_script(Communicator& communicator, const Script& script, StageContext& context) const;
@@ -121,11 +122,32 @@ int ShellProvisioner::start(Communicator& communicator, const Script& script, co
     during("Error uploading script", [&] {
       upload_text(communicator, config_.remote_path, script.text, 0755, deadline, context.stop);
     });
-    OutputLines lines(context.ui);
-    int status = communicator.run(command, lines.out(), lines.err(), Deadline::never(), context.stop);
+    return run_once(communicator, command, context);
+  });
+}
+
+int ShellProvisioner::run_once(Communicator& communicator, const std::string& command,
+                               StageContext& context) const {
+  OutputLines lines(context.ui);
+  bool began = false;
+  auto noting = [&began](const Sink& sink) {
+    return [&began, sink](std::string_view bytes) {
+      began = true;
+      sink(bytes);
+    };
+  };
+  try {
+    int status =
+        communicator.run(command, noting(lines.out()), noting(lines.err()), Deadline::never(), context.stop);
     lines.finish();
     return status;
-  });
+  } catch (const Error& error) {
+    lines.finish();
+    // A script that ran is never started a second time: what became of it is not known.
+    if (!began || error.kind() != ErrorKind::remote) throw;
+    context.log.line("lost while the script ran: " + error.message());
+    return disconnected_status;
+  }
 }
 
 bool ShellProvisioner::accepts(int status) const {

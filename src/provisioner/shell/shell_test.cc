@@ -225,6 +225,18 @@ TEST(Shell, StartIsRetried) {
             "Error uploading script: connection refused");
 }
 
+TEST(Shell, AScriptThatRanIsNotStartedAgain) {
+  ShellRun shell;
+  int starts = 0;
+  shell.communicator.answer = [&](const std::string& command) -> Answer {
+    if (!contains(command, "chmod")) return {};
+    ++starts;
+    return {0, "half of it\n", "the channel broke", true};
+  };
+  EXPECT_THAT(shell.error_of({{"inline", list({"true"})}}), StartsWith("Script disconnected unexpectedly"));
+  EXPECT_EQ(starts, 1);
+}
+
 TEST(Shell, PausesAfter) {
   ShellRun shell;
   shell.run({{"inline", list({"true"})}, {"pause_after", "10ms"}});
