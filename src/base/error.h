@@ -45,6 +45,19 @@ auto during(std::string_view context, F&& f) -> decltype(f()) {
   }
 }
 
+/// Runs f, which calls code that may throw something else (the standard library, a component): whatever escapes is
+/// an Error, so that those who clean up after one need to know no other.
+template <class F>
+auto only_errors(F&& f) -> decltype(f()) {
+  try {
+    return std::forward<F>(f)();
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& e) {
+    throw Error(ErrorKind::internal, e.what());
+  }
+}
+
 /// Throws Error{environment} with "WHAT: strerror(errno)".
 [[noreturn]] void throw_errno(std::string_view what);
 

@@ -43,7 +43,7 @@ class Timer {
 void run_once(PlannedProvisioner& planned, Communicator& communicator, StageContext& context,
               const PrepareProvisioner& prepare) {
   prepare(planned);
-  planned.component->run(communicator, context);
+  only_errors([&] { planned.component->run(communicator, context); });
 }
 
 void run_limited(PlannedProvisioner& planned, Communicator& communicator, StageContext& context,

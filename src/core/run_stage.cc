@@ -46,7 +46,7 @@ class StageRun {
       std::optional<Artifact> artifact = finish();
       steps_.undo_all(Outcome::succeeded);
       machine_.reset();
-      if (artifact) post_process(*artifact);
+      if (artifact) only_errors([&] { post_process(*artifact); });
     } catch (const Error& error) {
       fail(error);
     }
@@ -186,7 +186,7 @@ class StageRun {
   void outside_of_steps(const std::string& name, const std::function<void()>& body) {
     context_.stop.check();
     try {
-      body();
+      only_errors(body);
     } catch (const Error& error) {
       if (!steps_.failed_step().empty() || context_.stop.requested()) throw;
       bool told = false;
@@ -211,7 +211,7 @@ class StageRun {
     };
     emit(EventKind::step_started, "");
     try {
-      body();
+      only_errors(body);
     } catch (const Error&) {
       emit(EventKind::step_finished, context_.stop.requested() ? "cancelled" : "failed");
       throw;

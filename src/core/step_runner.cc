@@ -25,7 +25,7 @@ void StepRunner::run(const std::string& name, const std::function<void()>& body)
     emit(EventKind::step_started, name, "", {});
     try {
       context_.stop.check();
-      body();
+      only_errors(body);
       emit(EventKind::step_finished, name, "ok", Clock::now() - start);
       break;
     } catch (const Error& error) {

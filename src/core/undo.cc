@@ -13,7 +13,7 @@ void Undo::run_down_to(size_t keep, Outcome outcome, const std::function<void(co
     Entry entry = std::move(entries_.back());
     entries_.pop_back();
     try {
-      entry.action(outcome);
+      only_errors([&] { entry.action(outcome); });
     } catch (const Error& error) {
       report(entry.what + ": " + error.message());
     } catch (const std::exception& error) {
