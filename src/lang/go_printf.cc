@@ -52,10 +52,14 @@ std::string padded_number(bool negative, const std::string& prefix, std::string 
   return padded(sign + prefix + digits, blank);
 }
 
-std::string bad_verb(char verb, const Ref& argument) {
+std::string format_argument(const Ref& argument, const Directive& d);
+
+std::string bad_verb(const Ref& argument, const Directive& d) {
   bool none = !argument || argument->is_null();
-  if (none) return fmt::format("%!{}(<nil>)", verb);
-  return fmt::format("%!{}({}={})", verb, type_name(argument), print_value(argument));
+  if (none) return fmt::format("%!{}(<nil>)", d.verb);
+  Directive plain = d;
+  plain.verb = 'v';
+  return fmt::format("%!{}({}={})", d.verb, type_name(argument), format_argument(argument, plain));
 }
 
 std::string format_integer(const Ref& argument, const Directive& d) {
@@ -85,7 +89,7 @@ std::string format_integer(const Ref& argument, const Directive& d) {
       if (d.sharp) append_rune(text += " '", rune), text += '\'';
       return padded(text, d);
     }
-    default: return bad_verb(d.verb, argument);
+    default: return bad_verb(argument, d);
   }
   if (d.precision) {
     size_t precision = static_cast<size_t>(*d.precision);
@@ -134,7 +138,7 @@ std::string float_digits(double number, char verb, std::optional<int> precision)
 }
 
 std::string format_float(const Ref& argument, const Directive& d) {
-  if (std::string_view("veEfFgG").find(d.verb) == std::string_view::npos) return bad_verb(d.verb, argument);
+  if (std::string_view("veEfFgG").find(d.verb) == std::string_view::npos) return bad_verb(argument, d);
   const std::string& text = argument->as_number().text;
   if (text.find_first_of("NI") != std::string::npos) return padded(text, d);
   double number = std::strtod(text.c_str(), nullptr);
@@ -164,11 +168,9 @@ std::string format_string(const Ref& argument, const Directive& d) {
       }
       return padded(hex, d);
     }
-    default: return bad_verb(d.verb, argument);
+    default: return bad_verb(argument, d);
   }
 }
-
-std::string format_argument(const Ref& argument, const Directive& d);
 
 /// Lists and maps: every element by the same directive.
 std::string format_container(const Ref& argument, const Directive& d) {
@@ -178,24 +180,27 @@ std::string format_container(const Ref& argument, const Directive& d) {
     if (!out.empty()) out += ' ';
     out += text;
   };
+  auto element = [&](const Value& value) {
+    return value.is_null() ? std::string("<nil>") : format_argument(Ref(argument, &value), d);
+  };
   if (argument->is_list()) {
-    for (const auto& item : argument->as_list()) add(format_argument(Ref(argument, &item), d));
+    for (const auto& item : argument->as_list()) add(element(item));
     return "[" + out + "]";
   }
   std::map<std::string, const Value*> sorted;
   for (const auto& member : argument->as_object()) sorted[member.key] = &member.value;
   for (const auto& [key, value] : sorted) {
-    add(format_argument(make_ref(Value(key)), d) + ":" + format_argument(Ref(argument, value), d));
+    add(format_argument(make_ref(Value(key)), d) + ":" + element(*value));
   }
   return "map[" + out + "]";
 }
 
 std::string format_argument(const Ref& argument, const Directive& d) {
   if (d.verb == 'T') return padded(type_name(argument), d);
-  if (!argument || argument->is_null()) return d.verb == 'v' ? padded("<nil>", d) : bad_verb(d.verb, argument);
+  if (!argument || argument->is_null()) return d.verb == 'v' ? padded("<nil>", d) : bad_verb(argument, d);
   switch (argument->kind()) {
     case Value::Kind::boolean:
-      if (d.verb != 't' && d.verb != 'v') return bad_verb(d.verb, argument);
+      if (d.verb != 't' && d.verb != 'v') return bad_verb(argument, d);
       return padded(argument->as_bool() ? "true" : "false", d);
     case Value::Kind::number: return is_float(argument->as_number()) ? format_float(argument, d) : format_integer(argument, d);
     case Value::Kind::string: return format_string(argument, d);

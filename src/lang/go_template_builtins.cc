@@ -30,13 +30,10 @@ bool equal(const Ref& a, const Ref& b) {
   if (is_nothing(a) || is_nothing(b)) return is_nothing(a) && is_nothing(b);
   BasicKind kind = basic_kind(a);
   if (kind != basic_kind(b)) {
-    if (kind != BasicKind::none && basic_kind(b) != BasicKind::none) {
-      throw FunctionError{fmt::format("incompatible types for comparison: {} and {}", type_name(a), type_name(b))};
-    }
+    throw FunctionError{fmt::format("incompatible types for comparison: {} and {}", type_name(a), type_name(b))};
   }
-  for (const Ref* one : {&a, &b}) {
-    if (basic_kind(*one) != BasicKind::none) continue;
-    throw FunctionError{fmt::format("non-comparable type {}: {}", print_value(*one), type_name(*one))};
+  if (kind == BasicKind::none) {
+    throw FunctionError{fmt::format("non-comparable type {}: {}", go_sprintf("%s", {a}), type_name(a))};
   }
   if (kind == BasicKind::floating) return as_float(a) == as_float(b);
   return *a == *b;
@@ -124,7 +121,7 @@ Ref run_slice(const Call& call) {
 
 Ref run_len(const Call& call) {
   const Ref& item = call[0];
-  if (is_nothing(item)) throw FunctionError{"len of nil pointer"};
+  if (is_nothing(item)) throw FunctionError{"reflect: call of reflect.Value.Type on zero Value"};
   switch (item->kind()) {
     case Value::Kind::string: return make_ref(Value(static_cast<int64_t>(item->as_string().size())));
     case Value::Kind::list: return make_ref(Value(static_cast<int64_t>(item->as_list().size())));
@@ -225,10 +222,9 @@ Ref run_urlquery(const Call& call) {
   return printed(std::move(out));
 }
 
-/// No value of a template is a function.
+/// No value of a template is a function; the executor, which knows the words, refuses the others.
 Ref run_call(const Call& call) {
-  if (is_nothing(call[0])) throw FunctionError{"call of nil"};
-  throw FunctionError{"non-function of type " + type_name(call[0])};
+  throw FunctionError{is_nothing(call[0]) ? "call of nil" : "non-function of type " + type_name(call[0])};
 }
 
 Ref run_printf(const Call& call) {

@@ -213,12 +213,8 @@ class Executor {
   }
 
   void refuse_arguments(const Node& first, const Arguments& arguments, const Ref* piped) {
-    if (arguments.size() > 1 || piped) fail("can't give argument to non-function " + argument_text(first));
+    if (arguments.size() > 1 || piped) fail("can't give argument to non-function " + to_string(first));
   }
-  static std::string argument_text(const Node& node) {
-    return node.kind == NodeKind::pipeline ? "(" + to_string(node) + ")" : to_string(node);
-  }
-
   Ref run_command(const Ref& dot, const Node& command, const Ref* piped) {
     spend_step();
     const Node& first = *command.children.front();
@@ -253,10 +249,10 @@ class Executor {
     } else if (node.kind == NodeKind::chain) {
       if (node.children[0]->kind == NodeKind::nil) fail("indirection through explicit nil in " + to_string(node));
       value = argument(dot, *node.children[0], 'v');
-      at(node);
     }
     for (size_t i = first; i < node.names.size(); ++i) {
-      bool declared_type = i == 0;
+      // Members of maps have no type of their own in Go; results of functions have.
+      bool declared_type = i == 0 && node.kind == NodeKind::chain;
       value = field(value, node.names[i], has_arguments && i + 1 == node.names.size(), declared_type);
     }
     return value;
@@ -307,7 +303,8 @@ class Executor {
   Ref checked(const Ref& value, char kind) {
     if (kind == 'v') return value;
     std::string wanted = kind == 's' ? "string" : "int";
-    if (!value || value->is_null()) fail("invalid value; expected " + wanted);
+    if (!value) fail("invalid value; expected " + wanted);
+    if (value->is_null()) fail(fmt::format("wrong type for value; expected {}; got interface {{}}", wanted));
     if (type_name(value) != wanted) fail(fmt::format("wrong type for value; expected {}; got {}", wanted, type_name(value)));
     return value;
   }
@@ -334,6 +331,10 @@ class Executor {
     for (size_t i = 0; i < given; ++i) arguments.push_back(argument(dot, *(*nodes)[i + 1], function->parameter(i)));
     if (piped) arguments.push_back(checked(*piped, function->parameter(given)));
     for (const auto& one : arguments) spend_bytes(one && one->is_string() ? one->as_string().size() : 16);
+    if (name.text == "call" && given > 0 && arguments[0] && !arguments[0]->is_null()) {
+      at(command);  // No value of a template is a function.
+      fail(fmt::format("error calling call: non-function {} of type {}", to_string(*(*nodes)[1]), type_name(arguments[0])));
+    }
     return guarded_call(name.text, command, [&] { return function->run({scope_, arguments}); });
   }
 

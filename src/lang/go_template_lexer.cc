@@ -152,7 +152,7 @@ class Lexer {
       case '`': return lex_raw_string();
       case '$': return lex_field_or_variable(TokenKind::variable);
       case '.':
-        if (!is_digit(peek(1))) return lex_field_or_variable(TokenKind::field);
+        if (!is_digit(peek(1)) && at_ + 1 < source_.size()) return lex_field_or_variable(TokenKind::field);
         return lex_number();
       case '+':
       case '-': return lex_number();
@@ -243,8 +243,9 @@ class Lexer {
       accept_run("0123456789_");
     }
     accept("i");
-    if (!at_end() && is_word(peek())) {
-      ++at_;
+    if (!at_end() && (is_word(peek()) || peek() == '+' || peek() == '-')) {
+      bool complex = !is_word(source_[at_++]);
+      if (complex) accept_run("0123456789_.i");
       return fail("bad number syntax: " + go_quote(source_.substr(start_, at_ - start_)));
     }
     emit(TokenKind::number);

@@ -8,9 +8,9 @@ namespace kiln::go_template {
 
 enum class TokenKind {
   error, eof, text, left_delimiter, right_delimiter, space, pipe, left_paren, right_paren, assign, declare, character,
-  boolean, char_constant, number, string, raw_string, identifier, variable, field, dot, nil,
+  boolean, char_constant, number, string, raw_string, identifier, variable, field,
   // Keywords; everything from here on is one.
-  kw_block, kw_break, kw_continue, kw_define, kw_else, kw_end, kw_if, kw_range, kw_template, kw_with,
+  dot, nil, kw_block, kw_break, kw_continue, kw_define, kw_else, kw_end, kw_if, kw_range, kw_template, kw_with,
 };
 
 struct Token {

@@ -33,7 +33,7 @@ bool is_term(TokenKind kind) {
 std::string describe(const Token& token) {
   if (token.kind == TokenKind::eof) return "EOF";
   if (token.kind == TokenKind::error) return token.text;
-  if (token.kind >= TokenKind::kw_block) return "<" + token.text + ">";
+  if (token.kind >= TokenKind::dot) return "<" + token.text + ">";
   if (token.text.size() <= 10) return go_quote(token.text);
   std::string_view rest = token.text;
   for (int i = 0; i < 10 && !rest.empty(); ++i) take_rune(rest);
@@ -201,7 +201,7 @@ class Parser {
       case TokenKind::kw_if: return branch_control(NodeKind::if_clause, "if");
       case TokenKind::kw_range: return branch_control(NodeKind::range_clause, "range");
       case TokenKind::kw_with: return branch_control(NodeKind::with_clause, "with");
-      case TokenKind::kw_template: return template_control(token.position);
+      case TokenKind::kw_template: return template_control();
       default: break;
     }
     --at_;
@@ -251,10 +251,11 @@ class Parser {
     return node;
   }
 
-  NodePtr template_control(size_t position) {
+  NodePtr template_control() {
     const std::string context = "template clause";
-    NodePtr node = make_node(NodeKind::template_call, position);
-    node->text = quoted_name(next_non_space(), context);
+    const Token& name = next_non_space();
+    NodePtr node = make_node(NodeKind::template_call, name.position);
+    node->text = quoted_name(name, context);
     if (next_non_space().kind != TokenKind::right_delimiter) {
       --at_;
       node->pipe = pipeline(context, TokenKind::right_delimiter);
@@ -422,7 +423,9 @@ class Parser {
   NodePtr number(const Token& token) {
     auto value = parse_go_number(token.text);
     if (!value) {
-      if (token.kind == TokenKind::char_constant) fail("malformed character constant: " + token.text);
+      if (token.kind == TokenKind::char_constant) {
+        fail(token.text == "''" ? "invalid syntax" : "malformed character constant: " + token.text);
+      }
       bool digits = token.text.find_first_not_of("+-0123456789") == std::string::npos;
       bool octal = digits && token.text.size() < 20;
       fail((digits && !octal ? "integer overflow: " : "illegal number syntax: ") + go_quote(token.text));
