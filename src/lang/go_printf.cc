@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstdlib>
 #include <map>
@@ -102,19 +103,18 @@ std::string format_integer(const Ref& argument, const Directive& d) {
   return padded_number(negative, prefix, digits, d);
 }
 
-/// The fewest digits that give the number back. Go uses an exponent only below 1e-4 and from 1e21 on.
+/// The fewest digits that give the number back; with an exponent below 1e-4 and from 1e6 on, as Go has it.
 std::string shortest_float(double number) {
+  char buffer[64];
+  auto end = std::to_chars(buffer, buffer + sizeof buffer, number, std::chars_format::scientific).ptr;
+  std::string_view shortest(buffer, static_cast<size_t>(end - buffer));
+  size_t e = shortest.find('e');
   std::string digits;
-  std::string shortest = fmt::format("{}", number);
-  for (char c : shortest.substr(0, shortest.find('e'))) {
+  for (char c : shortest.substr(0, e)) {
     if (c != '.') digits += c;
   }
-  size_t lead = std::min(digits.find_first_not_of('0'), digits.size() - 1);
-  digits = digits.substr(lead);
-  while (digits.size() > 1 && digits.back() == '0') digits.pop_back();
-  std::string scientific = fmt::format("{:.17e}", number);
-  int exponent = number == 0 ? 0 : std::atoi(scientific.c_str() + scientific.find('e') + 1);
-  if (exponent < -4 || exponent >= 21) {
+  int exponent = std::atoi(std::string(shortest.substr(e + 1)).c_str());
+  if (exponent < -4 || exponent >= 6) {
     return fmt::format("{}{}{}e{}{:02}", digits[0], digits.size() > 1 ? "." : "", digits.substr(1),
                        exponent < 0 ? '-' : '+', std::abs(exponent));
   }

@@ -21,7 +21,9 @@ go_template::Tree parse_in_scope(std::string_view text, const TemplateScope& sco
 
 Rendered render_pass(std::string_view text, const TemplateScope& scope, const Value& dot, go_template::Budget& budget) {
   if (!has_action(text)) return {std::string(text), std::nullopt};
-  if (text.size() > go_template::max_template_text) return {"", "template: root:1: the template is longer than 16 MiB"};
+  if (text.size() > go_template::max_template_text) return {"", "template: root:1: the template is longer than 8 MiB"};
+  if (text.size() > budget.bytes) return {"", "template: root:1: the template handles too much text"};
+  budget.bytes -= text.size();
   try {
     return go_template::execute(parse_in_scope(text, scope), scope, dot, budget);
   } catch (const go_template::SyntaxError& error) {

@@ -61,7 +61,7 @@ class Executor {
   }
 
   void write(std::string_view text) {
-    if (out_.size() + text.size() > max_template_text) fail("the text would be longer than 16 MiB");
+    if (out_.size() + text.size() > max_template_text) fail("the text would be longer than 8 MiB");
     out_ += text;
   }
 

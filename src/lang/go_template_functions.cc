@@ -26,7 +26,15 @@ Ref named(const std::string& text, std::string_view name) {
 std::string map_case(std::string_view text, wint_t (*map)(wint_t, locale_t)) {
   static const locale_t locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
   std::string out;
+  out.reserve(text.size());
   while (!text.empty()) {
+    auto byte = static_cast<unsigned char>(text.front());
+    if (byte < 0x80) {
+      bool letter = map == towupper_l ? byte >= 'a' && byte <= 'z' : byte >= 'A' && byte <= 'Z';
+      out += static_cast<char>(letter ? byte ^ 0x20 : byte);
+      text.remove_prefix(1);
+      continue;
+    }
     uint32_t rune = take_rune(text);
     append_rune(out, locale ? static_cast<uint32_t>(map(static_cast<wint_t>(rune), locale)) : rune);
   }
@@ -168,7 +176,7 @@ const std::vector<Function> packer_functions = {
 Ref make_ref(Value value) { return std::make_shared<const Value>(std::move(value)); }
 
 void check_length(size_t length) {
-  if (length > max_template_text) throw FunctionError{"the text would be longer than 16 MiB"};
+  if (length > max_template_text) throw FunctionError{"the text would be longer than 8 MiB"};
 }
 
 int64_t Call::integer(size_t i) const { return std::strtoll(arguments[i]->as_number().text.c_str(), nullptr, 10); }

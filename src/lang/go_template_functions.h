@@ -20,11 +20,11 @@ struct FunctionError {
 
 /// How much a rendering may still do, so that no template takes the machine down. Shared by all its passes.
 struct Budget {
-  size_t steps = 2'000'000;           ///< nodes and loop turns
-  size_t bytes = 256 * 1024 * 1024;  ///< read and written by functions
+  size_t steps = 500'000;           ///< nodes and loop turns
+  size_t bytes = 32 * 1024 * 1024;  ///< parsed, read and written by functions
 };
 /// No text grows beyond this.
-constexpr size_t max_template_text = 16 * 1024 * 1024;
+constexpr size_t max_template_text = 8 * 1024 * 1024;
 /// Throws FunctionError when the text is too long.
 void check_length(size_t length);
 

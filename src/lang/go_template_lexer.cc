@@ -16,6 +16,9 @@ const std::map<std::string_view, TokenKind> keywords = {
     {"end", TokenKind::kw_end},     {"if", TokenKind::kw_if},       {"range", TokenKind::kw_range},
     {"nil", TokenKind::nil},        {"template", TokenKind::kw_template}, {"with", TokenKind::kw_with}};
 
+/// More are refused: the tree takes some hundred bytes a token.
+constexpr size_t max_tokens = 200'000;
+
 bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 /// Letters, digits, "_"; every byte of a multi-byte character counts as a letter.
@@ -29,7 +32,8 @@ class Lexer {
 
   std::vector<Token> run() {
     while (!done_) {
-      if (in_action_) lex_action();
+      if (tokens_.size() >= max_tokens) fail("the template has too many actions");
+      else if (in_action_) lex_action();
       else lex_text();
     }
     return std::move(tokens_);

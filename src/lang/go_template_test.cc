@@ -1,8 +1,14 @@
 #include "lang/go_template.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <sstream>
+
 #include "base/error.h"
+#include "base/text.h"
+#include "lang/packer_json.h"
 
 namespace kiln {
 namespace {
@@ -135,6 +141,110 @@ TEST(GoTemplate, renders_until_the_text_is_stable) {
   TemplateScope scope = test_scope();
   EXPECT_EQ(render_template("{{user `nested`}}", scope).text, "value");
   EXPECT_EQ(render_template_once("{{user `nested`}}", scope).text, "{{user `a`}}");
+}
+
+/// Pairs of a template and what Go 1.26's text/template made of it (the text or the error), over the data below.
+TEST(GoTemplate, does_what_go_does_on_recorded_rows) {
+  auto read = [](const std::string& text) {
+    Diagnostics diagnostics;
+    return parse_json(std::make_shared<SourceFile>(SourceFile{"rows", text}), diagnostics);
+  };
+  std::ifstream in(KILN_SOURCE_DIR "/src/lang/testdata/go_template_rows.json");
+  std::stringstream text;
+  text << in.rdbuf();
+  Value rows = read(text.str());
+  ASSERT_TRUE(rows.is_list());
+  ASSERT_GT(rows.as_list().size(), 400u);
+  TemplateScope scope;
+  scope.build_name = "web";
+  scope.user_variables = {{"a", "value"}};
+  Value dot = read(R"({"L":[1,"a"],"S":"str","N":7,"M":{"k":"v","b":"c"},"Null":null,"T":true,"F":2.5,"E":[]})");
+  for (const auto& row : rows.as_list()) {
+    const std::string& source = row.as_list()[0].as_string();
+    EXPECT_EQ(outcome(render_template_once(source, scope, dot)), row.as_list()[1].as_string()) << source;
+  }
+}
+
+TEST(GoTemplate, validates_without_running) {
+  TemplateScope scope;
+  EXPECT_EQ(validate_template("plain {{user `a`}}", scope), std::nullopt);
+  EXPECT_EQ(validate_template("{{env `never called`}}", scope), std::nullopt);
+  EXPECT_EQ(validate_template("{{if false}}{{nosuch}}{{end}}", scope),
+            "template: root:1: function \"nosuch\" not defined");
+}
+
+TEST(GoTemplate, components_add_functions) {
+  TemplateScope scope;
+  EXPECT_EQ(outcome(render_template("{{clean_resource_name `a`}}", scope)),
+            "template: root:1: function \"clean_resource_name\" not defined");
+  scope.functions["clean_resource_name"] = [](const std::vector<std::string>& words) {
+    if (words.empty()) throw Error(ErrorKind::user, "a name is needed");
+    return "<" + join(words, "+") + ">";
+  };
+  EXPECT_EQ(outcome(render_template("{{`b` | clean_resource_name `a`}}", scope)), "<a+b>");
+  EXPECT_EQ(outcome(render_template("{{clean_resource_name}}", scope)),
+            "template: root:1:2: executing \"root\" at <clean_resource_name>: error calling clean_resource_name: a name "
+            "is needed");
+  EXPECT_EQ(outcome(render_template("{{clean_resource_name 3}}", scope)),
+            "template: root:1:22: executing \"root\" at <3>: expected string; found 3");
+}
+
+TEST(GoTemplate, build_gives_placeholders_first_and_values_later) {
+  TemplateScope scope = test_scope();
+  EXPECT_EQ(outcome(render_template_once("{{build `ID`}}", scope)), "{{.ID}}");
+  scope.build_data_known = true;
+  EXPECT_EQ(outcome(render_template("{{build `ID`}} {{ build `Nope` }}", scope, scope.build_data)), "i-1 <no value>");
+  EXPECT_EQ(outcome(render_template("{{.ID}}", scope, scope.build_data)), "i-1");
+  scope.build_data = Value();
+  scope.build_data_known = false;
+  EXPECT_THAT(outcome(render_template("{{build `ID`}}", scope)),
+              testing::HasSubstr("the given variable ID will not be passed into your plugin."));
+}
+
+TEST(GoTemplate, what_is_missing_in_the_scope_is_an_error) {
+  TemplateScope scope;
+  for (const char* name : {"build_name", "build_type", "packer_version"}) {
+    EXPECT_THAT(outcome(render_template("{{" + std::string(name) + "}}", scope)),
+                testing::HasSubstr(std::string("error calling ") + name + ": " + name + " not available"));
+  }
+  EXPECT_THAT(outcome(render_template("{{template_dir}}", scope)), testing::HasSubstr("not available"));
+  EXPECT_THAT(outcome(render_template("{{vault `a` `b`}}", scope)),
+              testing::HasSubstr("Vault vars are only allowed in the variables section"));
+  EXPECT_THAT(outcome(render_template("{{consul_key `a`}}", scope)), testing::HasSubstr("consul_key is not allowed here"));
+  EXPECT_THAT(outcome(render_template("{{sed `a` `b`}}", scope)), testing::HasSubstr("deprecated"));
+}
+
+TEST(GoTemplate, uuids_start_with_the_time_and_differ) {
+  std::string both = render_template("{{uuid}} {{uuid}}", TemplateScope{}).text;
+  ASSERT_EQ(both.size(), 73u);
+  EXPECT_NE(both.substr(0, 36), both.substr(37));
+  EXPECT_EQ(both.substr(0, 7), both.substr(37, 7));
+}
+
+// Refused with an error, in a short time and with little memory; the machine is never taken down.
+TEST(GoTemplate, is_bounded) {
+  TemplateScope scope;
+  auto error = [&](const std::string& text) { return render_template(text, scope).error.value_or("no error"); };
+  EXPECT_THAT(error("{{range 1000000000}}{{end}}"), testing::HasSubstr("too many steps"));
+  EXPECT_THAT(error("{{range 1000}}{{range 1000}}{{range 1000}}{{end}}{{end}}{{end}}"), testing::HasSubstr("too many steps"));
+  EXPECT_THAT(error("{{define `a`}}{{template `a`}}{{end}}{{template `a`}}"),
+              testing::HasSubstr("exceeded maximum template depth"));
+  EXPECT_THAT(error("{{$x := `aaaaaaaaaaaaaaaa`}}{{range 60}}{{$x = print $x $x}}{{end}}"),
+              testing::AnyOf(testing::HasSubstr("8 MiB"), testing::HasSubstr("too much text")));
+  EXPECT_THAT(error("{{range 1000}}{{printf `%100000d` 1}}{{end}}"), testing::AnyOf(testing::HasSubstr("8 MiB"), testing::HasSubstr("too much text")));
+  EXPECT_THAT(error("{{$x := printf `%1000000d` 1}}{{range 100000}}{{$y := upper $x}}{{end}}"),
+              testing::HasSubstr("too much text"));
+  EXPECT_THAT(error("{{" + std::string(100000, '(')), testing::HasSubstr("depth"));
+  EXPECT_THAT(error("{{" + std::string(100000, '(') + "1}}"), testing::HasSubstr("depth"));
+  std::string nested;
+  for (int i = 0; i < 100000; ++i) nested += "{{if 1}}";
+  EXPECT_THAT(error(nested), testing::HasSubstr("depth"));
+  std::string many;
+  for (int i = 0; i < 200000; ++i) many += "{{1}}";
+  EXPECT_THAT(error(many), testing::HasSubstr("too many actions"));
+  // A text that grows with every rendering.
+  scope.user_variables["x"] = "a{{user `x`}}{{user `x`}}";
+  EXPECT_THAT(error("{{user `x`}}"), testing::HasSubstr("template: root"));
 }
 
 }  // namespace

@@ -404,7 +404,37 @@ class TemplateReader {
   Diagnostics& diagnostics_;
 };
 
+/// Packer stops at these and prints them bare.
+bool stands_alone(const std::string& text) {
+  return text.starts_with("Error parsing JSON: ") || text.starts_with("template has duplicate field: ") ||
+         text.starts_with("Failed to cast root level comment") || text.starts_with("'' expected a map");
+}
+
+std::string decoding_text(std::vector<std::string> texts) {
+  std::sort(texts.begin(), texts.end());
+  return fmt::format("{} error(s) decoding:\n\n* {}", texts.size(), join(texts, "\n* "));
+}
+
 }  // namespace
+
+std::string packer_parse_error_text(const Diagnostics& diagnostics) {
+  std::vector<std::string> parts;
+  std::vector<std::string> decoding;
+  std::vector<std::string> others;
+  for (const auto& item : diagnostics.items()) {
+    if (item.severity != Severity::error) continue;
+    if (stands_alone(item.summary)) parts.push_back(item.summary + (item.detail.empty() ? "" : "\n" + item.detail));
+    else if (item.summary.starts_with("'")) decoding.push_back(item.summary);
+    else others.push_back(item.summary);
+  }
+  if (!decoding.empty()) parts.push_back(decoding_text(std::move(decoding)));
+  if (!others.empty()) {
+    std::string text = others.size() == 1 ? "1 error occurred:" : fmt::format("{} errors occurred:", others.size());
+    for (const auto& other : others) text += "\n\t* " + other;
+    parts.push_back(text + "\n\n");
+  }
+  return join(parts, "\n");
+}
 
 Template parse_packer_json(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics) {
   Template out;

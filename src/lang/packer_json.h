@@ -18,6 +18,10 @@ Value parse_json(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostic
 /// Parses a legacy template. All mistakes of its shape are reported at once.
 Template parse_packer_json(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics);
 
+/// The errors of parse_packer_json in Packer's own layout, the text that follows "Failed to parse template: ":
+/// a syntax error with its lines, "N error(s) decoding:" for wrong types at the root, "N errors occurred:" otherwise.
+std::string packer_parse_error_text(const Diagnostics& diagnostics);
+
 /// The variables' final values: defaults, then given ones (var files and -var already merged, later wins), all
 /// rendered, references between them resolved (up to 100 passes). Unset required ones and cycles are diagnostics.
 std::map<std::string, std::string> resolve_variables(const Template& parsed,

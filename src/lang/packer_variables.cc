@@ -3,6 +3,7 @@
 #include <re2/re2.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -45,7 +46,8 @@ class VariableResolver {
   }
 
   /// Passes over what is left until nothing changes; one variable may need the value of any other.
-  void resolve(std::vector<RawVariable> left) {
+  /// `missing` are required ones without a value: told already, so what needs them is passed over in silence.
+  void resolve(std::vector<RawVariable> left, std::set<std::string> missing) {
     for (const auto& variable : left) names_.push_back(variable.name);
     for (int pass = 0; pass < max_variable_passes && !left.empty(); ++pass) {
       bool progress = false;
@@ -53,8 +55,17 @@ class VariableResolver {
       for (auto& variable : left) {
         Rendered rendered = render_template_once(variable.text, scope_);
         if (!rendered.ok()) {
-          if (waits(*rendered.error)) again.push_back(std::move(variable));
-          else report(variable, *rendered.error);
+          auto wanted = missing_name(*rendered.error);
+          if (!wanted) {
+            report(variable, *rendered.error);
+            missing.insert(variable.name);
+          } else if (missing.count(*wanted)) {
+            missing.insert(variable.name);
+          } else {
+            again.push_back(std::move(variable));
+            continue;
+          }
+          progress = true;
           continue;
         }
         progress = true;
@@ -74,7 +85,13 @@ class VariableResolver {
   std::map<std::string, std::string> values_;
 
  private:
-  static bool waits(const std::string& error) { return error.find(not_set) != std::string::npos; }
+  /// The variable that an error of `user` asks for.
+  static std::optional<std::string> missing_name(const std::string& error) {
+    size_t at = error.find(not_set);
+    if (at == std::string::npos) return std::nullopt;
+    std::string name = error.substr(at + not_set.size());
+    return name.substr(0, name.find(": Please make sure"));
+  }
 
   void report(const RawVariable& variable, const std::string& error) {
     if (validate_template(variable.text, scope_)) {
@@ -89,10 +106,8 @@ class VariableResolver {
     Rendered rendered = render_template_once(variable.text, scope_);
     std::string error = rendered.error.value_or("it refers to itself");
     std::string hint;
-    size_t at = error.find(not_set);
-    if (at != std::string::npos) {
-      std::string missing = error.substr(at + not_set.size());
-      missing = missing.substr(0, missing.find(": Please make sure"));
+    if (auto wanted = missing_name(error)) {
+      const std::string& missing = *wanted;
       bool defined = std::count(names_.begin(), names_.end(), missing) > 0;
       auto nearest = nearest_name(missing, names_);
       if (missing == variable.name) hint = "The variable refers to itself.";
@@ -115,11 +130,13 @@ std::map<std::string, std::string> resolve_variables(const Template& parsed,
                                                      const std::map<std::string, std::string>& given,
                                                      const TemplateScope& scope, Diagnostics& diagnostics) {
   std::map<std::string, RawVariable> raw;
+  std::set<std::string> missing;
   for (const auto& variable : parsed.variables) {
     if (given.count(variable.name)) continue;
     if (!variable.default_value) {
       diagnostics.error("required variable not set: " + variable.name, "", variable.range,
                         fmt::format("Give it by -var '{}=...' or in a variable file.", variable.name));
+      missing.insert(variable.name);
       continue;
     }
     raw[variable.name] = {variable.name, variable.default_value->as_string(), variable.default_value->range};
@@ -128,7 +145,7 @@ std::map<std::string, std::string> resolve_variables(const Template& parsed,
   std::vector<RawVariable> ordered;
   for (auto& [name, variable] : raw) ordered.push_back(std::move(variable));
   VariableResolver resolver(scope, diagnostics);
-  resolver.resolve(std::move(ordered));
+  resolver.resolve(std::move(ordered), std::move(missing));
   return resolver.values_;
 }
 
