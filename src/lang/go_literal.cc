@@ -106,12 +106,16 @@ void append_rune(std::string& out, uint32_t rune) {
 uint32_t take_rune(std::string_view& text) {
   auto byte = [&](size_t i) { return static_cast<uint32_t>(static_cast<unsigned char>(text[i])); };
   uint32_t lead = byte(0);
-  size_t length = lead < 0x80 ? 1 : lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC0 ? 2 : 0;
+  if (lead < 0x80) {
+    text.remove_prefix(1);
+    return lead;
+  }
+  size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC0 ? 2 : 0;
   if (length == 0 || length > text.size() || !is_valid_utf8(text.substr(0, length))) {
     text.remove_prefix(1);
     return 0xFFFD;
   }
-  uint32_t rune = length == 1 ? lead : lead & (0xFFu >> (length + 1));
+  uint32_t rune = lead & (0xFFu >> (length + 1));
   for (size_t i = 1; i < length; ++i) rune = (rune << 6) | (byte(i) & 0x3F);
   text.remove_prefix(length);
   return rune;

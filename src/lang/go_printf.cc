@@ -35,8 +35,9 @@ std::string cut(std::string_view text, int runes) {
 }
 
 std::string padded(std::string text, const Directive& d) {
+  if (!d.width) return text;
   size_t length = rune_count(text);
-  if (!d.width || length >= static_cast<size_t>(*d.width)) return text;
+  if (length >= static_cast<size_t>(*d.width)) return text;
   std::string padding(static_cast<size_t>(*d.width) - length, d.zero && !d.minus ? '0' : ' ');
   return d.minus ? text + padding : padding + text;
 }
@@ -361,6 +362,7 @@ std::string print_value(const Value& value) {
   Directive d;
   d.verb = 'v';
   if (value.is_unknown()) return "<unknown>";
+  if (value.is_string()) return value.as_string();
   // Not owned: only read during the call.
   return format_argument(Ref(Ref(), &value), d);
 }

@@ -7,6 +7,11 @@
 namespace kiln {
 
 Value::Value() = default;
+Value::~Value() = default;
+Value::Value(const Value&) = default;
+Value::Value(Value&&) noexcept = default;
+Value& Value::operator=(const Value&) = default;
+Value& Value::operator=(Value&&) noexcept = default;
 Value::Value(bool boolean) : data_(boolean) {}
 Value::Value(Number number) : data_(std::move(number)) {}
 Value::Value(int64_t number) : data_(Number{std::to_string(number)}) {}

@@ -30,7 +30,13 @@ class Value {
   using List = std::vector<Value>;
   using Object = std::vector<Member>;  ///< in written order; keys are unique
 
+  // Out of line: clang wants Member complete for each of them.
   Value();
+  ~Value();
+  Value(const Value&);
+  Value(Value&&) noexcept;
+  Value& operator=(const Value&);
+  Value& operator=(Value&&) noexcept;
   Value(bool boolean);
   Value(Number number);
   Value(int64_t number);
