@@ -252,9 +252,14 @@ void download_file(Communicator& communicator, const std::string& source, const 
   }
 }
 
-/// What a pattern means on the machine: paths, directories with a trailing slash.
-std::vector<std::string> expand_remote(Communicator& communicator, const std::string& pattern,
-                                       StageContext& context) {
+struct RemotePath {
+  char kind = 'f';  ///< 'd' directory, 'x' file that can be executed, 'f' other file
+  std::string path;
+};
+
+/// What a pattern means on the machine.
+std::vector<RemotePath> expand_remote(Communicator& communicator, const std::string& pattern,
+                                      StageContext& context) {
   std::string out;
   std::string quoted;
   for (char c : pattern) {  // everything but the pattern's own characters is literal
@@ -262,16 +267,17 @@ std::vector<std::string> expand_remote(Communicator& communicator, const std::st
         std::isalnum(static_cast<unsigned char>(c)) || contains("*?[]-^!/._~+:,@%", std::string_view(&c, 1));
     quoted += plain ? std::string(1, c) : shell_quote(std::string_view(&c, 1));
   }
-  std::string command = "for f in " + quoted +
-                        "; do if [ -d \"$f\" ]; then printf '%s/\\n' \"$f\"; elif [ -e \"$f\" ]; " +
-                        "then printf '%s\\n' \"$f\"; fi; done";
+  std::string command =
+      "for f in " + quoted +
+      "; do k=f; if [ -d \"$f\" ]; then k=d; elif [ ! -e \"$f\" ]; then continue; elif [ -x \"$f\" ]; " +
+      "then k=x; fi; printf '%s %s\\n' $k \"$f\"; done";
   int status = communicator.run(
       command, [&](std::string_view bytes) { out += bytes; }, [](std::string_view) {}, Deadline::never(),
       context.stop);
   if (status != 0) throw Error(ErrorKind::remote, fmt::format("cannot list {} on the machine", pattern));
-  std::vector<std::string> paths;
+  std::vector<RemotePath> paths;
   for (auto& line : split(out, '\n')) {
-    if (!line.empty()) paths.push_back(line);
+    if (line.size() > 2) paths.push_back({line[0], line.substr(2)});
   }
   if (paths.empty()) throw Error(ErrorKind::remote, fmt::format("{}: no such file or directory", pattern));
   return paths;
@@ -284,14 +290,15 @@ void FileProvisioner::download_one(Communicator& communicator, const std::string
       destination.ends_with('/') ? fs::path(destination) : fs::path(destination).parent_path();
   if (!directory.empty()) fs::create_directories(directory);
   if (is_pattern) {
-    for (const auto& path : expand_remote(communicator, source, context)) {
-      fs::path target = fs::path(destination) / base_of(path);
-      fs::create_directories(destination);
-      if (path.ends_with('/')) {
-        communicator.download_tree(path.substr(0, path.size() - 1), target, Deadline::never(), context.stop);
-      } else {
-        download_file(communicator, path, target, context);
+    fs::create_directories(destination);
+    for (const auto& found : expand_remote(communicator, source, context)) {
+      fs::path target = fs::path(destination) / base_of(found.path);
+      if (found.kind == 'd') {
+        communicator.download_tree(found.path, target, Deadline::never(), context.stop);
+        continue;
       }
+      download_file(communicator, found.path, target, context);
+      if (found.kind == 'x') ::chmod(target.c_str(), 0755);
     }
   } else if (source.ends_with('/')) {  // scp -r makes the directory itself, slash or not
     std::string from = source.size() > 1 ? source.substr(0, source.size() - 1) : source;

@@ -159,11 +159,12 @@ TEST(File, FetchesDirectoriesAndPatterns) {
   file.communicator.files["/var/log/a b"] = "x";
   file.communicator.answer = [](const std::string& command) -> Answer {
     EXPECT_THAT(command, HasSubstr("for f in /var/log/*; do"));
-    return {0, "/var/log/a b\n/var/log/apt/\n"};
+    return {0, "x /var/log/a b\nd /var/log/apt\n"};
   };
   EXPECT_EQ(
       file.run({{"direction", "download"}, {"source", "/var/log/*"}, {"destination", file.path("dl2")}}), "");
   EXPECT_EQ(read_file(file.path("dl2/a b")), "x");
+  EXPECT_EQ(fs::status(file.path("dl2/a b")).permissions(), fs::perms(0755));
   EXPECT_EQ(file.communicator.calls.back(), "download_tree /var/log/apt " + file.path("dl2/apt"));
 }
 
