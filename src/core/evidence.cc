@@ -76,10 +76,10 @@ fs::path EvidenceRoom::open(const std::string& stage) {
     make_private_directory(part);
     part_ = part;
   }
-  fs::path directory = part_ / file_name_of(stage);
-  for (int i = 2; !fs::create_directory(directory); ++i) {
-    directory = part_ / fmt::format("{}-{}", file_name_of(stage), i);
-  }
+  std::string name = file_name_of(stage);
+  for (int i = 2; !names_.insert(name).second; ++i) name = fmt::format("{}-{}", file_name_of(stage), i);
+  fs::path directory = part_ / name;
+  fs::create_directory(directory);
   return directory;
 }
 

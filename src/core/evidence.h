@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 
 #include "base/fd.h"
@@ -31,6 +32,7 @@ class EvidenceRoom {
   Journal& journal_;
   std::mutex mutex_;
   std::filesystem::path part_;
+  std::set<std::string> names_;  ///< of directories given out in this run
   int64_t entry_ = 0;
 };
 
