@@ -29,7 +29,7 @@ struct Planned {
   }
   std::vector<std::string> details() const {
     std::vector<std::string> out;
-    for (const auto& item : diagnostics.items()) out.push_back(item.detail);
+    for (const auto& item : diagnostics.items()) out.push_back(item.detail.empty() ? item.summary : item.detail);
     return out;
   }
   std::vector<std::string> names() const {

@@ -17,7 +17,7 @@ struct Collected {
 
   void destroy(const Artifact& artifact, const char* whose) {
     try {
-      artifact.destroy();
+      only_errors(artifact.destroy);
     } catch (const Error& error) {
       errors.push_back(fmt::format("Error destroying {} artifact: {}", whose, error.message()));
     }

@@ -41,12 +41,14 @@ class StageRun {
     auto start = Clock::now();
     announce(EventKind::stage_started, {});
     try {
-      bring_up();
-      provision();
-      std::optional<Artifact> artifact = finish();
-      steps_.undo_all(Outcome::succeeded);
-      machine_.reset();
-      if (artifact) only_errors([&] { post_process(*artifact); });
+      only_errors([&] {
+        bring_up();
+        provision();
+        std::optional<Artifact> artifact = finish();
+        steps_.undo_all(Outcome::succeeded);
+        machine_.reset();
+        if (artifact) post_process(*artifact);
+      });
     } catch (const Error& error) {
       fail(error);
     }
