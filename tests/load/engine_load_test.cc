@@ -95,7 +95,8 @@ void expect_nothing_left(ScriptedRun& run, const Factory& factory, const std::ve
   std::multiset<std::string> open;  // every build that is announced is told to have ended, once
   for (const auto& event : run.sink.events()) {
     if (event.kind == EventKind::stage_started) open.insert(event.stage);
-    if (event.kind == EventKind::stage_finished) EXPECT_EQ(open.erase(event.stage), 1u) << event.stage;
+    if (event.kind != EventKind::stage_finished) continue;
+    EXPECT_EQ(open.erase(event.stage), 1u) << event.stage;
   }
   EXPECT_THAT(open, testing::IsEmpty());
 }
