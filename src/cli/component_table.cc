@@ -2,6 +2,8 @@
 
 #include "builder/file/file.h"
 #include "builder/null/null.h"
+#include "builder/qemu/qemu.h"
+#include "builder/rootfs/rootfs.h"
 #include "post_processor/artifice/artifice.h"
 #include "post_processor/checksum/checksum.h"
 #include "post_processor/compress/compress.h"
@@ -17,7 +19,7 @@ namespace kiln {
 
 const Components& component_table() {
   static const Components table{
-      {null_builder(), file_builder()},
+      {qemu_builder(), rootfs_builder(), null_builder(), file_builder()},
       {shell_provisioner(), shell_local_provisioner(), file_provisioner(), sleep_provisioner(), breakpoint_provisioner()},
       {manifest_post_processor(), checksum_post_processor(), compress_post_processor(), artifice_post_processor(),
        shell_local_post_processor()},
