@@ -170,8 +170,9 @@ std::vector<SeedFile> initramfs_seed() {
   return {
       {"/etc/initramfs-tools/conf.d/image",
        "# A small initramfs that finds its root on any usual machine.\n"
-       "MODULES=list\nCOMPRESS=zstd\nRESUME=none\n",
+       "MODULES=list\nCOMPRESS=zstd\nCOMPRESSLEVEL=3\nRESUME=none\n",
        0644},
+      {initramfs_placeholder_path, "#!/bin/sh\n# Made once, when all packages are installed.\nexit 0\n", 0755},
       {"/etc/initramfs-tools/hooks/image",
        "#!/bin/sh\n"
        "# Disk controllers of hypervisors and of common machines; udev loads what is there.\n"

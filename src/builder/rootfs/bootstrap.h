@@ -26,13 +26,16 @@ std::vector<std::string> boot_packages(const RootfsPlan& plan, const std::string
 std::vector<std::string> mmdebstrap_arguments(const RootfsPlan& plan, const std::string& architecture,
                                               const std::string& seed, const std::string& root, bool has_sources,
                                               const std::vector<std::string>& proxies);
-/// Files that make the initramfs small and generic: path, content, mode.
 struct SeedFile {
   std::string path;
   std::string content;
   int mode;
 };
+/// Files that make the initramfs small and generic, and the placeholder below.
 std::vector<SeedFile> initramfs_seed();
+/// Stands before update-initramfs on the PATH while packages are installed (they would make it twice); to be
+/// removed by who makes it then.
+constexpr const char* initramfs_placeholder_path = "/usr/local/sbin/update-initramfs";
 /// dpkg's configuration of a lean image.
 std::string lean_dpkg_config();
 /// "amd64" for "x86_64": Debian's name of this machine's architecture.

@@ -24,6 +24,8 @@ void ensure_kernel_links(const RootTree& tree);
 /// The name service that the container shall use.
 std::string container_resolv_conf(ContainerNetwork network, const std::string& host_resolv_conf);
 
+/// Makes the initramfs of every kernel in the running container, where the placeholder kept packages from it.
+void make_initramfs(Container& container, const Deadline& deadline, const Stop& stop);
 /// Makes the accounts inside the running container. Passwords go by standard input.
 void make_users(Container& container, const RootfsConfig& config, const Deadline& deadline, const Stop& stop);
 

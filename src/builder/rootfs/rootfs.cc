@@ -278,11 +278,11 @@ ContainerSpec RootfsBuilder::container_spec(const RootfsPaths& paths) const {
 void RootfsBuilder::make_new_root(StageContext& context, const RootfsPaths& paths, const ToolRun& tool) {
   uint64_t size = plan_.size != 0 ? plan_.size : default_disk_size;
   layout_ = make_disk_layout(size, plan_.bios && architecture_ == "amd64", plan_.uefi, random_uuid(), random_uuid());
-  context.step("StepMakeDisk", [&] {
+  context.step("StepMakeRoot", [&] {
+    unmount(paths.root, true);  // a second try begins anew
+    fs::remove(paths.disk);
     create_disk(paths.disk, *layout_, architecture_, tool);
     mount_extent(paths.disk, layout_->root, paths.root, tool);
-  });
-  context.step("StepMakeRoot", [&] {
     if (!plan_.config.suite.empty()) {
       bootstrap(context, paths, tool);
     } else {
@@ -301,6 +301,7 @@ void RootfsBuilder::make_new_root(StageContext& context, const RootfsPaths& path
 
 void RootfsBuilder::take_source_image(StageContext& context, const RootfsPaths& paths, const ToolRun& tool) {
   context.step("StepCopySource", [&] {
+    unmount(paths.root, true);
     context.ui.say("Copying source image " + plan_.config.source_image + "...");
     auto candidates = import_disk(plan_.config.source_image, paths.disk, plan_.size, tool);
     FoundPartition root = mount_root(paths.disk, candidates, paths.root, tool);
@@ -363,9 +364,12 @@ std::unique_ptr<Machine> RootfsBuilder::start(StageContext& context) {
   context.undo.add("stop the container", [container](Outcome) { container->kill(); });
   context.step("StepStartContainer", [&] {
     context.ui.say("Starting the container...");
-    Deadline deadline = Deadline::in(plan_.config.container_timeout);
-    container->start(deadline, context.stop);
-    if (layout_ && plan_.bootable()) install_loader(*container, paths, tool);
+    container->kill();
+    container->start(Deadline::in(plan_.config.container_timeout), context.stop);
+    if (layout_ && plan_.bootable()) {
+      make_initramfs(*container, tool.deadline, context.stop);
+      install_loader(*container, paths, tool);
+    }
     make_users(*container, plan_.config, Deadline::in(plan_.config.container_timeout), context.stop);
   });
   return std::make_unique<RootfsMachine>(container, plan_.config, paths);

