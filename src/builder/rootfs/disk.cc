@@ -1,6 +1,8 @@
 #include "builder/rootfs/disk.h"
 
 #include <fcntl.h>
+#include <linux/loop.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -61,6 +63,36 @@ std::vector<FoundPartition> partitions_of(const fs::path& disk, const ToolRun& t
   if (!result.status.ok()) return {};  // no partition table
   return parse_partitions(result.out);
 }
+
+/// A part of a file as a block device, for as long as the object lives; the kernel frees it when we die.
+class LoopDevice {
+ public:
+  LoopDevice(const fs::path& file, const Extent& extent) {
+    Fd backing(::open(file.c_str(), O_RDWR | O_CLOEXEC));
+    Fd control(::open("/dev/loop-control", O_RDWR | O_CLOEXEC));
+    if (!backing.is_open() || !control.is_open()) throw_errno("open a loop device for " + file.string());
+    loop_config config{};
+    config.fd = static_cast<__u32>(backing.get());
+    config.info.lo_offset = extent.offset;
+    config.info.lo_sizelimit = extent.size;
+    config.info.lo_flags = LO_FLAGS_AUTOCLEAR;
+    for (int tries = 0; tries < 50; ++tries) {
+      int number = ::ioctl(control.get(), LOOP_CTL_GET_FREE);
+      if (number < 0) throw_errno("find a free loop device");
+      path_ = "/dev/loop" + std::to_string(number);
+      fd_.reset(::open(path_.c_str(), O_RDWR | O_CLOEXEC));
+      if (!fd_.is_open()) throw_errno("open " + path_);
+      if (::ioctl(fd_.get(), LOOP_CONFIGURE, &config) == 0) return;
+      if (errno != EBUSY) throw_errno("set up " + path_);  // EBUSY: somebody else took it first
+    }
+    throw Error(ErrorKind::environment, "no free loop device was found");
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  Fd fd_;
+  std::string path_;
+};
 
 /// "ext4", "xfs", ...; empty when it is none that blkid knows.
 std::string file_system_type(const fs::path& disk, const Extent& extent, const ToolRun& tool) {
@@ -180,13 +212,14 @@ void grow_file_system(const fs::path& disk, const Extent& extent, const ToolRun&
   if (!type.starts_with("ext")) {
     throw Error(ErrorKind::user, "size: only ext2, ext3 and ext4 root file systems can be grown, not " + type);
   }
-  std::string device = disk.string() + "?offset=" + std::to_string(extent.offset);
-  Command check{.argv = {"e2fsck", "-f", "-p", device}, .env = {{"KILN_RESOURCE", tool.token}}, .new_session = true};
+  LoopDevice loop(disk, extent);
+  Command check{.argv = {"e2fsck", "-f", "-p", loop.path()}, .env = {{"KILN_RESOURCE", tool.token}},
+                .new_session = true};
   RunResult checked = run(check, tool.deadline, tool.stop);
   if (checked.status.code > 1) {  // 1: errors were corrected
     throw Error(ErrorKind::user, "the source image's root file system is damaged: " + std::string(trim(checked.out)));
   }
-  tool({"resize2fs", device, std::to_string(extent.size / 1024) + "K"});
+  tool({"resize2fs", loop.path()});
 }
 
 void trim_mounted(const fs::path& where, const ToolRun& tool) {
