@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
+#include <tuple>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -19,6 +21,8 @@ namespace {
 /// systemd-nspawn's exit status for "the guest asked for a reboot" when it keeps its unit.
 constexpr int nspawn_reboot_status = 133;
 constexpr auto poll_interval = std::chrono::milliseconds(30);
+constexpr auto state_timeout = std::chrono::seconds(10);
+constexpr auto wake_interval = std::chrono::milliseconds(250);
 
 /// Children of a process's main thread.
 std::vector<pid_t> children_of(pid_t pid) {
@@ -168,9 +172,14 @@ bool Container::find_leader() {
 GuestState Container::state(const Deadline& deadline, const Stop& stop) {
   if (!is_running() || leader_ == 0) return GuestState::silent;
   if (!spec_.boot) return GuestState::up;
-  RunResult result =
-      kiln::run(tagged(enter_arguments(leader_, {"/bin/systemctl", "is-system-running"})), deadline, stop);
-  return guest_state_of(result.out);
+  std::string said;
+  try {
+    run_entered({"/bin/systemctl", "is-system-running"}, [&](std::string_view bytes) { said += bytes; },
+                [](std::string_view) {}, deadline.at_most(state_timeout), stop, {});
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::timeout) throw;  // an init that is going down may not answer
+  }
+  return guest_state_of(said);
 }
 
 void Container::wait_until_up(const Deadline& deadline, const Stop& stop) {
@@ -228,10 +237,47 @@ bool Container::is_going_down(const Deadline& deadline, const Stop& stop) {
   return state(deadline, stop) != GuestState::up;
 }
 
+/// As run_streaming, but wakes nsenter: systemd stops all processes for a moment when it shuts down, nsenter stops
+/// itself when its child is stopped, and nobody outside would ever continue it.
+ExitStatus Container::run_entered(const std::vector<std::string>& inner, const Sink& out, const Sink& err,
+                                  const Deadline& deadline, const Stop& stop, std::string_view input) {
+  Process::Streams streams{.in = input.empty() ? Process::Stdio::null : Process::Stdio::pipe,
+                           .out = Process::Stdio::pipe,
+                           .err = Process::Stdio::pipe};
+  Process process = Process::start(tagged(enter_arguments(leader_, inner)), streams);
+  if (process.in().is_open()) set_nonblocking(process.in().get());
+  try {
+    while (process.out().is_open() || process.err().is_open()) {
+      pollfd fds[] = {{process.out().get(), POLLIN, 0}, {process.err().get(), POLLIN, 0},
+                      {process.in().get(), POLLOUT, 0}};
+      if (deadline.passed()) throw Error(ErrorKind::timeout, "the command in the container did not end in time");
+      if (kiln::wait(fds, deadline.at_most(wake_interval), stop) == Woke::deadline) ::kill(process.pid(), SIGCONT);
+      for (auto [fd, revents, sink] : {std::tuple(&process.out(), fds[0].revents, &out),
+                                       std::tuple(&process.err(), fds[1].revents, &err)}) {
+        if (revents == 0) continue;
+        std::string bytes = read_some(fd->get());
+        bytes.empty() ? fd->reset() : (*sink)(bytes);
+      }
+      if (fds[2].revents == 0) continue;
+      ssize_t n = ::write(process.in().get(), input.data(), std::min<size_t>(input.size(), 65536));
+      if (n > 0) input.remove_prefix(static_cast<size_t>(n));
+      if (input.empty() || (n < 0 && errno != EAGAIN && errno != EINTR)) process.in().reset();
+    }
+    for (;;) {
+      if (auto status = process.wait(deadline.at_most(wake_interval), stop)) return *status;
+      if (deadline.passed()) throw Error(ErrorKind::timeout, "the command in the container did not end in time");
+      ::kill(process.pid(), SIGCONT);
+    }
+  } catch (const Error&) {
+    process.terminate();
+    throw;
+  }
+}
+
 int Container::run(const std::vector<std::string>& inner, const Sink& out, const Sink& err, const Deadline& deadline,
                    const Stop& stop, std::string_view input) {
   ensure_up(deadline, stop);
-  ExitStatus status = run_streaming(tagged(enter_arguments(leader_, inner)), out, err, deadline, stop, input);
+  ExitStatus status = run_entered(inner, out, err, deadline, stop, input);
   // Killed from outside: by the guest's shutdown, or by somebody inside who meant this command.
   bool killed = status.signal != 0 || status.code > 128;
   if (killed && is_going_down(deadline, stop)) return disconnected_status;

@@ -73,6 +73,8 @@ class Container {
   bool find_leader();
   void wait_until_up(const Deadline& deadline, const Stop& stop);
   GuestState state(const Deadline& deadline, const Stop& stop);
+  ExitStatus run_entered(const std::vector<std::string>& inner, const Sink& out, const Sink& err,
+                         const Deadline& deadline, const Stop& stop, std::string_view input);
   bool is_going_down(const Deadline& deadline, const Stop& stop);
   Command tagged(std::vector<std::string> argv) const;
 
