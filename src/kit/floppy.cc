@@ -202,7 +202,7 @@ class FatImage {
   void write_boot_sector(std::string_view label) {
     std::string boot = std::string("\xEB\x3C\x90", 3) + "KILN1.0 " + le16(fat_sector) + '\x01' + le16(1) + '\x02' +
                        le16(fat_root_entries) + le16(fat_total_sectors) + '\xF0' + le16(fat_table_sectors) + le16(18) +
-                       le16(2) + le32(0) + le32(0) + '\0' + '\0' + '\x29' + le32(0x4B494C4E) + padded_label(label) +
+                       le16(2) + le32(0) + le32(0) + '\0' + '\0' + '\x29' + le32(0x4B494C4E) + padded_label(label.empty() ? "NO NAME" : label) +
                        "FAT12   ";
     put(0, boot);
     image_[510] = '\x55';

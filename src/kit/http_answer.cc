@@ -186,6 +186,7 @@ HttpAnswer directory_answer(const HttpSite& site, const std::string& path, std::
   // No "..": what is outside the directory is nobody's business. Links inside it are the person's own.
   fs::path relative = fs::path(path).relative_path().lexically_normal();
   if (!relative.empty() && *relative.begin() == "..") return not_found();
+  if (!relative.empty() && relative.filename().empty()) relative = relative.parent_path();
   fs::path target = site.directory / relative;
   struct stat info {};
   if (::stat(target.c_str(), &info) != 0) return not_found();
