@@ -41,7 +41,7 @@ constexpr unsigned char probe_reset_vector[] = {0xea, 0x00, 0x00, 0x00, 0xf0};  
 constexpr size_t probe_rom_size = 65536;
 constexpr int probe_good_status = (0x2a << 1) | 1;
 // Wall time is no measure on a loaded machine; CPU time is.
-constexpr double probe_cpu_seconds = 0.7;
+constexpr double probe_cpu_seconds = 0.3;
 constexpr auto probe_wall_limit = std::chrono::seconds(8);
 
 /// User and system seconds a process has used, from /proc/PID/stat.
@@ -87,7 +87,7 @@ KvmVerdict try_kvm(const std::string& qemu_binary, const std::string& cpu_model,
   Process process = Process::start(command, {.out = Process::Stdio::null, .err_fd = log_fd.get()});
   Deadline limit = Deadline::in(probe_wall_limit);
   while (!limit.passed()) {
-    if (auto status = process.wait(limit.at_most(std::chrono::milliseconds(150)), stop)) {
+    if (auto status = process.wait(limit.at_most(std::chrono::milliseconds(50)), stop)) {
       if (status->code == probe_good_status) return {true, ""};
       std::string words = last_line(read_file(log));
       return {false, words.empty() ? "QEMU ended with status " + std::to_string(status->code) : words};

@@ -20,7 +20,7 @@ class KvmProbe {
  public:
   /// Starts QEMU with a 200-byte machine program that enters 64-bit mode, writes memory and switches off. KVM
   /// works when that ends well and soon: a /dev/kvm that opens but cannot make a virtual CPU, or one that
-  /// interprets every instruction (nested without support), is of no use. Takes 0.1 s, at most about 1 s of CPU.
+  /// interprets every instruction (nested without support), is of no use. Takes 0.1 s, at most 0.3 s of CPU.
   KvmVerdict probe(const std::string& qemu_binary, const std::string& cpu_model, const Stop& stop);
 
  private:

@@ -160,11 +160,10 @@ void complete(Config& c, const BuildInfo& build) {
     set_default(c.efi_firmware_code, "/usr/share/OVMF/OVMF_CODE.fd");
     set_default(c.efi_firmware_vars, "/usr/share/OVMF/OVMF_VARS.fd");
   }
-  if (!c.qmp_socket_path.empty() || !c.net_bridge.empty()) c.qmp_enable = true;
+  if (!c.qmp_socket_path.empty()) c.qmp_enable = true;
   if (c.qmp_enable && c.qmp_socket_path.empty()) {
     c.qmp_socket_path = (fs::path(c.output_directory) / (c.vm_name + ".monitor")).string();
   }
-  if (c.vnc_use_password) c.qmp_enable = true, set_default(c.qmp_socket_path, c.output_directory + "/" + c.vm_name + ".monitor");
   if (c.format == "raw") c.skip_compaction = true, c.disk_compression = false;
   if (c.use_backing_file) c.skip_compaction = true;
 }

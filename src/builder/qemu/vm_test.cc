@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <thread>
 
@@ -10,6 +11,7 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "base/text.h"
+#include "builder/qemu/accelerator.h"
 #include "builder/qemu/machine.h"
 #include "builder/qemu/qemu.h"
 #include "kit/test_stage.h"
@@ -151,6 +153,187 @@ TEST_F(VmQemu, DiskImageBecomesAnImageAndThatABackingFile) {
   second.undo(Outcome::succeeded);
   info = run_checked({{"qemu-img", "info", (second.output / "tiny").string()}}, Deadline::never(), Stop());
   EXPECT_TRUE(contains(info, "backing file: " + fs::absolute(first.output / "tiny").string())) << info;
+}
+
+TEST_F(VmQemu, IsoIsInstalledByTypingOverVnc) {
+  QemuBuild build;
+  fs::path www = build.stage.directory.path() / "www";
+  fs::create_directory(www);
+  // Only the installed system takes the key made for this build, so ssh waits for it and not for the installer.
+  write_file_atomically(www / "answer.sh",
+                        "set -e\n"
+                        "key=$(sed 's/.* key=\\([^ ]*\\).*/\\1/; s/%0A//g; s/+/ /g; s/%2B/+/g; s/%2F/\\//g; s/%3D/=/g; "
+                        "s/%40/@/g; s/%3A/:/g' /proc/cmdline)\n"
+                        "tiny-install /dev/vda\n"
+                        "mount -t ext4 /dev/vda2 /target\n"
+                        "mkdir -p /target/root/.ssh\n"
+                        "echo \"$key\" > /target/root/.ssh/authorized_keys\n"
+                        "touch /target/installed-by-answer\n"
+                        "umount /target\n"
+                        "reboot -f\n");
+  build.options.take("ssh_private_key_file");
+  build.options.set("temporary_key_pair_type", "ed25519");
+  build.options.set("iso_url", (tiny_guest() / "tiny.iso").string());
+  build.options.set("disk_size", "600M");
+  build.options.set("http_directory", www.string());
+  build.options.set("cd_content", Value(std::map<std::string, std::string>{{"user-data", "cloud"}}));
+  build.options.set("floppy_content", Value(std::map<std::string, std::string>{{"ks.cfg", "x"}}));
+  build.options.set("boot_wait", "1500ms");
+  build.options.set("boot_key_interval", "5ms");
+  build.options.set("vnc_use_password", true);
+  build.options.set("shutdown_command", "poweroff");
+  build.options.set("boot_command",
+                    Value(Value::List{Value("install url=http://{{ .HTTPIP }}:{{ .HTTPPort }}/answer.sh "),
+                                      Value("key={{ .SSHPublicKey | urlquery }}<enter>")}));
+  ASSERT_NO_FATAL_FAILURE(build.start());
+  EXPECT_EQ(build.run("ls /installed-by-answer").second, "/installed-by-answer\n");
+  EXPECT_EQ(build.run("mkdir -p /cd; i=0; until mount -t iso9660 -o ro /dev/sr1 /cd 2>/dev/null || [ $i -ge 50 ]; do "
+                      "sleep 0.2; i=$((i + 1)); done; cat /cd/user-data").second, "cloud");
+  ASSERT_TRUE(build.builder->finish(*build.machine, build.stage.context).has_value());
+  EXPECT_EQ(names_in(build.output), (std::vector<std::string>{"tiny"}));
+  build.undo(Outcome::succeeded);
+  auto lines = join(build.stage.lines(), "\n");
+  for (const auto* line : {"say: Starting HTTP server on port ", "say: Waiting 1.5s for boot...", "say: Connecting to VM via VNC (127.0.0.1:59",
+                           "say: Typing the boot command(s) over VNC...", "say: Gracefully halting virtual machine..."}) {
+    EXPECT_TRUE(contains(lines, line)) << line << "\nis not in\n" << lines;
+  }
+}
+
+TEST_F(VmQemu, StopWhileItBootsLeavesNothing) {
+  QemuBuild build;
+  build.options.set("iso_url", (tiny_guest() / "tiny.iso").string());
+  build.options.set("disk_size", "64M");
+  build.options.set("disable_vnc", true);
+  build.options.set("boot_wait", "1500ms");
+  build.options.set("boot_key_interval", "5ms");
+  build.options.set("boot_command", Value(Value::List{Value("live<enter>")}));
+  build.options.set("ssh_username", "nobody");  // never gets in
+  ASSERT_TRUE(build.prepare().empty());
+  // What was typed over QMP arrived when the live system is up; then somebody presses ^C.
+  std::thread stopper([&] {
+    Deadline limit = Deadline::in(std::chrono::seconds(60));
+    while (!limit.passed()) {
+      if (contains(read_file_if_exists(build.stage.directory.path() / "serial.log").value_or(""), "tiny: up")) break;
+      std::this_thread::sleep_for(Millis(50));
+    }
+    EXPECT_FALSE(limit.passed());
+    build.stage.stop.request();
+  });
+  Clock::time_point thrown;
+  try {
+    build.builder->start(build.stage.context);
+    ADD_FAILURE() << "it started";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::cancelled) << error.message();
+    thrown = Clock::now();
+  }
+  stopper.join();
+  EXPECT_TRUE(fs::exists(build.stage.directory.path() / "screenshot.png"));
+  build.undo(Outcome::cancelled);
+  EXPECT_LT(Clock::now() - thrown, std::chrono::seconds(5));
+  EXPECT_FALSE(fs::exists(build.output));
+}
+
+/// The pid of the QEMU whose output directory this is.
+pid_t qemu_pid(const QemuBuild& build) {
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    std::string name = entry.path().filename().string();
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    auto command = read_file_if_exists(entry.path() / "cmdline").value_or("");
+    if (contains(command, "qemu-system") && contains(command, build.output.string())) return std::stoi(name);
+  }
+  return -1;
+}
+
+TEST_F(VmQemu, AKilledQemuEndsTheBuildAtOnceWithEvidence) {
+  QemuBuild build;
+  build.from_disk(tiny_guest() / "tiny-bios.qcow2");
+  ASSERT_NO_FATAL_FAILURE(build.start());
+  pid_t pid = qemu_pid(build);
+  ASSERT_GT(pid, 0);
+  build.machine->collect_evidence(build.stage.directory.path());
+  std::thread killer([&] {
+    std::this_thread::sleep_for(Millis(500));
+    ::kill(pid, SIGKILL);
+  });
+  auto begin = Clock::now();
+  try {
+    build.run("sleep 50");
+    ADD_FAILURE() << "nobody noticed";
+  } catch (const Error& error) {
+    EXPECT_TRUE(contains(error.message(), "QEMU ended unexpectedly (killed by signal 9)")) << error.message();
+  }
+  EXPECT_LT(Clock::now() - begin, std::chrono::seconds(3));
+  killer.join();
+  build.machine->collect_evidence(build.stage.directory.path());
+  EXPECT_TRUE(read_file(build.stage.directory.path() / "screenshot.png").starts_with("\x89PNG"));
+  EXPECT_TRUE(contains(read_file(build.stage.directory.path() / "serial.log"), "tiny: up"));
+  std::string script = read_file(build.stage.directory.path() / "reproduce.sh");
+  EXPECT_TRUE(contains(script, "qemu-system-x86_64") && !contains(script, "kiln-control")) << script;
+  build.undo(Outcome::failed);
+  EXPECT_FALSE(fs::exists(build.output));
+}
+
+TEST_F(VmQemu, UefiStartsWithItsOwnVariablesAndATpm) {
+  if (!fs::exists("/usr/share/OVMF/OVMF_CODE.fd")) GTEST_SKIP() << "ovmf is not installed";
+  QemuBuild build;
+  build.from_disk(tiny_guest() / "tiny-bios.qcow2");
+  build.options.set("efi_boot", true);
+  build.options.set("vtpm", find_program("swtpm").has_value());
+  build.options.set("communicator", "none");
+  build.options.set("shutdown_timeout", "1s");
+  ASSERT_NO_FATAL_FAILURE(build.start());
+  EXPECT_EQ(build.run("anything").first, 0);
+  Deadline limit = Deadline::in(std::chrono::seconds(60));
+  auto console = [&] { return read_file_if_exists(build.stage.directory.path() / "serial.log").value_or(""); };
+  while (!contains(console(), "BdsDxe") && !limit.passed()) std::this_thread::sleep_for(Millis(100));
+  EXPECT_TRUE(contains(console(), "BdsDxe")) << console();
+  try {
+    build.builder->finish(*build.machine, build.stage.context);
+    ADD_FAILURE() << "a machine nobody switched off";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.message(), "Timeout while waiting for machine to shutdown.");
+  }
+  ASSERT_TRUE(fs::exists(build.output / "efivars.fd"));
+  EXPECT_NE(read_file(build.output / "efivars.fd"), read_file("/usr/share/OVMF/OVMF_VARS.fd"));
+  build.undo(Outcome::failed);
+}
+
+TEST_F(VmQemu, AMachineThatCannotStartSaysWhy) {
+  QemuBuild build;
+  build.from_disk(tiny_guest() / "tiny-bios.qcow2");
+  Value::List item{Value("-machine"), Value("type=nonesuch")};
+  build.options.set("qemuargs", Value(Value::List{Value(item)}));
+  ASSERT_TRUE(build.prepare().empty());
+  try {
+    build.builder->start(build.stage.context);
+    ADD_FAILURE() << "it started";
+  } catch (const Error& error) {
+    EXPECT_TRUE(contains(error.message(), "unsupported machine type")) << error.message();
+  }
+  build.undo(Outcome::failed);
+  EXPECT_FALSE(fs::exists(build.output));
+}
+
+TEST_F(VmQemu, KvmThatDoesNotWorkIsAnErrorOnlyWhenAskedFor) {
+  KvmProbe probe;
+  KvmVerdict verdict = probe.probe("qemu-system-x86_64", "", Stop());
+  if (verdict.works) GTEST_SKIP() << "KVM works here";
+  EXPECT_FALSE(verdict.why.empty());
+  auto begin = Clock::now();
+  EXPECT_EQ(probe.probe("qemu-system-x86_64", "", Stop()).why, verdict.why);
+  EXPECT_LT(Clock::now() - begin, Millis(50)) << "the answer is remembered";
+  QemuBuild build;
+  build.from_disk(tiny_guest() / "tiny-bios.qcow2");
+  build.options.set("accelerator", "kvm");
+  ASSERT_TRUE(build.prepare().empty());
+  try {
+    build.builder->start(build.stage.context);
+    ADD_FAILURE() << "it started";
+  } catch (const Error& error) {
+    EXPECT_TRUE(contains(error.message(), "accelerator \"kvm\" cannot be used here: " + verdict.why)) << error.message();
+  }
+  build.undo(Outcome::failed);
 }
 
 }  // namespace
