@@ -5,6 +5,7 @@
 #include <libssh/libssh.h>
 #include <libssh/server.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include <algorithm>
@@ -20,6 +21,11 @@ constexpr size_t most_buffered = 4 << 20;    // of what was received and not tak
 constexpr size_t write_at_once = 256 << 10;  // handed to libssh between two flushes: bounds its buffer
 // A machine that answers no keep-alive this long is gone; generous, as a guest under emulation may stall.
 constexpr std::chrono::seconds dead_after{60};
+
+uint64_t inode_of(int fd) {
+  struct stat info {};
+  return ::fstat(fd, &info) == 0 ? static_cast<uint64_t>(info.st_ino) : 0;
+}
 
 }  // namespace
 
@@ -83,6 +89,7 @@ SshSession::SshSession(Fd socket, SshSessionOptions options)
   session_ = ssh_new();
   if (!session_) throw Error(ErrorKind::internal, "libssh: out of memory");
   set_nonblocking(socket_.get());
+  inode_ = inode_of(socket_.get());
   int fd = socket_.get();
   bool no = false;
   ssh_options_set(session_, SSH_OPTIONS_PROCESS_CONFIG, &no);
@@ -120,8 +127,10 @@ SshSession::~SshSession() {
     ssh_event_free(event_);
   }
   if (alive()) ssh_disconnect(session_);  // sends a goodbye; never waits, the socket does not block
-  if (handed_over_) socket_.release();    // libssh closes what it was connected with
   ssh_free(session_);
+  // libssh closes a descriptor it was given when the connection breaks, but not when it is closed in order.
+  // Only if the number still means our socket is it ours to close.
+  if (inode_of(socket_.get()) != inode_) socket_.release();
 }
 
 bool SshSession::alive() const { return !given_up_ && ssh_is_connected(session_) != 0; }
@@ -172,7 +181,6 @@ int SshSession::repeat(F&& call, int again, const Deadline& deadline, const Stop
 }
 
 void SshSession::handshake(const Deadline& deadline, const Stop& stop) {
-  handed_over_ = true;
   int rc = repeat([&] { return ssh_connect(session_); }, SSH_AGAIN, deadline, stop);
   if (rc != SSH_OK) fail("key exchange");
   event_ = ssh_event_new();

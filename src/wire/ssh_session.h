@@ -157,7 +157,7 @@ class SshSession {
   uint64_t seen_bytes_ = 0;
   bool keep_alive_pending_ = false;
   bool given_up_ = false;
-  bool handed_over_ = false;  ///< the socket is libssh's to close
+  uint64_t inode_ = 0;  ///< of the socket
 };
 
 /// Cheapest first, measured; see the .cc.

@@ -104,8 +104,8 @@ std::string remote_word(const std::string& path) {
     size_t end = 1;
     while (end < path.size() && (is_name(path[end]) || path[end] == '-')) ++end;
     if (end == path.size() || path[end] == '/') {
-      out = path.substr(0, end);
-      at = end;
+      at = std::min(end + 1, path.size());  // with the slash: quoted, it would make the tilde literal
+      out = path.substr(0, at);
     }
   }
   std::string literal;

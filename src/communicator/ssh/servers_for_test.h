@@ -100,7 +100,9 @@ class OpenSshd {
                     (ground_.dir.path() / "host").string() + "\nAuthorizedKeysFile " +
                     ground_.authorized.string() +
                     "\nStrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin yes\n"
-                    "AllowTcpForwarding yes\nAllowAgentForwarding yes\nMaxStartups 100\n" +
+                    "SetEnv HOME=" +
+                    ground_.dir.path().string() +  // no profile of this machine's user
+                    "\nAllowTcpForwarding yes\nAllowAgentForwarding yes\nMaxStartups 100\n" +
                     (extra_.find("Subsystem") == std::string::npos ? "Subsystem sftp internal-sftp\n" : "") +
                     extra_ + "\n");
     Process::Streams streams;

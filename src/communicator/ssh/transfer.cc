@@ -36,7 +36,7 @@ bool await_ready(RemoteCommand& command) {
 
 /// The script as a command line for any login shell; `argument` is its $1.
 std::string posix_script(const std::string& script, const std::string& argument) {
-  return fmt::format("/bin/sh -c {} kiln {}", shell_quote(script), remote_word(argument));
+  return fmt::format("/bin/sh -c {} sh {}", shell_quote(script), remote_word(argument));
 }
 
 bool has_pattern(const std::string& name) { return name.find_first_of("*?[") != std::string::npos; }
