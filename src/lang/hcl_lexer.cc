@@ -25,7 +25,11 @@ struct Mode {
 
 class Lexer {
  public:
-  explicit Lexer(std::string_view text) : text_(text) { modes_.emplace_back(); }
+  explicit Lexer(std::string_view text, bool is_template = false) : text_(text) {
+    modes_.emplace_back();
+    // Like a heredoc that nothing ends.
+    if (is_template) modes_.back().kind = Mode::Kind::heredoc;
+  }
 
   std::vector<HclToken> run() {
     if (text_.starts_with("\xEF\xBB\xBF")) at_ = 3;
@@ -204,6 +208,7 @@ class Lexer {
 
   bool heredoc_end() {
     std::string_view marker = modes_.back().marker;
+    if (marker.empty()) return false;
     size_t spaces = 0;
     while (peek(spaces) == ' ' || peek(spaces) == '\t') ++spaces;
     if (!text_.substr(at_ + spaces).starts_with(marker)) return false;
@@ -223,5 +228,6 @@ class Lexer {
 }  // namespace
 
 std::vector<HclToken> lex_hcl(std::string_view text) { return Lexer(text).run(); }
+std::vector<HclToken> lex_hcl_template(std::string_view text) { return Lexer(text, true).run(); }
 
 }  // namespace kiln

@@ -38,5 +38,7 @@ struct HclToken {
 /// All tokens of a file, the last one end_of_file. Never fails: what is no token is `invalid`. Linear time; nesting
 /// is kept on a heap-allocated stack, so deep input cannot exhaust the thread's.
 std::vector<HclToken> lex_hcl(std::string_view text);
+/// The same of a text that is a template as a whole, without quotes around it: its literals are string_literal.
+std::vector<HclToken> lex_hcl_template(std::string_view text);
 
 }  // namespace kiln

@@ -1,0 +1,99 @@
+// The tree of HCL's native syntax: bodies, attributes, blocks, expressions, templates, each with its place.
+// Source: the HCL native syntax specification. Plain values; evaluation is not here.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lang/diagnostic.h"
+#include "lang/value.h"
+
+namespace kiln {
+
+struct HclExpression;
+/// Shared and immutable once parsed: expressions are kept by whoever must evaluate them later.
+using HclExpressionPtr = std::shared_ptr<const HclExpression>;
+
+enum class HclExpressionKind {
+  literal,        ///< value: number, bool, null, or the text of a template without interpolations
+  tmpl,           ///< items: the parts, joined as text
+  template_wrap,  ///< items[0]: "${x}" alone, which keeps the type of x
+  scope,          ///< name, steps: a variable and what is taken of it
+  traversal,      ///< items[0], steps: the same of any other expression
+  index,          ///< items[0][items[1]] with a key that is no literal
+  splat,          ///< items[0] is the list; each element goes through items[1] (null: the element itself)
+  splat_item,     ///< stands for "the element" within items[1] of a splat
+  call,           ///< name(items...), expands: the last argument is "x..."
+  conditional,    ///< items[0] ? items[1] : items[2]
+  binary,         ///< items[0] name items[1]; name is the operator
+  unary,          ///< name items[0]; "-" or "!"
+  parentheses,    ///< (items[0]): matters where a key of an object is computed
+  tuple,          ///< [items...]
+  object,         ///< {items[0] = items[1], items[2] = items[3], ...}; a bare word as a key is a literal
+  for_tuple,      ///< [for name, value_name in items[0] : items[1] if items[2]]
+  for_object,     ///< {for name, value_name in items[0] : items[1] => items[2] if items[3]}, expands: "..."
+  template_for,   ///< %{for name, value_name in items[0]}items[1]%{endfor}
+  template_if,    ///< %{if items[0]}items[1]%{else}items[2]%{endif}
+};
+
+/// ".name" or "[key]" with a literal key (a string or a number).
+struct HclStep {
+  enum class Kind { attribute, index } kind = Kind::attribute;
+  std::string name;  ///< attribute
+  Value key;         ///< index
+  SourceRange range;
+};
+
+struct HclExpression {
+  HclExpressionKind kind = HclExpressionKind::literal;
+  SourceRange range;
+  Value value;
+  std::string name;        ///< variable, function, operator; of a for: the key's variable, "" when there is none
+  std::string value_name;  ///< of a for: the value's variable
+  SourceRange name_range;
+  std::vector<HclStep> steps;
+  std::vector<HclExpressionPtr> items;  ///< a missing optional one (if clause) is null
+  bool expands = false;
+  int depth = 1;  ///< height of the tree; bounded by the parser so that recursion over it is safe
+};
+
+struct HclAttribute {
+  std::string name;
+  HclExpressionPtr expression;
+  SourceRange name_range;
+  SourceRange range;
+};
+
+struct HclLabel {
+  std::string text;
+  SourceRange range;
+};
+
+struct HclBlock;
+
+struct HclBody {
+  std::vector<HclAttribute> attributes;  ///< in written order; names are unique
+  std::vector<HclBlock> blocks;          ///< in written order
+  SourceRange range;
+  SourceRange end;  ///< where something missing would be reported: the closing brace or the end of the file
+
+  const HclAttribute* find(std::string_view name) const;
+};
+
+struct HclBlock {
+  std::string type;
+  std::vector<HclLabel> labels;
+  HclBody body;
+  SourceRange type_range;
+  SourceRange header;  ///< type and labels
+  SourceRange range;
+};
+
+/// A file. What is wrong becomes diagnostics, several from one file; the body holds all that could be read.
+HclBody parse_hcl(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics);
+/// One expression that fills the file (for `console`, -var of complex types). Null after an error.
+HclExpressionPtr parse_hcl_expression(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics);
+/// The whole file as a template without quotes (templatefile). Null after an error.
+HclExpressionPtr parse_hcl_template(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics);
+
+}  // namespace kiln

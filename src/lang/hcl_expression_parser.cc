@@ -1,0 +1,412 @@
+// Expressions of HCL's native syntax.
+#include <fmt/format.h>
+
+#include "lang/hcl_parser.h"
+
+namespace kiln {
+namespace {
+
+/// Trees grow without nesting too ("a + b + c ..."); higher ones are refused.
+constexpr int max_tree_height = 1000;
+
+/// How strongly a binary operator binds; 0: it is none.
+int precedence(HclTokenKind kind) {
+  switch (kind) {
+    case HclTokenKind::logical_or: return 1;
+    case HclTokenKind::logical_and: return 2;
+    case HclTokenKind::equal:
+    case HclTokenKind::not_equal: return 3;
+    case HclTokenKind::less:
+    case HclTokenKind::less_or_equal:
+    case HclTokenKind::greater:
+    case HclTokenKind::greater_or_equal: return 4;
+    case HclTokenKind::plus:
+    case HclTokenKind::minus: return 5;
+    case HclTokenKind::star:
+    case HclTokenKind::slash:
+    case HclTokenKind::percent: return 6;
+    default: return 0;
+  }
+}
+
+bool is_literal_key(const HclExpression& key) {
+  if (key.kind != HclExpressionKind::literal) return false;
+  return key.value.is_string() || key.value.kind() == Value::Kind::number;
+}
+
+}  // namespace
+
+HclParser::Expression HclParser::make(HclExpressionKind kind, size_t begin, std::vector<HclExpressionPtr> items) {
+  auto node = std::make_shared<HclExpression>();
+  node->kind = kind;
+  node->range = range_from(begin);
+  for (const auto& item : items) {
+    if (item) node->depth = std::max(node->depth, item->depth + 1);
+  }
+  node->items = std::move(items);
+  if (node->depth > max_tree_height) {
+    fail("Expression too large", fmt::format("An expression may not be more than {} operations deep.", max_tree_height),
+         node->range);
+  }
+  return node;
+}
+
+HclExpressionPtr HclParser::expression() {
+  DepthScope deeper(*this);
+  size_t begin = peek().begin;
+  auto condition = binary(1);
+  if (!at(Kind::question)) return condition;
+  next();
+  auto yes = expression();
+  if (!at(Kind::colon)) {
+    fail("Missing false expression in conditional", "condition ? value : other value needs its colon and other value.",
+         range_of(peek()));
+  }
+  next();
+  auto no = expression();
+  return make(HclExpressionKind::conditional, begin, {condition, yes, no});
+}
+
+HclExpressionPtr HclParser::binary(int lowest) {
+  size_t begin = peek().begin;
+  auto left = with_steps();
+  for (;;) {
+    const HclToken& token = peek();
+    int strength = precedence(token.kind);
+    if (strength < lowest || strength == 0) return left;
+    const HclToken sign = next();
+    auto right = binary(strength + 1);
+    auto node = make(HclExpressionKind::binary, begin, {left, right});
+    node->name = std::string(sign.text);
+    node->name_range = range_of(sign);
+    left = node;
+  }
+}
+
+HclExpressionPtr HclParser::with_steps() { return steps(term(), false); }
+
+/// What is taken of a value: .name, [key], .* and [*]. Within an attribute-only splat only names follow.
+HclExpressionPtr HclParser::steps(HclExpressionPtr base, bool names_only) {
+  for (bool done = false; !done;) {
+    if (at(Kind::dot)) base = attribute_step(std::move(base), names_only);
+    else if (at(Kind::open_bracket) && !names_only) base = bracket_step(std::move(base), done);
+    else done = true;
+  }
+  return base;
+}
+
+HclExpressionPtr HclParser::add_step(HclExpressionPtr base, HclStep step) {
+  bool extends = base->kind == HclExpressionKind::scope || base->kind == HclExpressionKind::traversal;
+  if (extends && base.use_count() == 1) {
+    // Made here and not shared yet.
+    auto node = std::const_pointer_cast<HclExpression>(base);
+    node->steps.push_back(std::move(step));
+    node->range = range_from(node->range.begin);
+    return node;
+  }
+  auto node = make(HclExpressionKind::traversal, base->range.begin, {base});
+  node->steps.push_back(std::move(step));
+  return node;
+}
+
+HclExpressionPtr HclParser::attribute_step(HclExpressionPtr base, bool names_only) {
+  const HclToken dot = next();
+  if (at(Kind::identifier)) {
+    const HclToken name = next();
+    HclStep step;
+    step.name = std::string(name.text);
+    step.range = range_from(dot.begin);
+    return add_step(std::move(base), std::move(step));
+  }
+  if (at(Kind::number)) return legacy_index(std::move(base));
+  if (!at(Kind::star)) fail("Invalid attribute name", "A name follows the dot.", range_of(peek()));
+  const HclToken star = next();
+  if (names_only) {
+    fail("Nested splat expression not allowed", "Within \".*\" there is no second one.", range_of(star),
+         "Use [*] instead of .*");
+  }
+  size_t begin = base->range.begin;
+  return splat(std::move(base), begin, true);
+}
+
+/// ".0": how old templates write "[0]". A number token may hold two of them ("0.1"), which HCL refuses.
+HclExpressionPtr HclParser::legacy_index(HclExpressionPtr base) {
+  const HclToken number = next();
+  if (number.text.find_first_not_of("0123456789") != std::string_view::npos) {
+    fail("Invalid legacy index syntax", "Two indexes behind each other are written in brackets.", range_of(number),
+         "Write [0][1] instead of .0.1");
+  }
+  HclStep step;
+  step.kind = HclStep::Kind::index;
+  step.key = Value(Number{std::string(number.text)});
+  step.range = range_of(number);
+  return add_step(std::move(base), std::move(step));
+}
+
+HclExpressionPtr HclParser::bracket_step(HclExpressionPtr base, bool& done) {
+  const HclToken open = next();
+  size_t begin = base->range.begin;
+  HclExpressionPtr key;
+  {
+    NewlineScope newlines(*this, false);
+    if (at(Kind::star)) {
+      next();
+      if (!at(Kind::close_bracket)) fail("Missing close bracket on splat index", "[*] is closed at once.", range_of(peek()));
+    } else {
+      key = expression();
+      if (!at(Kind::close_bracket)) fail("Missing close bracket on index", "An index ends with \"]\".", range_of(peek()));
+    }
+    next();
+  }
+  if (!key) {
+    done = true;
+    return splat(std::move(base), begin, false);
+  }
+  if (!is_literal_key(*key)) {
+    auto node = make(HclExpressionKind::index, begin, {base, key});
+    return node;
+  }
+  HclStep step;
+  step.kind = HclStep::Kind::index;
+  step.key = key->value;
+  step.range = range_from(open.begin);
+  return add_step(std::move(base), std::move(step));
+}
+
+HclExpressionPtr HclParser::splat(HclExpressionPtr base, size_t begin, bool names_only) {
+  DepthScope deeper(*this);
+  auto each = steps(make(HclExpressionKind::splat_item, last_end_), names_only);
+  bool itself = each->kind == HclExpressionKind::splat_item;
+  auto node = make(HclExpressionKind::splat, begin, {base, itself ? nullptr : each});
+  node->name = names_only ? ".*" : "[*]";
+  return node;
+}
+
+HclExpressionPtr HclParser::term() {
+  const HclToken& token = peek();
+  switch (token.kind) {
+    case Kind::open_paren: return parenthesised();
+    case Kind::number: {
+      const HclToken number = next();
+      auto node = make(HclExpressionKind::literal, number.begin);
+      node->value = Value(Number{std::string(number.text)});
+      node->value.range = node->range;
+      return node;
+    }
+    case Kind::identifier: return word();
+    case Kind::open_quote: return quoted();
+    case Kind::open_heredoc: return heredoc();
+    case Kind::minus:
+    case Kind::bang: return unary();
+    case Kind::open_bracket: return tuple();
+    case Kind::open_brace: return object();
+    case Kind::end_of_file: fail("Missing expression", "The file ends where a value is expected.", range_of(token));
+    case Kind::newline: fail("Invalid expression", "The line ends where a value is expected.", range_of(token));
+    default: fail("Invalid expression", fmt::format("A value is expected here, not \"{}\".", token.text), range_of(token));
+  }
+}
+
+HclExpressionPtr HclParser::parenthesised() {
+  NewlineScope newlines(*this, false);
+  const HclToken open = next();
+  auto inner = expression();
+  if (!at(Kind::close_paren)) fail("Unbalanced parentheses", "A closing parenthesis is expected here.", range_of(peek()));
+  // The parenthesis is taken while newlines do not count, what follows is seen as the outer scope wants.
+  next();
+  return make(HclExpressionKind::parentheses, open.begin, {inner});
+}
+
+HclExpressionPtr HclParser::unary() {
+  DepthScope deeper(*this);
+  const HclToken sign = next();
+  auto operand = with_steps();
+  auto node = make(HclExpressionKind::unary, sign.begin, {operand});
+  node->name = std::string(sign.text);
+  node->name_range = range_of(sign);
+  return node;
+}
+
+/// A variable, a function call, or true, false, null.
+HclExpressionPtr HclParser::word() {
+  const HclToken name = next();
+  if (at(Kind::open_paren) || at(Kind::double_colon)) return call(name);
+  bool constant = name.text == "true" || name.text == "false" || name.text == "null";
+  auto node = make(constant ? HclExpressionKind::literal : HclExpressionKind::scope, name.begin);
+  if (constant) {
+    if (name.text != "null") node->value = Value(name.text == "true");
+    node->value.range = node->range;
+  } else {
+    node->name = std::string(name.text);
+    node->name_range = range_of(name);
+  }
+  return node;
+}
+
+HclExpressionPtr HclParser::call(const HclToken& first) {
+  std::string name(first.text);
+  while (at(Kind::double_colon)) {
+    next();
+    if (!at(Kind::identifier)) fail("Missing function name", "A function's name follows \"::\".", range_of(peek()));
+    name += "::" + std::string(next().text);
+  }
+  SourceRange name_range = range_from(first.begin);
+  if (!at(Kind::open_paren)) fail("Missing open parenthesis", "A function's name is followed by \"(\".", range_of(peek()));
+  std::vector<HclExpressionPtr> arguments;
+  bool expands = false;
+  {
+    NewlineScope newlines(*this, false);
+    const HclToken open = next();
+    while (!at(Kind::close_paren)) {
+      arguments.push_back(expression());
+      if (at(Kind::ellipsis)) {
+        next();
+        expands = true;
+        if (!at(Kind::close_paren)) {
+          fail("Missing closing parenthesis", "Nothing follows an argument expanded by \"...\".", range_of(peek()));
+        }
+        break;
+      }
+      if (at(Kind::comma)) {
+        next();
+      } else if (at(Kind::end_of_file)) {
+        fail("Unterminated function call", "The file ends before the closing parenthesis of this call.", range_of(open));
+      } else if (!at(Kind::close_paren)) {
+        fail("Missing argument separator", "Arguments are separated by commas.", range_of(peek()));
+      }
+    }
+    next();
+  }
+  auto node = make(HclExpressionKind::call, first.begin, std::move(arguments));
+  node->name = std::move(name);
+  node->name_range = name_range;
+  node->expands = expands;
+  return node;
+}
+
+HclExpressionPtr HclParser::tuple() {
+  NewlineScope newlines(*this, false);
+  const HclToken open = next();
+  if (at_keyword("for")) return for_expression(open.begin, Kind::close_bracket);
+  std::vector<HclExpressionPtr> items;
+  while (!at(Kind::close_bracket)) {
+    items.push_back(expression());
+    if (at(Kind::comma)) {
+      next();
+    } else if (at(Kind::end_of_file)) {
+      fail("Unterminated tuple constructor expression", "The file ends before the bracket that closes this list.",
+           range_of(open));
+    } else if (!at(Kind::close_bracket)) {
+      fail("Missing item separator", "Items are separated by commas.", range_of(peek()));
+    }
+  }
+  next();
+  return make(HclExpressionKind::tuple, open.begin, std::move(items));
+}
+
+HclExpressionPtr HclParser::object() {
+  size_t begin = peek().begin;
+  {
+    NewlineScope newlines(*this, false);
+    next();
+    size_t back = at_;
+    if (at_keyword("for")) return for_expression(begin, Kind::close_brace);
+    at_ = back;
+  }
+  NewlineScope newlines(*this, true);
+  std::vector<HclExpressionPtr> items;
+  for (;;) {
+    while (at(Kind::newline)) next();
+    if (at(Kind::close_brace)) break;
+    if (at(Kind::end_of_file)) {
+      fail("Unterminated object constructor expression", "The file ends before the brace that closes this object.",
+           {file_, begin, begin + 1});
+    }
+    object_item(items);
+  }
+  next();
+  return make(HclExpressionKind::object, begin, std::move(items));
+}
+
+HclExpressionPtr HclParser::object_key() {
+  auto key = expression();
+  if (key->kind != HclExpressionKind::scope || !key->steps.empty()) return key;
+  auto node = make(HclExpressionKind::literal, key->range.begin);
+  node->range = key->range;
+  node->value = Value(key->name);
+  node->value.range = key->range;
+  return node;
+}
+
+void HclParser::object_item(std::vector<HclExpressionPtr>& items) {
+  items.push_back(object_key());
+  if (!at(Kind::assign) && !at(Kind::colon)) {
+    if (at(Kind::newline) || at(Kind::comma)) {
+      fail("Missing attribute value", "A key is followed by \"=\" and its value.", range_of(peek()));
+    }
+    if (at(Kind::end_of_file)) {
+      fail("Unterminated object constructor expression", "The file ends inside an object.", range_of(peek()));
+    }
+    fail("Missing key/value separator", "A key is followed by \"=\" and its value.", range_of(peek()),
+         "A key with other characters than those of names is written in quotes.");
+  }
+  next();
+  items.push_back(expression());
+  if (at(Kind::comma) || at(Kind::newline)) {
+    next();
+  } else if (at(Kind::end_of_file)) {
+    fail("Unterminated object constructor expression", "The file ends inside an object.", range_of(peek()));
+  } else if (!at(Kind::close_brace)) {
+    fail("Missing attribute separator", "A newline or a comma stands between two keys.", range_of(peek()));
+  }
+}
+
+/// "for", one or two names, "in". `what`: "'for' expression" or "'for' directive".
+void HclParser::for_names(HclExpression& node, const std::string& what) {
+  next();
+  if (!at(Kind::identifier)) fail("Invalid " + what, "A variable's name follows \"for\".", range_of(peek()));
+  node.value_name = std::string(next().text);
+  if (at(Kind::comma)) {
+    next();
+    if (!at(Kind::identifier)) fail("Invalid " + what, "The name of the value's variable follows the comma.", range_of(peek()));
+    node.name = std::exchange(node.value_name, std::string(next().text));
+  }
+  if (!at_keyword("in")) fail("Invalid " + what, "\"in\" follows the names of the variables.", range_of(peek()));
+  next();
+}
+
+HclExpressionPtr HclParser::for_expression(size_t begin, Kind close) {
+  const std::string what = "'for' expression";
+  HclExpression names;
+  for_names(names, what);
+  auto collection = expression();
+  if (!at(Kind::colon)) fail("Invalid " + what, "A colon follows the collection.", range_of(peek()));
+  next();
+  HclExpressionPtr key;
+  auto value = expression();
+  if (at(Kind::fat_arrow)) {
+    next();
+    key = std::exchange(value, expression());
+  }
+  bool groups = at(Kind::ellipsis);
+  if (groups) next();
+  HclExpressionPtr condition;
+  if (at_keyword("if")) {
+    next();
+    condition = expression();
+  }
+  if (!at(close)) fail("Invalid " + what, "The expression has ended; only its closing bracket may follow.", range_of(peek()));
+  next();
+  bool is_object = close == Kind::close_brace;
+  if (!is_object && key) fail("Invalid " + what, "A list takes no key: \"=>\" belongs into { }.", key->range);
+  if (!is_object && groups) fail("Invalid " + what, "\"...\" groups values of an object, not of a list.", value->range);
+  if (is_object && !key) fail("Invalid " + what, "An object needs a key: key => value.", value->range);
+  std::vector<HclExpressionPtr> items = is_object ? std::vector<HclExpressionPtr>{collection, key, value, condition}
+                                                  : std::vector<HclExpressionPtr>{collection, value, condition};
+  auto node = make(is_object ? HclExpressionKind::for_object : HclExpressionKind::for_tuple, begin, std::move(items));
+  node->name = names.name;
+  node->value_name = names.value_name;
+  node->expands = groups;
+  return node;
+}
+
+}  // namespace kiln

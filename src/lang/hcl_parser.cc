@@ -1,0 +1,341 @@
+// Tokens, diagnostics and bodies of HCL's native syntax.
+#include "lang/hcl_parser.h"
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "lang/go_literal.h"
+
+namespace kiln {
+namespace {
+
+/// Blocks, brackets and templates within each other; more is refused.
+constexpr int max_hcl_nesting = 150;
+constexpr int max_invalid_reports = 20;
+
+/// Comments that end with a newline are one; the others are nothing.
+std::vector<HclToken> without_comments(std::vector<HclToken> tokens) {
+  std::vector<HclToken> out;
+  out.reserve(tokens.size());
+  for (auto& token : tokens) {
+    if (token.kind != HclTokenKind::comment) {
+      out.push_back(token);
+    } else if (token.text.ends_with('\n')) {
+      out.push_back({HclTokenKind::newline, token.text.substr(token.text.size() - 1), token.end() - 1});
+    }
+  }
+  return out;
+}
+
+/// How a token changes the nesting of brackets.
+int nesting(HclTokenKind kind) {
+  switch (kind) {
+    case HclTokenKind::open_brace:
+    case HclTokenKind::open_bracket:
+    case HclTokenKind::open_paren:
+    case HclTokenKind::open_quote:
+    case HclTokenKind::open_heredoc:
+    case HclTokenKind::template_interpolation:
+    case HclTokenKind::template_control: return 1;
+    case HclTokenKind::close_brace:
+    case HclTokenKind::close_bracket:
+    case HclTokenKind::close_paren:
+    case HclTokenKind::close_quote:
+    case HclTokenKind::close_heredoc:
+    case HclTokenKind::template_end: return -1;
+    default: return 0;
+  }
+}
+
+struct InvalidText {
+  std::string summary;
+  std::string detail;
+};
+
+InvalidText describe_invalid(std::string_view text) {
+  if (text.starts_with("/*")) return {"Unterminated comment", "The comment that starts here is never closed by \"*/\"."};
+  if (text == "'") return {"Invalid character", "Single quotes do not enclose strings; double quotes do."};
+  if (text == "`") return {"Invalid character", "The \"`\" character does not enclose strings; a heredoc (<<EOT) may hold many lines."};
+  if (text == ";") return {"Invalid character", "Arguments and blocks are separated by newlines, items by commas, not by \";\"."};
+  if (text == "&" || text == "|" || text == "^" || text == "~") {
+    return {"Unsupported operator", "There are no operators on bits; \"and\" is &&, \"or\" is ||."};
+  }
+  return {"Invalid character", "This character has no meaning here."};
+}
+
+}  // namespace
+
+HclParser::HclParser(std::shared_ptr<const SourceFile> file, std::vector<HclToken> tokens, Diagnostics& diagnostics)
+    : file_(std::move(file)), tokens_(without_comments(std::move(tokens))), diagnostics_(diagnostics) {
+  report_invalid_tokens();
+}
+
+HclParser::DepthScope::DepthScope(HclParser& parser) : parser_(parser) {
+  if (++parser_.depth_ <= max_hcl_nesting) return;
+  --parser_.depth_;
+  parser_.fail("Nested too deeply", fmt::format("Nothing may be nested more than {} levels.", max_hcl_nesting),
+               parser_.range_of(parser_.peek()));
+}
+
+const HclToken& HclParser::peek() {
+  while (!newlines_matter_ && tokens_[at_].kind == Kind::newline) ++at_;
+  return tokens_[at_];
+}
+
+/// The last token, end_of_file, is never passed.
+HclToken HclParser::next() {
+  HclToken token = peek();
+  last_end_ = token.end();
+  if (at_ + 1 < tokens_.size()) ++at_;
+  return token;
+}
+
+void HclParser::report(std::string summary, std::string detail, SourceRange range, std::string hint) {
+  diagnostics_.error(std::move(summary), std::move(detail), std::move(range), std::move(hint));
+}
+
+void HclParser::fail(std::string summary, std::string detail, SourceRange range, std::string hint) {
+  // What is no token has been reported already; what follows from it is noise.
+  if (peek().kind != Kind::invalid) report(std::move(summary), std::move(detail), std::move(range), std::move(hint));
+  throw Failure{};
+}
+
+void HclParser::report_invalid_tokens() {
+  int reports = 0;
+  std::string_view text = file_->text;
+  if (!is_valid_utf8(text)) {
+    size_t good = 0;
+    for (std::string_view rest = text; !rest.empty(); good = text.size() - rest.size()) {
+      std::string_view before = rest;
+      if (take_rune(rest) == 0xFFFD && before.size() - rest.size() == 1) break;
+    }
+    report("Invalid character encoding", "The file must be UTF-8.", {file_, good, good + 1});
+  }
+  for (size_t i = 0; i < tokens_.size() && reports < max_invalid_reports; ++i) {
+    const HclToken& token = tokens_[i];
+    if (token.kind != Kind::invalid) continue;
+    InvalidText text = describe_invalid(token.text);
+    report(text.summary, text.detail, range_of(token));
+    ++reports;
+  }
+}
+
+HclBody HclParser::parse_file() {
+  NewlineScope newlines(*this, true);
+  HclBody out = body(Kind::end_of_file);
+  out.range = {file_, 0, file_->text.size()};
+  return out;
+}
+
+HclBody HclParser::body(Kind end) {
+  HclBody out;
+  for (;;) {
+    const HclToken& token = peek();
+    if (token.kind == end || token.kind == Kind::end_of_file) {
+      out.end = range_of(token);
+      return out;
+    }
+    if (token.kind == Kind::newline) {
+      next();
+      continue;
+    }
+    size_t first = at_;
+    try {
+      body_item(out);
+    } catch (const Failure&) {
+      newlines_matter_ = true;
+      skip_item(first);
+    }
+  }
+}
+
+/// Goes on behind the line on which an item with a mistake ends: brackets opened since its first token are closed
+/// first; a brace that closes the enclosing block is left for it.
+void HclParser::skip_item(size_t first_token) {
+  int open = 0;
+  for (size_t i = first_token; i < at_; ++i) open = std::max(0, open + nesting(tokens_[i].kind));
+  while (!at(Kind::end_of_file)) {
+    const HclToken& token = peek();
+    if (open == 0 && token.kind == Kind::newline && at_ > first_token) return;
+    if (open == 0 && token.kind == Kind::close_brace && at_ > first_token && depth_ > 0) return;
+    open = std::max(0, open + nesting(token.kind));
+    next();
+  }
+}
+
+void HclParser::body_item(HclBody& body) {
+  const HclToken first = peek();
+  if (first.kind == Kind::open_quote) {
+    fail("Invalid argument name", "The name of an argument is written without quotes.", range_of(first));
+  }
+  if (first.kind == Kind::close_brace) {
+    fail("Argument or block definition required", "This closing brace closes nothing.", range_of(first));
+  }
+  if (first.kind != Kind::identifier) {
+    fail("Argument or block definition required", "An argument or a block begins with its name.", range_of(first));
+  }
+  next();
+  switch (peek().kind) {
+    case Kind::assign: return attribute(body, first);
+    case Kind::open_quote:
+    case Kind::open_brace:
+    case Kind::identifier: return block(body, first);
+    default:
+      fail("Argument or block definition required",
+           "The name of an argument is followed by \"=\", that of a block by its labels and \"{\".", range_of(first),
+           fmt::format("Write {} = ... to set an argument.", first.text));
+  }
+}
+
+void HclParser::attribute(HclBody& body, const HclToken& name) {
+  next();
+  HclAttribute out;
+  out.name = std::string(name.text);
+  out.name_range = range_of(name);
+  out.expression = expression();
+  out.range = range_from(name.begin);
+  add_attribute(body, std::move(out));
+  if (at(Kind::newline) || at(Kind::end_of_file)) return;
+  if (at(Kind::comma)) {
+    fail("Unexpected comma after argument", "An argument ends with its line; no comma follows it.", range_of(peek()));
+  }
+  fail("Missing newline after argument", "An argument ends with its line.", range_of(peek()));
+}
+
+void HclParser::add_attribute(HclBody& body, HclAttribute attribute) {
+  if (const HclAttribute* first = body.find(attribute.name)) {
+    auto place = line_column(first->name_range);
+    report("Attribute redefined",
+           fmt::format("The argument \"{}\" was already set at {}:{},{}. Each argument may be set only once.", attribute.name,
+                       file_->name, place.line, place.column),
+           attribute.name_range);
+    return;
+  }
+  body.attributes.push_back(std::move(attribute));
+}
+
+void HclParser::labels(HclBlock& block) {
+  while (!at(Kind::open_brace)) {
+    const HclToken token = peek();
+    if (token.kind == Kind::identifier) {
+      next();
+      block.labels.push_back({std::string(token.text), range_of(token)});
+    } else if (token.kind == Kind::open_quote) {
+      auto label = quoted();
+      if (label->kind != HclExpressionKind::literal) {
+        fail("Invalid string literal", "A block's label holds no template sequences.", label->range,
+             "Write \"$${\" for a literal \"${\".");
+      }
+      block.labels.push_back({label->value.as_string(), label->range});
+    } else if (token.kind == Kind::assign) {
+      fail("Invalid block definition", "\"=\" sets an argument; a block has none in front of its \"{\".", range_of(token));
+    } else if (token.kind == Kind::newline) {
+      fail("Invalid block definition", "The \"{\" of a block stands on the line of its type and labels.",
+           range_of(token));
+    } else {
+      fail("Invalid block definition", "A quoted label or \"{\" is expected here.", range_of(token));
+    }
+  }
+}
+
+void HclParser::block(HclBody& body, const HclToken& type) {
+  HclBlock out;
+  out.type = std::string(type.text);
+  out.type_range = range_of(type);
+  labels(out);
+  out.header = {file_, type.begin, last_end_};
+  DepthScope deeper(*this);
+  const HclToken open = next();
+  if (at(Kind::newline)) {
+    out.body = this->body(Kind::close_brace);
+  } else if (!at(Kind::close_brace)) {
+    single_line_body(out, open);
+  } else {
+    out.body.end = range_of(peek());
+  }
+  if (at(Kind::end_of_file)) {
+    report("Unclosed configuration block", "The file ends before the brace that closes this block.", range_of(open),
+           "Look for a missing \"}\" inside it.");
+    out.range = range_from(type.begin);
+    body.blocks.push_back(std::move(out));
+    return;
+  }
+  next();
+  out.body.range = range_from(open.begin);
+  out.range = range_from(type.begin);
+  body.blocks.push_back(std::move(out));
+  if (!at(Kind::newline) && !at(Kind::end_of_file)) {
+    fail("Missing newline after block definition", "A block ends with its line.", range_of(peek()));
+  }
+}
+
+/// "name { argument = value }"
+void HclParser::single_line_body(HclBlock& block, const HclToken& open) {
+  const HclToken name = peek();
+  if (name.kind != Kind::identifier) {
+    fail("Argument or block definition required", "An argument begins with its name.", range_of(name));
+  }
+  next();
+  if (!at(Kind::assign)) {
+    fail("Argument definition required", "A block on a single line may hold one argument and no blocks.", range_of(name),
+         "Put a nested block on a line of its own.");
+  }
+  next();
+  HclAttribute out;
+  out.name = std::string(name.text);
+  out.name_range = range_of(name);
+  out.expression = expression();
+  out.range = range_from(name.begin);
+  block.body.attributes.push_back(std::move(out));
+  block.body.end = range_of(peek());
+  if (at(Kind::close_brace) || at(Kind::end_of_file)) return;
+  if (at(Kind::comma)) {
+    fail("Invalid single-argument block definition", "A block on a single line holds one argument only.", range_of(peek()),
+         "Give every argument a line of its own.");
+  }
+  fail("Invalid single-argument block definition", "A block begun with an argument on its first line ends on that line.",
+       {file_, open.begin, peek().end()});
+}
+
+const HclAttribute* HclBody::find(std::string_view name) const {
+  for (const auto& attribute : attributes) {
+    if (attribute.name == name) return &attribute;
+  }
+  return nullptr;
+}
+
+HclExpressionPtr HclParser::parse_whole_expression() {
+  try {
+    NewlineScope newlines(*this, false);
+    auto out = expression();
+    if (at(Kind::end_of_file)) return out;
+    fail("Extra characters after expression", "The expression has ended here.", range_of(peek()));
+  } catch (const Failure&) {
+    return nullptr;
+  }
+}
+
+HclExpressionPtr HclParser::parse_whole_template() {
+  try {
+    return template_until(Kind::end_of_file, false, 0);
+  } catch (const Failure&) {
+    return nullptr;
+  }
+}
+
+HclBody parse_hcl(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics) {
+  auto tokens = lex_hcl(file->text);
+  return HclParser(std::move(file), std::move(tokens), diagnostics).parse_file();
+}
+
+HclExpressionPtr parse_hcl_expression(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics) {
+  auto tokens = lex_hcl(file->text);
+  return HclParser(std::move(file), std::move(tokens), diagnostics).parse_whole_expression();
+}
+
+HclExpressionPtr parse_hcl_template(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics) {
+  auto tokens = lex_hcl_template(file->text);
+  return HclParser(std::move(file), std::move(tokens), diagnostics).parse_whole_template();
+}
+
+}  // namespace kiln

@@ -1,0 +1,120 @@
+// The parser of HCL's native syntax, as one class over the tokens. Internal to lang: hcl_ast.h is what others use.
+// Recursive descent. A mistake inside a body item is reported once and the item is skipped, so that one file gives
+// several diagnostics. Nesting and the height of trees are bounded.
+#pragma once
+#include <functional>
+
+#include "lang/hcl_ast.h"
+#include "lang/hcl_lexer.h"
+
+namespace kiln {
+
+class HclParser {
+ public:
+  HclParser(std::shared_ptr<const SourceFile> file, std::vector<HclToken> tokens, Diagnostics& diagnostics);
+
+  HclBody parse_file();
+  HclExpressionPtr parse_whole_expression();
+  HclExpressionPtr parse_whole_template();
+
+ private:
+  using Kind = HclTokenKind;
+  using Expression = std::shared_ptr<HclExpression>;
+  /// Thrown after a mistake has been reported; caught where the parser can go on.
+  struct Failure {};
+  /// Whether newlines are tokens, for as long as it lives: they end items in bodies and objects only.
+  class NewlineScope {
+   public:
+    NewlineScope(HclParser& parser, bool matter) : parser_(parser), outer_(std::exchange(parser.newlines_matter_, matter)) {}
+    ~NewlineScope() { parser_.newlines_matter_ = outer_; }
+    NewlineScope(const NewlineScope&) = delete;
+
+   private:
+    HclParser& parser_;
+    bool outer_;
+  };
+  struct DepthScope {
+    explicit DepthScope(HclParser& parser);
+    ~DepthScope() { --parser_.depth_; }
+    DepthScope(const DepthScope&) = delete;
+    HclParser& parser_;
+  };
+
+  // hcl_parser.cc: tokens, diagnostics, bodies
+  const HclToken& peek();
+  HclToken next();
+  bool at(Kind kind) { return peek().kind == kind; }
+  bool at_keyword(std::string_view word) { return at(Kind::identifier) && peek().text == word; }
+  SourceRange range_of(const HclToken& token) const { return {file_, token.begin, token.end()}; }
+  SourceRange range_from(size_t begin) const { return {file_, begin, last_end_}; }
+  void report(std::string summary, std::string detail, SourceRange range, std::string hint = {});
+  [[noreturn]] void fail(std::string summary, std::string detail, SourceRange range, std::string hint = {});
+  void report_invalid_tokens();
+  HclBody body(Kind end);
+  void body_item(HclBody& body);
+  void attribute(HclBody& body, const HclToken& name);
+  void add_attribute(HclBody& body, HclAttribute attribute);
+  void block(HclBody& body, const HclToken& type);
+  void labels(HclBlock& block);
+  void single_line_body(HclBlock& block, const HclToken& open);
+  void skip_item(size_t first_token);
+
+  // hcl_expression_parser.cc
+  Expression make(HclExpressionKind kind, size_t begin, std::vector<HclExpressionPtr> items = {});
+  HclExpressionPtr expression();
+  HclExpressionPtr binary(int lowest);
+  HclExpressionPtr with_steps();
+  HclExpressionPtr steps(HclExpressionPtr base, bool names_only);
+  HclExpressionPtr add_step(HclExpressionPtr base, HclStep step);
+  HclExpressionPtr attribute_step(HclExpressionPtr base, bool names_only);
+  HclExpressionPtr bracket_step(HclExpressionPtr base, bool& done);
+  HclExpressionPtr legacy_index(HclExpressionPtr base);
+  HclExpressionPtr splat(HclExpressionPtr base, size_t begin, bool names_only);
+  HclExpressionPtr term();
+  HclExpressionPtr parenthesised();
+  HclExpressionPtr unary();
+  HclExpressionPtr word();
+  HclExpressionPtr call(const HclToken& first);
+  HclExpressionPtr tuple();
+  HclExpressionPtr object();
+  HclExpressionPtr object_key();
+  void object_item(std::vector<HclExpressionPtr>& items);
+  HclExpressionPtr for_expression(size_t begin, Kind close);
+  void for_names(HclExpression& node, const std::string& what);
+
+  // hcl_template_parser.cc
+  struct Part {
+    enum class Kind { literal, interpolation, if_start, else_mark, if_end, for_start, for_end } kind = Kind::literal;
+    std::string text;  ///< literal
+    HclExpressionPtr expression;
+    std::string key_name;
+    std::string value_name;
+    SourceRange range;
+  };
+  HclExpressionPtr quoted();
+  HclExpressionPtr heredoc();
+  HclExpressionPtr template_until(Kind end, bool flush, size_t begin);
+  std::vector<Part> template_parts(Kind end, bool& closed);
+  Part interpolation(bool& trims_next);
+  Part control(bool& trims_next);
+  void close_sequence(const HclToken& open, std::string_view summary, bool& trims_next);
+  std::string unescape(const HclToken& token);
+  size_t escape(const HclToken& token, size_t at, std::string& out);
+  HclExpressionPtr build_template(std::vector<Part>& parts, size_t begin);
+  std::vector<HclExpressionPtr> build_items(std::vector<Part>& parts, size_t& at);
+  HclExpressionPtr build_directive(std::vector<Part>& parts, size_t& at);
+  HclExpressionPtr joined(std::vector<HclExpressionPtr> items, const SourceRange& range);
+
+  std::shared_ptr<const SourceFile> file_;
+  std::vector<HclToken> tokens_;
+  Diagnostics& diagnostics_;
+  size_t at_ = 0;
+  size_t last_end_ = 0;  ///< where the last token that was taken ends
+  bool newlines_matter_ = true;
+  int depth_ = 0;
+};
+
+/// The text without the "$${" and "%%{" of literals ("${", "%{").
+std::string hcl_unescape_markers(std::string_view text);
+
+}  // namespace kiln

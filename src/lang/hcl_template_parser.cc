@@ -1,0 +1,347 @@
+// Templates of HCL's native syntax: quoted strings, heredocs, "${...}" and "%{...}" sequences.
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "lang/go_literal.h"
+#include "lang/hcl_parser.h"
+
+namespace kiln {
+namespace {
+
+/// White space as Unicode has it: a character that is some, at the front of the text.
+bool starts_with_space(std::string_view text, size_t& length) {
+  if (text.empty()) return false;
+  std::string_view rest = text;
+  uint32_t rune = take_rune(rest);
+  length = text.size() - rest.size();
+  return rune == ' ' || (rune >= '\t' && rune <= '\r') || rune == 0x85 || rune == 0xA0 || rune == 0x1680 ||
+         (rune >= 0x2000 && rune <= 0x200A) || rune == 0x2028 || rune == 0x2029 || rune == 0x202F || rune == 0x205F ||
+         rune == 0x3000;
+}
+
+/// Bytes of white space at the front, at most `most` characters of it; `count` says how many there were.
+size_t leading_spaces(std::string_view text, size_t most = std::string_view::npos, size_t* count = nullptr) {
+  size_t bytes = 0;
+  size_t found = 0;
+  for (size_t length = 0; found < most && starts_with_space(text.substr(bytes), length); ++found) bytes += length;
+  if (count) *count = found;
+  return bytes;
+}
+
+/// Where white space at the end begins.
+size_t trailing_spaces_begin(std::string_view text) {
+  size_t end = text.size();
+  for (size_t at = end; at > 0;) {
+    do --at;
+    while (at > 0 && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80);
+    size_t length = 0;
+    if (!starts_with_space(text.substr(at, end - at), length) || at + length != end) break;
+    end = at;
+  }
+  return end;
+}
+
+/// "<<-": the indent that all lines share is taken off. Blank lines do not count.
+template <class Parts>
+void flush_indent(Parts& parts) {
+  size_t smallest = std::string::npos;
+  std::vector<std::string*> lines;
+  bool at_line_start = true;
+  for (auto& part : parts) {
+    bool literal = part.kind == std::decay_t<decltype(part)>::Kind::literal;
+    if (std::exchange(at_line_start, false)) {
+      size_t spaces = 0;
+      size_t bytes = literal ? leading_spaces(part.text, std::string_view::npos, &spaces) : 0;
+      bool blank = literal && bytes == part.text.size() && part.text.ends_with('\n');
+      if (!blank) smallest = std::min(smallest, spaces);
+      if (!blank && literal) lines.push_back(&part.text);
+    }
+    if (literal && part.text.ends_with('\n')) at_line_start = true;
+  }
+  for (std::string* line : lines) line->erase(0, leading_spaces(*line, smallest));
+}
+
+}  // namespace
+
+std::string hcl_unescape_markers(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    out += text[i];
+    bool doubled = (text[i] == '$' || text[i] == '%') && text.substr(i + 1, 2) == std::string{text[i], '{'};
+    if (doubled) {
+      out += '{';
+      i += 2;
+    }
+  }
+  return out;
+}
+
+HclExpressionPtr HclParser::quoted() {
+  const HclToken open = next();
+  return template_until(Kind::close_quote, false, open.begin);
+}
+
+HclExpressionPtr HclParser::heredoc() {
+  const HclToken open = next();
+  return template_until(Kind::close_heredoc, open.text.starts_with("<<-"), open.begin);
+}
+
+HclExpressionPtr HclParser::template_until(Kind end, bool flush, size_t begin) {
+  DepthScope deeper(*this);
+  NewlineScope newlines(*this, true);
+  bool closed = true;
+  std::vector<Part> parts = template_parts(end, closed);
+  if (!closed) {
+    if (at(Kind::newline)) {
+      fail("Invalid multi-line string", "A quoted string ends on the line where it began.", range_from(begin),
+           "Write \\n for a newline, or use a heredoc (<<EOT).");
+    }
+    fail("Unterminated template string", "The file ends before this string.", range_from(begin));
+  }
+  next();
+  if (flush) flush_indent(parts);
+  return build_template(parts, begin);
+}
+
+/// The parts up to `end`, which is left. Literals are unescaped and trimmed where a sequence asks for it ("~").
+std::vector<HclParser::Part> HclParser::template_parts(Kind end, bool& closed) {
+  std::vector<Part> parts;
+  bool trims_next = false;
+  for (;;) {
+    const HclToken token = peek();
+    if (token.kind == end) return parts;
+    switch (token.kind) {
+      case Kind::quoted_literal:
+      case Kind::string_literal: {
+        next();
+        Part part;
+        part.text = token.kind == Kind::quoted_literal ? unescape(token) : hcl_unescape_markers(token.text);
+        if (std::exchange(trims_next, false)) part.text.erase(0, leading_spaces(part.text));
+        part.range = range_of(token);
+        parts.push_back(std::move(part));
+        break;
+      }
+      case Kind::template_interpolation:
+      case Kind::template_control: {
+        bool trims = token.text.ends_with('~');
+        if (trims && !parts.empty() && parts.back().kind == Part::Kind::literal) {
+          auto& text = parts.back().text;
+          text.resize(trailing_spaces_begin(text));
+        }
+        parts.push_back(token.kind == Kind::template_interpolation ? interpolation(trims_next) : control(trims_next));
+        break;
+      }
+      default: closed = false; return parts;
+    }
+  }
+}
+
+void HclParser::close_sequence(const HclToken& open, std::string_view summary, bool& trims_next) {
+  if (!at(Kind::template_end)) {
+    bool ended = at(Kind::end_of_file) || at(Kind::close_quote) || at(Kind::open_quote);
+    fail(ended ? "Unclosed template interpolation sequence" : std::string(summary), "A closing brace is expected here.",
+         ended ? range_of(open) : range_of(peek()), "Write \"$${\" or \"%%{\" when these characters are meant as they are.");
+  }
+  trims_next = next().text.starts_with('~');
+}
+
+HclParser::Part HclParser::interpolation(bool& trims_next) {
+  NewlineScope newlines(*this, false);
+  const HclToken open = next();
+  Part part;
+  part.kind = Part::Kind::interpolation;
+  part.expression = expression();
+  close_sequence(open, "Extra characters after interpolation expression", trims_next);
+  part.range = range_from(open.begin);
+  return part;
+}
+
+HclParser::Part HclParser::control(bool& trims_next) {
+  NewlineScope newlines(*this, false);
+  const HclToken open = next();
+  if (!at(Kind::identifier)) {
+    fail("Invalid template directive", "%{ is followed by if, else, endif, for or endfor.", range_of(peek()));
+  }
+  const HclToken keyword = peek();
+  Part part;
+  if (keyword.text == "for") {
+    part.kind = Part::Kind::for_start;
+    HclExpression names;
+    for_names(names, "'for' directive");
+    part.key_name = names.name;
+    part.value_name = names.value_name;
+    part.expression = expression();
+  } else {
+    next();
+    if (keyword.text == "if") {
+      part.kind = Part::Kind::if_start;
+      part.expression = expression();
+    } else if (keyword.text == "else") {
+      part.kind = Part::Kind::else_mark;
+    } else if (keyword.text == "endif") {
+      part.kind = Part::Kind::if_end;
+    } else if (keyword.text == "endfor") {
+      part.kind = Part::Kind::for_end;
+    } else {
+      auto nearest = nearest_name(keyword.text, {"if", "else", "endif", "for", "endfor"});
+      fail("Invalid template control keyword", fmt::format("\"{}\" begins no directive.", keyword.text), range_of(keyword),
+           nearest ? fmt::format("Did you mean \"{}\"?", *nearest) : "");
+    }
+  }
+  close_sequence(open, fmt::format("Extra characters in {} marker", keyword.text), trims_next);
+  part.range = range_from(open.begin);
+  return part;
+}
+
+std::string HclParser::unescape(const HclToken& token) {
+  std::string out;
+  for (size_t i = 0; i < token.text.size();) {
+    char c = token.text[i];
+    if (c == '\\') {
+      i = escape(token, i, out);
+    } else if ((c == '$' || c == '%') && token.text.substr(i + 1, 2) == std::string{c, '{'}) {
+      out += {c, '{'};
+      i += 3;
+    } else {
+      out += c;
+      ++i;
+    }
+  }
+  return out;
+}
+
+/// The escape sequence at `at`; returns where it ends. A wrong one is reported and left out.
+size_t HclParser::escape(const HclToken& token, size_t at, std::string& out) {
+  std::string_view rest = token.text.substr(at + 1);
+  auto wrong = [&](size_t length, std::string detail) {
+    size_t begin = token.begin + at;
+    report("Invalid escape sequence", std::move(detail), {file_, begin, begin + length},
+           "A backslash itself is written \"\\\\\".");
+    return at + length;
+  };
+  if (rest.empty()) return wrong(1, "A backslash needs a character behind it.");
+  static constexpr std::string_view names = "nrt\"\\";
+  static constexpr std::string_view meanings = "\n\r\t\"\\";
+  size_t which = names.find(rest[0]);
+  if (which != std::string_view::npos) {
+    out += meanings[which];
+    return at + 2;
+  }
+  if (rest[0] != 'u' && rest[0] != 'U') {
+    std::string_view after = rest;
+    take_rune(after);
+    size_t length = rest.size() - after.size();
+    return wrong(1 + length, fmt::format("\"\\{}\" means nothing; there are \\n \\r \\t \\\" \\\\ \\uNNNN \\UNNNNNNNN.",
+                                         rest.substr(0, length)));
+  }
+  size_t digits = rest[0] == 'u' ? 4 : 8;
+  uint64_t rune = 0;
+  for (size_t i = 1; i <= digits; ++i) {
+    auto digit = i < rest.size() ? std::string_view("0123456789abcdef").find(lower(rest.substr(i, 1))) : std::string_view::npos;
+    if (digit == std::string_view::npos) {
+      return wrong(1 + i, fmt::format("\\{} is followed by {} hexadecimal digits.", rest[0], digits));
+    }
+    rune = rune * 16 + digit;
+  }
+  if (rune > 0x10FFFF) return wrong(2 + digits, "There is no such character.");
+  append_rune(out, static_cast<uint32_t>(rune));
+  return at + 2 + digits;
+}
+
+HclExpressionPtr HclParser::joined(std::vector<HclExpressionPtr> items, const SourceRange& range) {
+  bool constant = items.empty() || (items.size() == 1 && items[0]->kind == HclExpressionKind::literal && items[0]->value.is_string());
+  auto node = make(constant ? HclExpressionKind::literal : HclExpressionKind::tmpl, range.begin, {});
+  if (constant) {
+    node->value = items.empty() ? Value("") : items[0]->value;
+  } else {
+    for (const auto& item : items) node->depth = std::max(node->depth, item->depth + 1);
+    node->items = std::move(items);
+  }
+  node->range = range;
+  node->value.range = range;
+  return node;
+}
+
+HclExpressionPtr HclParser::build_template(std::vector<Part>& parts, size_t begin) {
+  SourceRange range = range_from(begin);
+  if (parts.size() == 1 && parts[0].kind == Part::Kind::interpolation) {
+    return make(HclExpressionKind::template_wrap, begin, {parts[0].expression});
+  }
+  size_t at = 0;
+  auto items = build_items(parts, at);
+  if (at < parts.size()) {
+    static constexpr std::string_view names[] = {"", "", "", "else", "endif", "", "endfor"};
+    fail(fmt::format("Unexpected {} directive", names[static_cast<size_t>(parts[at].kind)]),
+         "Nothing that it could belong to was begun before it.", parts[at].range);
+  }
+  return joined(std::move(items), range);
+}
+
+/// Literals, interpolations and whole directives, up to a mark that belongs to an outer one.
+std::vector<HclExpressionPtr> HclParser::build_items(std::vector<Part>& parts, size_t& at) {
+  std::vector<HclExpressionPtr> items;
+  while (at < parts.size()) {
+    Part& part = parts[at];
+    switch (part.kind) {
+      case Part::Kind::literal: {
+        bool melds = !items.empty() && at > 0 && parts[at - 1].kind == Part::Kind::literal;
+        if (melds) {
+          auto before = std::const_pointer_cast<HclExpression>(items.back());
+          before->value = Value(before->value.as_string() + part.text);
+          before->range.end = part.range.end;
+        } else {
+          auto node = make(HclExpressionKind::literal, part.range.begin);
+          node->value = Value(part.text);
+          node->range = part.range;
+          items.push_back(node);
+        }
+        ++at;
+        break;
+      }
+      case Part::Kind::interpolation: items.push_back(part.expression); ++at; break;
+      case Part::Kind::if_start:
+      case Part::Kind::for_start: items.push_back(build_directive(parts, at)); break;
+      default: return items;
+    }
+  }
+  return items;
+}
+
+HclExpressionPtr HclParser::build_directive(std::vector<Part>& parts, size_t& at) {
+  DepthScope deeper(*this);
+  Part& start = parts[at++];
+  bool is_if = start.kind == Part::Kind::if_start;
+  auto body = [&] {
+    size_t first = at;
+    auto items = build_items(parts, at);
+    SourceRange range{file_, first < parts.size() ? parts[first].range.begin : start.range.end,
+                      at > first ? parts[at - 1].range.end : start.range.end};
+    if (items.empty()) range.begin = range.end;
+    return joined(std::move(items), range);
+  };
+  HclExpressionPtr yes = body();
+  HclExpressionPtr no;
+  if (is_if && at < parts.size() && parts[at].kind == Part::Kind::else_mark) {
+    ++at;
+    no = body();
+  }
+  if (at == parts.size()) {
+    fail("Unexpected end of template", fmt::format("This {} directive is never ended.", is_if ? "if" : "for"), start.range,
+         fmt::format("Write %{{ {} }}.", is_if ? "endif" : "endfor"));
+  }
+  if (parts[at].kind != (is_if ? Part::Kind::if_end : Part::Kind::for_end)) {
+    bool is_else = parts[at].kind == Part::Kind::else_mark;
+    fail(is_else ? "Unexpected else directive" : is_if ? "Unexpected endfor directive" : "Unexpected endif directive",
+         "It does not belong to the directive that is open here.", parts[at].range);
+  }
+  SourceRange whole{file_, start.range.begin, parts[at++].range.end};
+  std::vector<HclExpressionPtr> items = is_if ? std::vector<HclExpressionPtr>{start.expression, yes, no}
+                                              : std::vector<HclExpressionPtr>{start.expression, yes};
+  auto node = make(is_if ? HclExpressionKind::template_if : HclExpressionKind::template_for, whole.begin, std::move(items));
+  node->range = whole;
+  node->name = start.key_name;
+  node->value_name = start.value_name;
+  return node;
+}
+
+}  // namespace kiln
