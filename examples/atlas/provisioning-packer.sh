@@ -1,0 +1,3 @@
+#!/bin/bash
+
+bash /tmp/provisioning.sh ${TARGET_NODE}
