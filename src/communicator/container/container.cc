@@ -79,8 +79,12 @@ std::vector<std::string> enter_arguments(pid_t leader, const std::vector<std::st
   std::vector<std::string> argv = {"env", "-i"};
   argv.insert(argv.end(), {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root",
                            "USER=root", "LOGNAME=root", "SHELL=/bin/sh", "LANG=C.UTF-8", "container=systemd-nspawn"});
-  argv.insert(argv.end(), {"nsenter", "--target", std::to_string(leader), "--mount", "--uts", "--ipc", "--net",
-                           "--pid", "--cgroup", "--root", "--wd", "--"});
+  // Not nsenter's own fork: when the guest's shutdown stops all processes before ending them, nsenter stops itself too
+  // and never reaps its child, and the kernel lets a guest's init go only when all are reaped. A shell waits on.
+  // Its own words ("Terminated") are not the command's.
+  argv.insert(argv.end(), {"nsenter", "--no-fork", "--target", std::to_string(leader), "--mount", "--uts", "--ipc",
+                           "--net", "--pid", "--cgroup", "--root", "--wd", "--", "/bin/sh", "-c",
+                           "exec 3>&2 2>/dev/null; \"$@\" 2>&3 3>&-; exit $?", "sh"});
   argv.insert(argv.end(), inner.begin(), inner.end());
   return argv;
 }
@@ -226,9 +230,16 @@ void Container::ensure_up(const Deadline& deadline, const Stop& stop) {
       wait_until_up(deadline, stop);
       return;
     }
+    nudge();
     if (deadline.passed()) throw Error(ErrorKind::timeout, "the container did not come back after it went down");
     kiln::wait(nspawn_->pidfd(), POLLIN, deadline.at_most(poll_interval), stop);
   }
+}
+
+// An init going down looks for the processes left whenever a child ends, else after ten seconds. Those entered from
+// outside are nobody's children in there, so it is told.
+void Container::nudge() const {
+  if (leader_ != 0) ::kill(leader_, SIGCHLD);
 }
 
 bool Container::is_going_down(const Deadline& deadline, const Stop& stop) {
@@ -296,7 +307,8 @@ void Container::shut_down(const Deadline& deadline, const Stop& stop) {
     } else {
       nspawn_->in().reset();
     }
-    while (!nspawn_->wait(deadline.at_most(std::chrono::seconds(1)), stop)) {
+    while (!nspawn_->wait(deadline.at_most(std::chrono::milliseconds(100)), stop)) {
+      nudge();
       if (deadline.passed()) break;
     }
   }

@@ -76,6 +76,7 @@ class Container {
   ExitStatus run_entered(const std::vector<std::string>& inner, const Sink& out, const Sink& err,
                          const Deadline& deadline, const Stop& stop, std::string_view input);
   bool is_going_down(const Deadline& deadline, const Stop& stop);
+  void nudge() const;
   Command tagged(std::vector<std::string> argv) const;
 
   ContainerSpec spec_;
