@@ -130,8 +130,10 @@ class TerminalRenderer : public Renderer {
       for (const auto& line : lines) below += "\033[2m" + masked(line) + "\033[0m\n";
       drawn = lines.size();
     }
+    if (text.empty() && drawn == drawn_ && below == below_) return;
     erase_and_write(text + below);
     drawn_ = drawn;
+    below_ = std::move(below);
   }
   void erase_and_write(const std::string& text) {
     std::string out;
@@ -153,7 +155,8 @@ class TerminalRenderer : public Renderer {
   std::thread ticker_;
   std::map<std::string, int> colors_;
   LiveLines lines_;
-  size_t drawn_ = 0;
+  size_t drawn_ = 0;    ///< live lines that are on the screen now
+  std::string below_;   ///< their text
   bool asking_ = false;
   bool closed_ = false;
 };
