@@ -19,9 +19,9 @@ bool lies_within(const SourceRange& inner, const SourceRange& outer) {
          !same_place(inner, outer);
 }
 
-/// Without what only follows from a misspelt option: a component with an unknown key is not also told, about itself
+/// Errors before warnings, and without what only follows from a misspelt option: a component with an unknown key is not also told, about itself
 /// as a whole, what it lacks.
-std::vector<Diagnostic> without_consequences(const std::vector<Diagnostic>& all) {
+std::vector<Diagnostic> in_telling_order(const std::vector<Diagnostic>& all) {
   std::vector<Diagnostic> out;
   for (const auto& d : all) {
     bool follows = std::any_of(all.begin(), all.end(), [&](const Diagnostic& other) {
@@ -30,6 +30,8 @@ std::vector<Diagnostic> without_consequences(const std::vector<Diagnostic>& all)
     });
     if (!follows) out.push_back(d);
   }
+  // Errors first: what is wrong with one build then stands together.
+  std::stable_partition(out.begin(), out.end(), [](const Diagnostic& d) { return d.severity == Severity::error; });
   return out;
 }
 
@@ -59,7 +61,8 @@ bool stands_alone(const std::string& text) {
   return contains(text, " occurred:\n");
 }
 
-std::string body_text(const std::string& head, const std::vector<std::string>& texts) {
+std::string body_text(Severity severity, const std::string& head, const std::vector<std::string>& texts) {
+  if (severity == Severity::warning) return wrap_text(join(texts, "\n"));
   if (texts.size() == 1 && (stands_alone(texts[0]) || head.starts_with("Failed to initialize"))) return wrap_text(texts[0]);
   return multierror_text(texts);
 }
@@ -124,7 +127,7 @@ std::string legacy_parse_text(const Diagnostics& diagnostics) {
 
 std::string legacy_prepare_text(const Diagnostics& diagnostics) {
   std::string out;
-  const auto all = without_consequences(diagnostics.items());
+  const auto all = in_telling_order(diagnostics.items());
   for (size_t i = 0; i < all.size();) {
     Legacy first = legacy_of(all[i]);
     std::vector<std::string> texts;
@@ -143,7 +146,7 @@ std::string legacy_prepare_text(const Diagnostics& diagnostics) {
     }
     out += items[0]->severity == Severity::error ? "Error: " : "Warning: ";
     out += first.head + "\n\n";
-    if (!texts.empty()) out += std::string(trim_right(body_text(first.head, texts))) + "\n\n";
+    if (!texts.empty()) out += std::string(trim_right(body_text(items[0]->severity, first.head, texts))) + "\n\n";
     out += places_text(items, true);
   }
   return out;

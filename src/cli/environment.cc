@@ -39,6 +39,7 @@ void check_environment() {
   auto config_dir = get_env("PACKER_CONFIG_DIR").value_or("");
   auto home = get_env("HOME").value_or("");
   if (config_dir.empty() && home.empty()) {
+    if (!get_env("PACKER_PLUGIN_PATH").value_or("").empty()) return;  // then Packer does not miss it
     throw configuration_error("No $HOME environment variable found, required to set Config Directory");
   }
   fs::path path = get_env("PACKER_CONFIG").value_or("");

@@ -32,6 +32,9 @@ NOT_THE_SAME = {
     "validate_wrong_type": "Packer names Go's types",
     "validate_hcl": "HCL2 is to come",
 }
+if not os.environ.get("PACKER_PEER_PLUGINS"):
+    NOT_THE_SAME.update(validate_qemu="needs Packer's qemu plug-in: PACKER_PEER_PLUGINS",
+                        validate_warning="the same")
 # Lines of an answer that differ in wording on purpose.
 OWN_WORDS = ("Failed to parse file as legacy JSON template", "Packer does not support these mono-component",
              "Please refer to our Installing Plugins", "https://", "[INFO]", "unexpected EOF", "Error decoding config",
@@ -64,6 +67,8 @@ def run(program, case):
         directory = pathlib.Path(name)
         env = run_cases.environment(directory, program)
         env["CHECKPOINT_DISABLE"] = "1"
+        if plugins := os.environ.get("PACKER_PEER_PLUGINS"):
+            env["PACKER_PLUGIN_PATH"] = plugins
         for kind, argument, body in run_cases.parse(case.read_text()):
             if kind == "file":
                 target = directory / argument
