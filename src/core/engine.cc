@@ -15,7 +15,11 @@ namespace kiln {
 
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifndef __has_feature
+#define __has_feature(name) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || __has_feature(address_sanitizer) || \
+    __has_feature(thread_sanitizer)
 constexpr size_t stage_stack_bytes = 4 << 20;
 #else
 constexpr size_t stage_stack_bytes = 512 << 10;

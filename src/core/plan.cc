@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
+#include <tuple>
 
 #include "base/text.h"
 #include "core/build_data.h"
@@ -57,12 +59,14 @@ class Planner {
   const Components& components_;
   Diagnostics& diagnostics_;
   TemplateScope scope_;  ///< with the variables, without env
+  std::set<std::tuple<std::string, std::string, size_t>> told_unknown_;
 };
 
 template <class T>
 std::unique_ptr<T> Planner::make(const std::vector<ComponentEntry<T>>& entries, const char* kind,
                                  const std::string& type, const SourceRange& range, const std::string& build) {
   if (const auto* entry = find_component(entries, type)) return entry->make();
+  if (!told_unknown_.insert({kind, type, range.begin}).second) return nullptr;  // once, not once a build
   std::vector<std::string> known;
   for (const auto& entry : entries) known.push_back(entry.type);
   auto nearest = nearest_name(type, known);

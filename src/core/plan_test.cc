@@ -152,7 +152,7 @@ TEST(MakePlan, UnknownTypesTellTheNearestAndTheirPlace) {
   planned.from(R"({"builders":[{"type":"scriptet"},{"type":"scripted"},{"type":"zorp"}],
     "provisioners":[{"type":"quux"}]})");
   auto items = planned.diagnostics.items();
-  ASSERT_GE(items.size(), 3u);
+  ASSERT_EQ(items.size(), 3u) << "the provisioner is told once, not once a build";
   EXPECT_EQ(items[0].summary, "Failed to initialize build \"scriptet\"");
   EXPECT_EQ(items[0].detail, "Did you mean to use \"scripted\"?");
   EXPECT_EQ(line_column(items[0].range).line, 1u);

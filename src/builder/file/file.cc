@@ -41,12 +41,10 @@ class FileMachine : public Machine {
   std::unique_ptr<Communicator> communicator_ = make_discarding_communicator();
 };
 
-/// Copies by way of a temporary name, so that there is never half a file under the final one.
-uint64_t copy_whole(const fs::path& from, const fs::path& to, const Stop& stop) {
+/// Copies by way of the name `part`, so that there is never half a file under the final one.
+uint64_t copy_whole(const fs::path& from, const fs::path& part, const fs::path& to, const Stop& stop) {
   Fd in(::open(from.c_str(), O_RDONLY | O_CLOEXEC));
   if (!in.is_open()) throw Error(ErrorKind::user, fmt::format("open {}: {}", from.string(), go_errno_text(errno)));
-  fs::path part = to;
-  part += ".part-" + random_uuid();
   uint64_t size = 0;
   try {
     Fd out(::open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
@@ -114,7 +112,12 @@ class FileBuilder : public Builder {
     if (!existed) take_back_on_failure(context);
     if (!config_.source.empty()) {
       context.ui.say(fmt::format("Copying {} to {}", config_.source, config_.target));
-      uint64_t size = copy_whole(config_.source, target, context.stop);
+      fs::path part = target;
+      part += ".part-" + random_uuid();
+      auto entry = context.journal.append(ResourceKind::path, fs::absolute(part).string(), context.build.display_name);
+      context.undo.add("the entry of " + part.string(),
+                       [id = entry.id, &journal = context.journal](Outcome) { journal.remove(id); });
+      uint64_t size = copy_whole(config_.source, part, target, context.stop);
       context.ui.say(fmt::format("Copied {} bytes", size));
     } else {
       write_file_atomically(target, config_.content, existed ? static_cast<int>(before.st_mode & 07777) : 0600);
