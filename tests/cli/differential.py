@@ -29,6 +29,7 @@ NOT_THE_SAME = {
     "console_words": "Kiln's own words",
     "flag_bad_values": "Packer loses the message now and then: two of its threads race for the terminal",
     "flag_unknown": "the same",
+    "validate_unknown_component": "Packer says it again for every build",
     "validate_wrong_type": "Packer names Go's types",
     "validate_hcl": "HCL2 is to come",
 }
