@@ -5,7 +5,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <future>
 #include <iostream>
 
 #include "base/error.h"
@@ -91,7 +90,7 @@ std::string boot_until_ssh(const fs::path& image, bool uefi, const std::string& 
   int port = free_port();
   fs::path serial = directory.path() / "serial.log";
   std::vector<std::string> argv = {
-      "qemu-system-x86_64", "-machine", "q35,accel=tcg", "-cpu", "max", "-smp", "1", "-m", "768", "-nographic",
+      "qemu-system-x86_64", "-machine", "q35,accel=tcg", "-smp", "2", "-m", "768", "-nographic",
       "-monitor", "none", "-serial", "file:" + serial.string(), "-snapshot",
       "-drive", "file=" + fs::absolute(image).string() + ",format=" + format + ",if=virtio,cache=unsafe",
       "-netdev", "user,id=n,restrict=on,hostfwd=tcp:127.0.0.1:" + std::to_string(port) + "-:22",
@@ -103,7 +102,7 @@ std::string boot_until_ssh(const fs::path& image, bool uefi, const std::string& 
   }
   auto begin = Clock::now();
   Process qemu = Process::start({.argv = argv}, {.out = Process::Stdio::null});
-  Deadline deadline = Deadline::in(std::chrono::seconds(200));
+  Deadline deadline = Deadline::in(std::chrono::seconds(220));
   std::string said;
   while (said.empty() && !deadline.passed() && !qemu.poll()) {
     said = banner(port, stop);
@@ -144,6 +143,7 @@ TEST_F(VmRootfs, MakesAnImageFromPackages) {
   config.set("size", "2G");
   config.set("output_directory", (directory_->path() / "base").string());
   config.set("image_name", "base");
+  config.set("kernel_arguments", "quiet mitigations=off");  // an emulated machine is slow enough
   Value user = Value::empty_object();
   user.set("name", "vagrant");
   user.set("password", "vagrant");
@@ -208,9 +208,8 @@ TEST_F(VmRootfs, MakesAnImageFromAnImage) {
 TEST_F(VmRootfs, ImagesBootUnderBothFirmwares) {
   fs::path app = directory_->path() / "app" / "app.qcow2";
   if (!fs::exists(base()) || !fs::exists(app)) GTEST_SKIP() << "the images were not made";
-  auto uefi = std::async(std::launch::async, [&] { return boot_until_ssh(app, true); });
   EXPECT_THAT(boot_until_ssh(base(), false), testing::StartsWith("SSH-2.0-"));
-  EXPECT_THAT(uefi.get(), testing::StartsWith("SSH-2.0-"));
+  EXPECT_THAT(boot_until_ssh(app, true), testing::StartsWith("SSH-2.0-"));
 }
 
 }  // namespace
