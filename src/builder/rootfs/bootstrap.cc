@@ -15,7 +15,8 @@ namespace {
 
 const std::vector<std::string>& lean_excludes() {
   static const std::vector<std::string> lines = {
-      "path-exclude=/usr/share/man/*",    "path-exclude=/usr/share/info/*",
+      // Pages only: alternatives (Java's, say) fail where the directories are missing.
+      "path-exclude=/usr/share/man/*.gz", "path-exclude=/usr/share/info/*",
       "path-exclude=/usr/share/locale/*", "path-include=/usr/share/locale/locale.alias",
       "path-exclude=/usr/share/doc/*",    "path-include=/usr/share/doc/*/copyright",
       "path-exclude=/usr/share/lintian/*"};

@@ -196,7 +196,7 @@ void RootfsBuilder::bootstrap(StageContext& context, const RootfsPaths& paths, c
   std::string tail;
   uint64_t phase = 0;
   LineSplitter lines([&](std::string_view line) {
-    if (line.starts_with("I: ")) {
+    if (line.starts_with("I: ") && !line.starts_with("I: running --essential-hook")) {
       context.ui.message(std::string(line.substr(3)));
       context.ui.progress("mmdebstrap", ++phase, 11);
     }
