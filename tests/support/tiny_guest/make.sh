@@ -183,6 +183,8 @@ cp "$work/id_ed25519.pub" "$root/root/.ssh/authorized_keys"
 chmod 600 "$root/root/.ssh/authorized_keys"
 dropbearkey -t ed25519 -f "$root/etc/dropbear/dropbear_ed25519_host_key" 2>/dev/null |
   sed -n 's/^\(ssh-ed25519 [^ ]*\).*/\1/p' >"$work/ssh_host_key.pub"
+# Packer 1.6.6 asks for ssh-rsa, and dropbear ends the connection when it then has no such key.
+dropbearkey -t rsa -s 2048 -f "$root/etc/dropbear/dropbear_rsa_host_key" >/dev/null 2>&1
 chmod 600 "$root"/etc/dropbear/*
 
 # ---- the images -------------------------------------------------------------
