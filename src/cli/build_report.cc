@@ -23,7 +23,8 @@ void report_failures(const std::vector<const StageResult*>& failed, const Ui& ui
 void report_evidence(const std::vector<StageResult>& results, const Ui& ui) {
   for (const auto& result : results) {
     if (result.evidence.empty()) continue;
-    ui.say(fmt::format("\n==> What was kept of the failed build '{}': {}", result.stage, result.evidence.string()));
+    ui.say(fmt::format("\n==> What was kept of the failed build '{}': {}", result.stage,
+                       result.evidence.string()));
   }
 }
 
@@ -47,8 +48,8 @@ void report_artifacts(const StageResult& result, const Ui& ui) {
 
 }  // namespace
 
-bool report_results(const std::vector<StageResult>& results, std::chrono::nanoseconds duration, bool interrupted,
-                    const Ui& ui) {
+bool report_results(const std::vector<StageResult>& results, std::chrono::nanoseconds duration,
+                    bool interrupted, const Ui& ui) {
   ui.say(fmt::format("\n==> Wait completed after {}", format_duration_words(duration)));
   if (interrupted) {
     ui.say("Cleanly cancelled builds after being interrupted.");
@@ -60,7 +61,8 @@ bool report_results(const std::vector<StageResult>& results, std::chrono::nanose
     if (!result.error.empty()) failed.push_back(&result);
   }
   report_failures(failed, ui);
-  bool any = std::any_of(results.begin(), results.end(), [](auto& r) { return r.error.empty() && !r.artifacts.empty(); });
+  bool any = std::any_of(results.begin(), results.end(),
+                         [](auto& r) { return r.error.empty() && !r.artifacts.empty(); });
   ui.say(any ? "\n==> Builds finished. The artifacts of successful builds are:"
              : "\n==> Builds finished but no artifacts were created.");
   for (const auto& result : results) {

@@ -8,7 +8,7 @@
 namespace kiln {
 
 /// Says how the run ended: errors, then artifacts; or that it was interrupted. Returns whether all went well.
-bool report_results(const std::vector<StageResult>& results, std::chrono::nanoseconds duration, bool interrupted,
-                    const Ui& ui);
+bool report_results(const std::vector<StageResult>& results, std::chrono::nanoseconds duration,
+                    bool interrupted, const Ui& ui);
 
 }  // namespace kiln

@@ -22,10 +22,10 @@ constexpr const char* no_builds =
     "except flags have been specified at run time check that at least one build is\n"
     "selected for execution.\n\n";
 
-/// The command line that runs this build alone again. Values of variables are left to the person where they are
-/// given by -var: they may be secret.
-std::string reproduce_command(const Invocation& invocation, const CommandOptions& options, const std::string& path,
-                              const Stage& stage) {
+/// The command line that runs this build alone again. Values of variables are left to the person where they
+/// are given by -var: they may be secret.
+std::string reproduce_command(const Invocation& invocation, const CommandOptions& options,
+                              const std::string& path, const Stage& stage) {
   std::string command = "cd " + shell_quote(fs::current_path().string()) + " && " + invocation.program +
                         " build -on-error=ask -only=" + shell_quote(stage.info.name);
   for (const auto& file : options.variable_files) command += " -var-file=" + shell_quote(file);
@@ -50,7 +50,9 @@ bool run_stages(Invocation& invocation, const CommandOptions& options, const std
   run.parallel_builds = options.debug ? 1 : options.parallel_builds;
   run.evidence_root = state_directory() / "evidence";
   run.redactor = &invocation.redactor;
-  run.reproduce_command = [&](const Stage& stage) { return reproduce_command(invocation, options, path, stage); };
+  run.reproduce_command = [&](const Stage& stage) {
+    return reproduce_command(invocation, options, path, stage);
+  };
   auto journal = open_journal(state_directory(), invocation.run_id);
   auto started = Clock::now();
   auto results = run_plan(plan, run, *invocation.renderer, *journal, *invocation.log, stop);
@@ -68,11 +70,14 @@ int run_build(Invocation& invocation, CommandOptions& options, const std::vector
   Plan plan = make_plan(*parsed, input, component_table(), diagnostics);
   for (const auto& secret : plan.secrets) invocation.redactor.add(secret);
   // Packer's order: it decides colours, the order of results, and who comes first with -parallel-builds.
-  std::stable_sort(plan.stages.begin(), plan.stages.end(), [](auto& a, auto& b) { return a.info.name < b.info.name; });
+  std::stable_sort(plan.stages.begin(), plan.stages.end(),
+                   [](auto& a, auto& b) { return a.info.name < b.info.name; });
   Ui ui = invocation.ui();
   bool wrong = diagnostics.has_errors();
-  if (wrong) ui.error(legacy_prepare_text(diagnostics));
-  else if (!diagnostics.empty()) ui.say(legacy_prepare_text(diagnostics));
+  if (wrong)
+    ui.error(legacy_prepare_text(diagnostics));
+  else if (!diagnostics.empty())
+    ui.say(legacy_prepare_text(diagnostics));
   if (plan.stages.empty()) {
     if (!wrong) ui.error(no_builds);
     return 1;

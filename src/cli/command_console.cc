@@ -48,7 +48,8 @@ class InputLines {
 
 class ConsoleEvaluator {
  public:
-  ConsoleEvaluator(Invocation& invocation, TemplateScope scope) : ui_(invocation.ui()), scope_(std::move(scope)) {}
+  ConsoleEvaluator(Invocation& invocation, TemplateScope scope)
+      : ui_(invocation.ui()), scope_(std::move(scope)) {}
 
   /// The text to show; nullopt when it was a mistake, which has been shown, or there is nothing to show.
   std::optional<std::string> evaluate(std::string_view raw) {

@@ -18,11 +18,13 @@ std::string options_text(const std::vector<OptionDoc>& options, size_t depth) {
   std::string indent(depth * 2, ' ');
   std::string out;
   for (const auto& option : options) {
-    out += fmt::format("{}{} ({}{}{}{})\n", indent, option.name, option.type, option.required ? ", required" : "",
-                       option.secret ? ", secret" : "",
+    out += fmt::format("{}{} ({}{}{}{})\n", indent, option.name, option.type,
+                       option.required ? ", required" : "", option.secret ? ", secret" : "",
                        option.default_text.empty() ? "" : ", default " + option.default_text);
-    for (const auto& line : split(wrap_text(option.doc), '\n')) out += fmt::format("{}    {}\n", indent, line);
-    if (!option.aliases.empty()) out += fmt::format("{}    Also taken: {}.\n", indent, join(option.aliases, ", "));
+    for (const auto& line : split(wrap_text(option.doc), '\n'))
+      out += fmt::format("{}    {}\n", indent, line);
+    if (!option.aliases.empty())
+      out += fmt::format("{}    Also taken: {}.\n", indent, join(option.aliases, ", "));
     out += options_text(option.nested, depth + 2);
   }
   return out;
@@ -56,7 +58,8 @@ int run_docs(Invocation& invocation, CommandOptions& options, const std::vector<
     return 0;
   }
   if (arguments.empty()) {
-    invocation.ui().say(list_text(pages) + "\n" + invocation.program + " docs COMPONENT shows the options of one.");
+    invocation.ui().say(list_text(pages) + "\n" + invocation.program +
+                        " docs COMPONENT shows the options of one.");
     return 0;
   }
   std::string out;

@@ -1,9 +1,8 @@
 // gc: removes what runs left behind that are no more.
-#include "core/gc.h"
-
 #include <fmt/format.h>
 
 #include "cli/command.h"
+#include "core/gc.h"
 
 namespace kiln {
 
@@ -11,9 +10,12 @@ namespace {
 
 const char* resource_word(ResourceKind kind) {
   switch (kind) {
-    case ResourceKind::process: return "process";
-    case ResourceKind::path: return "path";
-    case ResourceKind::container: return "container";
+    case ResourceKind::process:
+      return "process";
+    case ResourceKind::path:
+      return "path";
+    case ResourceKind::container:
+      return "container";
   }
   return "thing";
 }
@@ -23,10 +25,14 @@ void say_item(const GcItem& item, const Ui& ui) {
   std::string what = fmt::format("{} {} (build '{}', made {})", resource_word(resource.kind), resource.name,
                                  resource.stage, resource.made_at);
   switch (item.outcome) {
-    case GcOutcome::removed: return ui.say("Removed " + what);
-    case GcOutcome::would_remove: return ui.say("Would remove " + what);
-    case GcOutcome::in_use: return ui.say("In use: " + what);
-    case GcOutcome::failed: return ui.error(fmt::format("Could not remove {}: {}", what, item.error));
+    case GcOutcome::removed:
+      return ui.say("Removed " + what);
+    case GcOutcome::would_remove:
+      return ui.say("Would remove " + what);
+    case GcOutcome::in_use:
+      return ui.say("In use: " + what);
+    case GcOutcome::failed:
+      return ui.error(fmt::format("Could not remove {}: {}", what, item.error));
   }
 }
 
@@ -40,8 +46,9 @@ int run_gc(Invocation& invocation, CommandOptions& options, const std::vector<st
   if (summary.removed + summary.failed + summary.in_use == 0) {
     ui.say("Nothing is left over.");
   } else {
-    ui.say(fmt::format("{} {}, {} in use by runs that are still going, {} could not be removed.", summary.removed,
-                       options.dry_run ? "would be removed" : "removed", summary.in_use, summary.failed));
+    ui.say(fmt::format("{} {}, {} in use by runs that are still going, {} could not be removed.",
+                       summary.removed, options.dry_run ? "would be removed" : "removed", summary.in_use,
+                       summary.failed));
   }
   return summary.failed == 0 ? 0 : 1;
 }

@@ -19,7 +19,8 @@ std::set<std::string> sensitive_defaults(const Template& parsed) {
   std::set<std::string> values;
   for (const auto& variable : parsed.variables) {
     const auto& names = parsed.sensitive_variables;
-    bool sensitive = variable.sensitive || std::find(names.begin(), names.end(), variable.name) != names.end();
+    bool sensitive =
+        variable.sensitive || std::find(names.begin(), names.end(), variable.name) != names.end();
     if (sensitive && variable.default_value && variable.default_value->is_string()) {
       values.insert(variable.default_value->as_string());
     }
@@ -97,9 +98,10 @@ int run_inspect(Invocation& invocation, CommandOptions& options, const std::vect
     ui.machine("template-provisioner", {provisioner.type});
     ui.say("  " + provisioner.type);
   }
-  ui.say("\nNote: If your build names contain user variables or template\n"
-         "functions such as 'timestamp', these are processed at build time,\n"
-         "and therefore only show in their raw form here.");
+  ui.say(
+      "\nNote: If your build names contain user variables or template\n"
+      "functions such as 'timestamp', these are processed at build time,\n"
+      "and therefore only show in their raw form here.");
   return 0;
 }
 

@@ -9,14 +9,18 @@ namespace kiln {
 namespace {
 
 void declare_variables(FlagSet& flags, CommandOptions& o) {
-  flags.add_pairs("var", &o.variables, "Value of a template variable; may be given many times.", "-var 'key=value'");
-  flags.add_repeated("var-file", &o.variable_files, "JSON file of variable values; later files win, -var wins over files.",
+  flags.add_pairs("var", &o.variables, "Value of a template variable; may be given many times.",
+                  "-var 'key=value'");
+  flags.add_repeated("var-file", &o.variable_files,
+                     "JSON file of variable values; later files win, -var wins over files.",
                      "-var-file=path");
 }
 
 void declare_selection(FlagSet& flags, CommandOptions& o, const char* verb) {
-  flags.add_list("only", &o.only, fmt::format("{} only the builds with these names.", verb), "-only=foo,bar,baz");
-  flags.add_list("except", &o.except, fmt::format("{} all builds and post-processors but these.", verb), "-except=foo,bar,baz");
+  flags.add_list("only", &o.only, fmt::format("{} only the builds with these names.", verb),
+                 "-only=foo,bar,baz");
+  flags.add_list("except", &o.except, fmt::format("{} all builds and post-processors but these.", verb),
+                 "-except=foo,bar,baz");
 }
 
 /// Flags that Packer takes everywhere, here without their line in the help where they mean nothing.
@@ -37,12 +41,15 @@ void declare_output(FlagSet& flags, CommandOptions& o) {
   flags.add_choice("log-format", &o.log_format, {"text", "json"},
                    "json: every event as one JSON object a line (docs/formats/events.md). (Default: text)",
                    "-log-format=text|json");
-  flags.add_bool("machine-readable", &o.machine_readable, "Packer's comma-separated records. May stand anywhere.");
+  flags.add_bool("machine-readable", &o.machine_readable,
+                 "Packer's comma-separated records. May stand anywhere.");
 }
 
 void declare_compatibility(FlagSet& flags, CommandOptions& o) {
-  flags.add_bool("ignore-prerelease-plugins", &o.ignore_prerelease_plugins, "Taken for compatibility; nothing is plugged in yet.");
-  flags.add_bool("use-sequential-evaluation", &o.sequential_evaluation, "Taken for compatibility; HCL2 templates only.");
+  flags.add_bool("ignore-prerelease-plugins", &o.ignore_prerelease_plugins,
+                 "Taken for compatibility; nothing is plugged in yet.");
+  flags.add_bool("use-sequential-evaluation", &o.sequential_evaluation,
+                 "Taken for compatibility; HCL2 templates only.");
 }
 
 void declare_build(FlagSet& flags, CommandOptions& o) {
@@ -51,15 +58,17 @@ void declare_build(FlagSet& flags, CommandOptions& o) {
   flags.add_bool("force", &o.force, "Delete artifacts of an earlier run that are in the way.");
   declare_selection(flags, o, "Build");
   declare_output(flags, o);
-  flags.add_choice("on-error", &o.on_error, {"cleanup", "abort", "ask", "run-cleanup-provisioner"},
-                   "What to do when a build fails: cleanup (default), abort,\nask or run-cleanup-provisioner.",
-                   "-on-error=cleanup");
+  flags.add_choice(
+      "on-error", &o.on_error, {"cleanup", "abort", "ask", "run-cleanup-provisioner"},
+      "What to do when a build fails: cleanup (default), abort,\nask or run-cleanup-provisioner.",
+      "-on-error=cleanup");
   flags.add_int("parallel-builds", &o.parallel_builds, "How many builds run at once; 0 is all. (Default: 0)",
                 "-parallel-builds=1");
   flags.add_bool("timestamp-ui", &o.timestamp_ui, "Put an RFC 3339 time before every line of a build.");
   declare_variables(flags, o);
   declare_config_type(flags, o);
-  flags.add_bool("warn-on-undeclared-var", &o.warn_on_undeclared_variable, "Warn about values in var files for variables that are not declared.");
+  flags.add_bool("warn-on-undeclared-var", &o.warn_on_undeclared_variable,
+                 "Warn about values in var files for variables that are not declared.");
   declare_compatibility(flags, o);
   flags.add_bool("skip-enforcement", &o.skip_enforcement, "Taken for compatibility; there is no registry.");
 }
@@ -70,8 +79,10 @@ void declare_validate(FlagSet& flags, CommandOptions& o) {
   declare_output(flags, o);
   declare_variables(flags, o);
   declare_config_type(flags, o);
-  flags.add_bool("no-warn-undeclared-var", &o.no_warn_undeclared_variable, "No warnings about values for variables that are not declared.");
-  flags.add_bool("evaluate-datasources", &o.evaluate_datasources, "Taken for compatibility; HCL2 templates only.");
+  flags.add_bool("no-warn-undeclared-var", &o.no_warn_undeclared_variable,
+                 "No warnings about values for variables that are not declared.");
+  flags.add_bool("evaluate-datasources", &o.evaluate_datasources,
+                 "Taken for compatibility; HCL2 templates only.");
   declare_compatibility(flags, o);
 }
 
@@ -79,7 +90,8 @@ void declare_inspect(FlagSet& flags, CommandOptions& o) {
   declare_output(flags, o);
   declare_config_type(flags, o);
   declare_meta_silently(flags, o);
-  flags.add_bool("use-sequential-evaluation", &o.sequential_evaluation, "Taken for compatibility; HCL2 templates only.");
+  flags.add_bool("use-sequential-evaluation", &o.sequential_evaluation,
+                 "Taken for compatibility; HCL2 templates only.");
 }
 
 void declare_console(FlagSet& flags, CommandOptions& o) {
@@ -87,13 +99,15 @@ void declare_console(FlagSet& flags, CommandOptions& o) {
   declare_config_type(flags, o);
   flags.add_list("only", &o.only, "", "-only");
   flags.add_list("except", &o.except, "", "-except");
-  flags.add_bool("use-sequential-evaluation", &o.sequential_evaluation, "Taken for compatibility; HCL2 templates only.");
+  flags.add_bool("use-sequential-evaluation", &o.sequential_evaluation,
+                 "Taken for compatibility; HCL2 templates only.");
 }
 
 void declare_meta(FlagSet& flags, CommandOptions& o) {
   declare_meta_silently(flags, o);
   flags.add_choice("config-type", &o.config_type, {"json", "hcl2"}, "", "-config-type");
-  for (auto name : {"upgrade", "force"}) flags.add_bool(name, &o.force, "Taken for compatibility; there is nothing to fetch.");
+  for (auto name : {"upgrade", "force"})
+    flags.add_bool(name, &o.force, "Taken for compatibility; there is nothing to fetch.");
 }
 
 void declare_nothing(FlagSet&, CommandOptions&) {}
@@ -105,7 +119,8 @@ void declare_gc(FlagSet& flags, CommandOptions& o) {
 
 void declare_docs(FlagSet& flags, CommandOptions& o) {
   flags.add_bool("markdown", &o.markdown, "Write the reference pages of all components.");
-  flags.add_string("output", &o.output, "Directory of those pages. (Default: docs/reference)", "-output=directory");
+  flags.add_string("output", &o.output, "Directory of those pages. (Default: docs/reference)",
+                   "-output=directory");
 }
 
 constexpr auto never = Subcommand::Shown::never;
@@ -113,7 +128,9 @@ constexpr auto ours = Subcommand::Shown::as_kiln;
 
 std::vector<Subcommand> make_template_commands() {
   return {
-      {"build", "build image(s) from template", "build [options] TEMPLATE",
+      {"build",
+       "build image(s) from template",
+       "build [options] TEMPLATE",
        "Makes the images that a template describes, all builds side by side, and shows\n"
        "the artifacts they leave. What is made on the way is taken back when a build\n"
        "fails or is interrupted.",
@@ -124,7 +141,9 @@ std::vector<Subcommand> make_template_commands() {
         {"build -on-error=ask -debug template.json", "step by step, to find out why it fails"},
         {"build --log-format json template.json", "every event as JSON"}},
        run_build},
-      {"console", "try template expressions", "console [options] [TEMPLATE]",
+      {"console",
+       "try template expressions",
+       "console [options] [TEMPLATE]",
        "Evaluates template expressions, with the variables of TEMPLATE if one is given:\n"
        "line by line at a terminal, or all lines of a pipe, of which the last one's\n"
        "result is shown. Words: help, variables, exit.",
@@ -132,14 +151,18 @@ std::vector<Subcommand> make_template_commands() {
        {{"console template.json", "try expressions with the template's variables"},
         {"console -var name=web template.json < expressions.txt", "results of a file of expressions"}},
        run_console},
-      {"inspect", "see components of a template", "inspect TEMPLATE",
+      {"inspect",
+       "see components of a template",
+       "inspect TEMPLATE",
        "Shows the variables, builders and provisioners of a template without checking\n"
        "more than its syntax.",
        declare_inspect,
        {{"inspect template.json", "what is in the template"},
         {"inspect -machine-readable template.json | grep template-builder", "its builders, for a script"}},
        run_inspect},
-      {"validate", "check that a template is valid", "validate [options] TEMPLATE",
+      {"validate",
+       "check that a template is valid",
+       "validate [options] TEMPLATE",
        "Checks a template and the options of all its components. Every mistake is\n"
        "reported at once, with its place; the exit code is then 1.",
        declare_validate,
@@ -147,38 +170,108 @@ std::vector<Subcommand> make_template_commands() {
         {"validate -var-file=production.json template.json", "with the variables of a file"},
         {"validate -syntax-only template.json", "the syntax alone"}},
        run_validate},
-      {"version", "Prints the version", "", "Prints the version.", declare_nothing,
-       {{"version", "the version"}, {"-machine-readable version", "for a script"}}, run_version},
+      {"version",
+       "Prints the version",
+       "",
+       "Prints the version.",
+       declare_nothing,
+       {{"version", "the version"}, {"-machine-readable version", "for a script"}},
+       run_version},
   };
 }
 
 std::vector<Subcommand> make_other_commands() {
   return {
-      {"gc", "remove what crashed runs left behind", "gc [options]",
+      {"gc",
+       "remove what crashed runs left behind",
+       "gc [options]",
        "Removes the processes, mounts, files and disks of runs that were killed before\n"
        "they could clean up. Things of runs that are still going are left alone.",
-       declare_gc, {{"gc --dry-run", "what is left over"}, {"gc", "remove it"}}, run_gc, ours},
-      {"docs", "options of the components", "docs [options] [COMPONENT]",
-       "Lists the components, or all options of one.", declare_docs,
-       {{"docs", "the components"}, {"docs qemu", "every option of the qemu builder"},
-        {"docs --markdown -output=docs/reference", "the reference pages"}}, run_docs, ours},
-      {"init", "Install missing plugins (all are built in)", "init [options] TEMPLATE",
-       "Packer fetches plug-ins here. Everything is built in, so there is nothing to do.", declare_meta, {}, run_init},
-      {"plugins", "Interact with plugins (all are built in)", "plugins <subcommand> [options] [args]",
+       declare_gc,
+       {{"gc --dry-run", "what is left over"}, {"gc", "remove it"}},
+       run_gc,
+       ours},
+      {"docs",
+       "options of the components",
+       "docs [options] [COMPONENT]",
+       "Lists the components, or all options of one.",
+       declare_docs,
+       {{"docs", "the components"},
+        {"docs qemu", "every option of the qemu builder"},
+        {"docs --markdown -output=docs/reference", "the reference pages"}},
+       run_docs,
+       ours},
+      {"init",
+       "Install missing plugins (all are built in)",
+       "init [options] TEMPLATE",
+       "Packer fetches plug-ins here. Everything is built in, so there is nothing to do.",
+       declare_meta,
+       {},
+       run_init},
+      {"plugins",
+       "Interact with plugins (all are built in)",
+       "plugins <subcommand> [options] [args]",
        "Every component is built in: nothing has to be installed.\n\nSubcommands:\n"
        "    installed    List what is installed\n    required     List plugins required by a config",
-       declare_nothing, {{"plugins installed", "prints nothing: nothing is plugged in"}}, run_plugins},
-      {"plugins installed", "", "plugins installed", "Lists installed plug-ins, of which there are none.", declare_nothing, {},
-       run_plugins_installed, never},
-      {"plugins required", "", "plugins required TEMPLATE", "Lists the plug-ins that a template requires.", declare_meta, {},
-       run_plugins_required, never},
-      {"plugins install", "", "plugins install SOURCE [CONSTRAINT]", "Not available: every component is built in.",
-       declare_meta, {}, run_plugins_change, never},
-      {"plugins remove", "", "plugins remove SOURCE [CONSTRAINT]", "Not available: every component is built in.",
-       declare_nothing, {}, run_plugins_change, never},
-      {"fix", "fixes templates from old versions of packer (not yet)", "", "", declare_nothing, {}, run_not_yet, never},
-      {"fmt", "Rewrites HCL2 files to canonical format (not yet)", "", "", declare_nothing, {}, run_not_yet, never},
-      {"hcl2_upgrade", "transform a JSON template into HCL2 (not yet)", "", "", declare_nothing, {}, run_not_yet, never},
+       declare_nothing,
+       {{"plugins installed", "prints nothing: nothing is plugged in"}},
+       run_plugins},
+      {"plugins installed",
+       "",
+       "plugins installed",
+       "Lists installed plug-ins, of which there are none.",
+       declare_nothing,
+       {},
+       run_plugins_installed,
+       never},
+      {"plugins required",
+       "",
+       "plugins required TEMPLATE",
+       "Lists the plug-ins that a template requires.",
+       declare_meta,
+       {},
+       run_plugins_required,
+       never},
+      {"plugins install",
+       "",
+       "plugins install SOURCE [CONSTRAINT]",
+       "Not available: every component is built in.",
+       declare_meta,
+       {},
+       run_plugins_change,
+       never},
+      {"plugins remove",
+       "",
+       "plugins remove SOURCE [CONSTRAINT]",
+       "Not available: every component is built in.",
+       declare_nothing,
+       {},
+       run_plugins_change,
+       never},
+      {"fix",
+       "fixes templates from old versions of packer (not yet)",
+       "",
+       "",
+       declare_nothing,
+       {},
+       run_not_yet,
+       never},
+      {"fmt",
+       "Rewrites HCL2 files to canonical format (not yet)",
+       "",
+       "",
+       declare_nothing,
+       {},
+       run_not_yet,
+       never},
+      {"hcl2_upgrade",
+       "transform a JSON template into HCL2 (not yet)",
+       "",
+       "",
+       declare_nothing,
+       {},
+       run_not_yet,
+       never},
       {"sbom-generate", "", "", "", declare_nothing, {}, run_not_yet, never},
       {"verify-attestation", "", "", "", declare_nothing, {}, run_not_yet, never},
   };

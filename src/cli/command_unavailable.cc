@@ -29,7 +29,8 @@ int run_plugins(Invocation&, CommandOptions&, const std::vector<std::string>&) {
 
 int run_plugins_installed(Invocation&, CommandOptions&, const std::vector<std::string>&) { return 0; }
 
-int run_plugins_required(Invocation& invocation, CommandOptions& options, const std::vector<std::string>& arguments) {
+int run_plugins_required(Invocation& invocation, CommandOptions& options,
+                         const std::vector<std::string>& arguments) {
   if (arguments.size() != 1) return show_help;
   return refuse_template(invocation, options, arguments[0]);
 }
@@ -42,10 +43,10 @@ int run_plugins_change(Invocation& invocation, CommandOptions&, const std::vecto
 }
 
 int run_not_yet(Invocation& invocation, CommandOptions&, const std::vector<std::string>&) {
-  invocation.ui().error(fmt::format(
-      "Error: This command is not part of {} {} yet\n\n"
-      "Available are: build, validate, inspect, console, version, gc, docs.\n",
-      invocation.product(), invocation.as_packer() ? packer_version : KILN_VERSION));
+  invocation.ui().error(
+      fmt::format("Error: This command is not part of {} {} yet\n\n"
+                  "Available are: build, validate, inspect, console, version, gc, docs.\n",
+                  invocation.product(), invocation.as_packer() ? packer_version : KILN_VERSION));
   return 1;
 }
 

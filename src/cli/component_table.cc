@@ -20,9 +20,10 @@ namespace kiln {
 const Components& component_table() {
   static const Components table{
       {qemu_builder(), rootfs_builder(), null_builder(), file_builder()},
-      {shell_provisioner(), shell_local_provisioner(), file_provisioner(), sleep_provisioner(), breakpoint_provisioner()},
-      {manifest_post_processor(), checksum_post_processor(), compress_post_processor(), artifice_post_processor(),
-       shell_local_post_processor()},
+      {shell_provisioner(), shell_local_provisioner(), file_provisioner(), sleep_provisioner(),
+       breakpoint_provisioner()},
+      {manifest_post_processor(), checksum_post_processor(), compress_post_processor(),
+       artifice_post_processor(), shell_local_post_processor()},
   };
   return table;
 }

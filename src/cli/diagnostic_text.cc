@@ -19,8 +19,8 @@ bool lies_within(const SourceRange& inner, const SourceRange& outer) {
          !same_place(inner, outer);
 }
 
-/// Errors before warnings, and without what only follows from a misspelt option: a component with an unknown key is not also told, about itself
-/// as a whole, what it lacks.
+/// Errors before warnings, and without what only follows from a misspelt option: a component with an unknown
+/// key is not also told, about itself as a whole, what it lacks.
 std::vector<Diagnostic> in_telling_order(const std::vector<Diagnostic>& all) {
   std::vector<Diagnostic> out;
   for (const auto& d : all) {
@@ -31,7 +31,8 @@ std::vector<Diagnostic> in_telling_order(const std::vector<Diagnostic>& all) {
     if (!follows) out.push_back(d);
   }
   // Errors first: what is wrong with one build then stands together.
-  std::stable_partition(out.begin(), out.end(), [](const Diagnostic& d) { return d.severity == Severity::error; });
+  std::stable_partition(out.begin(), out.end(),
+                        [](const Diagnostic& d) { return d.severity == Severity::error; });
   return out;
 }
 
@@ -63,7 +64,8 @@ bool stands_alone(const std::string& text) {
 
 std::string body_text(Severity severity, const std::string& head, const std::vector<std::string>& texts) {
   if (severity == Severity::warning) return wrap_text(join(texts, "\n"));
-  if (texts.size() == 1 && (stands_alone(texts[0]) || head.starts_with("Failed to initialize"))) return wrap_text(texts[0]);
+  if (texts.size() == 1 && (stands_alone(texts[0]) || head.starts_with("Failed to initialize")))
+    return wrap_text(texts[0]);
   return multierror_text(texts);
 }
 
@@ -104,7 +106,8 @@ std::string wrap_text(const std::string& text) {
 }
 
 std::string multierror_text(const std::vector<std::string>& errors) {
-  std::string out = errors.size() == 1 ? "1 error occurred:\n" : fmt::format("{} errors occurred:\n", errors.size());
+  std::string out =
+      errors.size() == 1 ? "1 error occurred:\n" : fmt::format("{} errors occurred:\n", errors.size());
   for (const auto& error : errors) out += "\t* " + error + "\n";
   return out + "\n";
 }
@@ -119,8 +122,10 @@ std::string legacy_parse_text(const Diagnostics& diagnostics) {
     texts.push_back(d.detail.empty() ? d.summary : d.summary + "\n" + d.detail);
     items.push_back(&d);
   }
-  std::string original = texts.size() == 1 && stands_alone(texts[0]) ? texts[0] + "\n" : multierror_text(texts);
-  return "Failed to parse file as legacy JSON template: if you are using an HCL template, check your file extensions; "
+  std::string original =
+      texts.size() == 1 && stands_alone(texts[0]) ? texts[0] + "\n" : multierror_text(texts);
+  return "Failed to parse file as legacy JSON template: if you are using an HCL template, check your file "
+         "extensions; "
          "they should be either *.pkr.hcl or *.pkr.json\nOriginal error: " +
          std::string(trim_right(original)) + "\n\n" + places_text(items, !syntax);
 }
@@ -146,7 +151,8 @@ std::string legacy_prepare_text(const Diagnostics& diagnostics) {
     }
     out += items[0]->severity == Severity::error ? "Error: " : "Warning: ";
     out += first.head + "\n\n";
-    if (!texts.empty()) out += std::string(trim_right(body_text(items[0]->severity, first.head, texts))) + "\n\n";
+    if (!texts.empty())
+      out += std::string(trim_right(body_text(items[0]->severity, first.head, texts))) + "\n\n";
     out += places_text(items, true);
   }
   return out;

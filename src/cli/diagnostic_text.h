@@ -1,5 +1,5 @@
-// How mistakes in legacy JSON templates are shown: Packer's text first, so that whoever greps for it finds it, then
-// the places with file, line, column, caret and hint, which Packer does not have.
+// How mistakes in legacy JSON templates are shown: Packer's text first, so that whoever greps for it finds
+// it, then the places with file, line, column, caret and hint, which Packer does not have.
 #pragma once
 #include <string>
 

@@ -30,9 +30,10 @@ static void check_configuration(const fs::path& path, const std::string& text) {
     }
   }
   if (names.empty()) return;
-  throw configuration_error(fmt::format(
-      "{}: Your configuration file describes some legacy components: \n{}Single-component plugins are not supported.",
-      path.string(), names));
+  throw configuration_error(
+      fmt::format("{}: Your configuration file describes some legacy components: \n{}Single-component "
+                  "plugins are not supported.",
+                  path.string(), names));
 }
 
 void check_environment() {

@@ -26,57 +26,64 @@ void FlagSet::add(std::string name, bool is_bool, std::string help, std::string 
 }
 
 void FlagSet::add_bool(const std::string& name, bool* target, std::string help, std::string shown) {
-  add(name, true, std::move(help), std::move(shown), [target](const std::string& value) -> std::optional<std::string> {
-    auto parsed = parse_flag_bool(value);
-    if (!parsed) return "parse error";
-    *target = *parsed;
-    return std::nullopt;
-  });
+  add(name, true, std::move(help), std::move(shown),
+      [target](const std::string& value) -> std::optional<std::string> {
+        auto parsed = parse_flag_bool(value);
+        if (!parsed) return "parse error";
+        *target = *parsed;
+        return std::nullopt;
+      });
 }
 
 void FlagSet::add_int(const std::string& name, int* target, std::string help, std::string shown) {
-  add(name, false, std::move(help), std::move(shown), [target](const std::string& value) -> std::optional<std::string> {
-    const char* begin = value.data() + (value.starts_with('+') ? 1 : 0);
-    const char* end = value.data() + value.size();
-    int64_t number = 0;
-    auto [stop, error] = std::from_chars(begin, end, number);
-    if (error == std::errc::result_out_of_range) return "value out of range";
-    if (error != std::errc() || stop != end || begin == end) return "parse error";
-    *target = static_cast<int>(std::clamp<int64_t>(number, INT32_MIN, INT32_MAX));
-    return std::nullopt;
-  });
+  add(name, false, std::move(help), std::move(shown),
+      [target](const std::string& value) -> std::optional<std::string> {
+        const char* begin = value.data() + (value.starts_with('+') ? 1 : 0);
+        const char* end = value.data() + value.size();
+        int64_t number = 0;
+        auto [stop, error] = std::from_chars(begin, end, number);
+        if (error == std::errc::result_out_of_range) return "value out of range";
+        if (error != std::errc() || stop != end || begin == end) return "parse error";
+        *target = static_cast<int>(std::clamp<int64_t>(number, INT32_MIN, INT32_MAX));
+        return std::nullopt;
+      });
 }
 
 void FlagSet::add_string(const std::string& name, std::string* target, std::string help, std::string shown) {
-  add(name, false, std::move(help), std::move(shown), [target](const std::string& value) -> std::optional<std::string> {
-    *target = value;
-    return std::nullopt;
-  });
+  add(name, false, std::move(help), std::move(shown),
+      [target](const std::string& value) -> std::optional<std::string> {
+        *target = value;
+        return std::nullopt;
+      });
 }
 
-void FlagSet::add_list(const std::string& name, std::vector<std::string>* target, std::string help, std::string shown) {
-  add(name, false, std::move(help), std::move(shown), [target](const std::string& value) -> std::optional<std::string> {
-    for (auto& part : split(value, ',')) target->push_back(part);
-    return std::nullopt;
-  });
+void FlagSet::add_list(const std::string& name, std::vector<std::string>* target, std::string help,
+                       std::string shown) {
+  add(name, false, std::move(help), std::move(shown),
+      [target](const std::string& value) -> std::optional<std::string> {
+        for (auto& part : split(value, ',')) target->push_back(part);
+        return std::nullopt;
+      });
 }
 
 void FlagSet::add_repeated(const std::string& name, std::vector<std::string>* target, std::string help,
                            std::string shown) {
-  add(name, false, std::move(help), std::move(shown), [target](const std::string& value) -> std::optional<std::string> {
-    target->push_back(value);
-    return std::nullopt;
-  });
+  add(name, false, std::move(help), std::move(shown),
+      [target](const std::string& value) -> std::optional<std::string> {
+        target->push_back(value);
+        return std::nullopt;
+      });
 }
 
 void FlagSet::add_pairs(const std::string& name, std::vector<std::pair<std::string, std::string>>* target,
                         std::string help, std::string shown) {
-  add(name, false, std::move(help), std::move(shown), [target](const std::string& value) -> std::optional<std::string> {
-    size_t at = value.find('=');
-    if (at == std::string::npos) return "No '=' value in arg: " + value;
-    target->emplace_back(value.substr(0, at), value.substr(at + 1));
-    return std::nullopt;
-  });
+  add(name, false, std::move(help), std::move(shown),
+      [target](const std::string& value) -> std::optional<std::string> {
+        size_t at = value.find('=');
+        if (at == std::string::npos) return "No '=' value in arg: " + value;
+        target->emplace_back(value.substr(0, at), value.substr(at + 1));
+        return std::nullopt;
+      });
 }
 
 void FlagSet::add_choice(const std::string& name, std::string* target, std::vector<std::string> choices,
@@ -111,7 +118,8 @@ std::optional<std::string> FlagSet::parse_one(const std::vector<std::string>& wo
   }
   auto wrong = flag->set(*value);
   if (!wrong) return std::nullopt;
-  if (flag->is_bool) return fmt::format("invalid boolean value {} for -{}: {}", go_quote(*value), name, *wrong);
+  if (flag->is_bool)
+    return fmt::format("invalid boolean value {} for -{}: {}", go_quote(*value), name, *wrong);
   return fmt::format("invalid value {} for flag -{}: {}", go_quote(*value), name, *wrong);
 }
 
@@ -140,8 +148,10 @@ std::string FlagSet::help() const {
   for (const auto& flag : flags_) {
     if (flag.help.empty()) continue;
     std::string left = "  " + flag.shown;
-    if (left.size() + 1 < column + 2) left.resize(column + 2, ' ');
-    else left += "\n" + std::string(column + 2, ' ');
+    if (left.size() + 1 < column + 2)
+      left.resize(column + 2, ' ');
+    else
+      left += "\n" + std::string(column + 2, ' ');
     out += left + replace_all(flag.help, "\n", "\n" + std::string(column + 2, ' ')) + "\n";
   }
   return out;

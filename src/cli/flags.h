@@ -1,5 +1,5 @@
-// Go-style flags: -name, --name, -name=value, -name value; parsing ends at the first word that is none, or after "--".
-// One declaration a flag gives parsing, errors (Go's texts) and help.
+// Go-style flags: -name, --name, -name=value, -name value; parsing ends at the first word that is none, or
+// after "--". One declaration a flag gives parsing, errors (Go's texts) and help.
 #pragma once
 #include <functional>
 #include <optional>
@@ -9,7 +9,8 @@
 
 namespace kiln {
 
-/// One flag. `set` takes the value ("true" for a boolean without one) and returns what is wrong with it, if anything.
+/// One flag. `set` takes the value ("true" for a boolean without one) and returns what is wrong with it, if
+/// anything.
 struct Flag {
   std::string name;
   bool is_bool = false;
@@ -25,15 +26,17 @@ class FlagSet {
   void add_int(const std::string& name, int* target, std::string help, std::string shown);
   void add_string(const std::string& name, std::string* target, std::string help, std::string shown);
   /// A comma list that may be repeated; each time appends.
-  void add_list(const std::string& name, std::vector<std::string>* target, std::string help, std::string shown);
+  void add_list(const std::string& name, std::vector<std::string>* target, std::string help,
+                std::string shown);
   /// May be repeated; each time appends the whole value.
-  void add_repeated(const std::string& name, std::vector<std::string>* target, std::string help, std::string shown);
+  void add_repeated(const std::string& name, std::vector<std::string>* target, std::string help,
+                    std::string shown);
   /// "key=value", split at the first "="; order kept.
-  void add_pairs(const std::string& name, std::vector<std::pair<std::string, std::string>>* target, std::string help,
-                 std::string shown);
+  void add_pairs(const std::string& name, std::vector<std::pair<std::string, std::string>>* target,
+                 std::string help, std::string shown);
   /// One of `choices`.
-  void add_choice(const std::string& name, std::string* target, std::vector<std::string> choices, std::string help,
-                  std::string shown);
+  void add_choice(const std::string& name, std::string* target, std::vector<std::string> choices,
+                  std::string help, std::string shown);
 
   struct Parsed {
     std::vector<std::string> arguments;  ///< what follows the flags

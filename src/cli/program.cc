@@ -28,8 +28,8 @@ void print_out(const std::string& text) {
 }
 
 std::string list_of_commands(const Invocation& invocation) {
-  std::string out = fmt::format("Usage: {} [--version] [--help] <command> [<args>]\n\nAvailable commands are:\n",
-                                invocation.program);
+  std::string out = fmt::format(
+      "Usage: {} [--version] [--help] <command> [<args>]\n\nAvailable commands are:\n", invocation.program);
   auto sorted = command_table();
   std::stable_sort(sorted.begin(), sorted.end(), [](auto& a, auto& b) { return a.name < b.name; });
   for (const auto& command : sorted) {
@@ -135,8 +135,11 @@ int dispatch(Invocation& invocation, const std::vector<std::string>& words) {
     return 0;
   }
   if (d.flags_before && !d.version) {
-    print_out("Invalid flags before the subcommand. If these flags are for\nthe subcommand, please put them after the "
-              "subcommand.\n\n" + command_help(invocation, *command));
+    print_out(
+        "Invalid flags before the subcommand. If these flags are for\nthe subcommand, please put them after "
+        "the "
+        "subcommand.\n\n" +
+        command_help(invocation, *command));
     return 1;
   }
   return run_command(invocation, *command, d.words);
@@ -171,11 +174,14 @@ int run_program(std::vector<std::string> words) {
   try {
     check_environment();
     invocation.log = Log::from_environment(&invocation.redactor);
-    invocation.log->line(fmt::format("[INFO] Kiln version: {} (answers for Packer {})", KILN_VERSION, packer_version));
+    invocation.log->line(
+        fmt::format("[INFO] Kiln version: {} (answers for Packer {})", KILN_VERSION, packer_version));
     code = dispatch(invocation, words);
   } catch (const Error& error) {
-    if (invocation.renderer) invocation.ui().error(error.message());
-    else std::fprintf(stderr, "%s\n", error.message().c_str());
+    if (invocation.renderer)
+      invocation.ui().error(error.message());
+    else
+      std::fprintf(stderr, "%s\n", error.message().c_str());
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s: internal error: %s\n", invocation.program.c_str(), error.what());
   }

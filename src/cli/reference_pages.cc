@@ -26,11 +26,12 @@ std::string option_remarks(const OptionDoc& option) {
 std::string options_table(const std::vector<OptionDoc>& options) {
   std::string out = "| option | type | default | meaning |\n|---|---|---|---|\n";
   for (const auto& option : options) {
-    out += fmt::format("| `{}` | {} | {} | {} |\n", option.name, table_cell(option.type), code_cell(option.default_text),
-                       option_remarks(option));
+    out += fmt::format("| `{}` | {} | {} | {} |\n", option.name, table_cell(option.type),
+                       code_cell(option.default_text), option_remarks(option));
   }
   for (const auto& option : options) {
-    if (!option.nested.empty()) out += fmt::format("\n### `{}`\n\n{}", option.name, options_table(option.nested));
+    if (!option.nested.empty())
+      out += fmt::format("\n### `{}`\n\n{}", option.name, options_table(option.nested));
   }
   return out;
 }
@@ -38,7 +39,8 @@ std::string options_table(const std::vector<OptionDoc>& options) {
 std::string file_name(const ReferencePage& page) { return fmt::format("{}-{}.md", page.kind, page.type); }
 
 template <class T>
-void add_pages(const std::vector<ComponentEntry<T>>& entries, const char* kind, std::vector<ReferencePage>& pages) {
+void add_pages(const std::vector<ComponentEntry<T>>& entries, const char* kind,
+               std::vector<ReferencePage>& pages) {
   for (const auto& entry : entries) pages.push_back({kind, entry.type, entry.summary, entry.options});
 }
 

@@ -25,13 +25,17 @@ std::string read_standard_input() {
   return all;
 }
 
-bool has_hcl_name(const std::string& path) { return path.ends_with(".pkr.hcl") || path.ends_with(".pkr.json"); }
+bool has_hcl_name(const std::string& path) {
+  return path.ends_with(".pkr.hcl") || path.ends_with(".pkr.json");
+}
 
 Error hcl_not_yet(const std::string& path) {
-  return Error(ErrorKind::user,
-               fmt::format("Error: HCL2 templates are not supported yet\n\n{} is an HCL2 template. This version of Kiln "
-                           "reads Packer's legacy JSON\ntemplates; HCL2 is the next milestone.\n",
-                           path.empty() ? "The input" : path));
+  return Error(
+      ErrorKind::user,
+      fmt::format(
+          "Error: HCL2 templates are not supported yet\n\n{} is an HCL2 template. This version of Kiln "
+          "reads Packer's legacy JSON\ntemplates; HCL2 is the next milestone.\n",
+          path.empty() ? "The input" : path));
 }
 
 /// HCL2 or a path that is none: throws what has to be said. Else it is legacy JSON.
@@ -42,8 +46,10 @@ void check_language(const CommandOptions& options, const std::string& path) {
     for (const auto& entry : fs::directory_iterator(path, ignored)) {
       if (has_hcl_name(entry.path().filename().string())) throw hcl_not_yet(path);
     }
-    throw Error(ErrorKind::user, fmt::format("Error: Could not find any config file in {}\n\nA config file must be suffixed "
-                                             "with `.pkr.hcl` or `.pkr.json`. A folder can be\nreferenced.\n", path));
+    throw Error(ErrorKind::user,
+                fmt::format("Error: Could not find any config file in {}\n\nA config file must be suffixed "
+                            "with `.pkr.hcl` or `.pkr.json`. A folder can be\nreferenced.\n",
+                            path));
   }
   if (!stdin_or_none && !fs::exists(path, ignored)) {
     std::string missing = fmt::format("stat {}: no such file or directory", path);
@@ -55,10 +61,14 @@ void check_language(const CommandOptions& options, const std::string& path) {
 
 std::string go_json_type(const Value& value) {
   switch (value.kind()) {
-    case Value::Kind::boolean: return "bool";
-    case Value::Kind::list: return "array";
-    case Value::Kind::object: return "object";
-    default: return std::string(to_string(value.kind()));
+    case Value::Kind::boolean:
+      return "bool";
+    case Value::Kind::list:
+      return "array";
+    case Value::Kind::object:
+      return "object";
+    default:
+      return std::string(to_string(value.kind()));
   }
 }
 
@@ -76,12 +86,14 @@ void read_variable_file(const std::string& path, std::map<std::string, std::stri
     fail(replace_all(first.summary, "Error parsing JSON: ", ""), first.range);
   }
   if (!root.is_object()) {
-    fail(fmt::format("json: cannot unmarshal {} into Go value of type map[string]string", go_json_type(root)), root.range);
+    fail(fmt::format("json: cannot unmarshal {} into Go value of type map[string]string", go_json_type(root)),
+         root.range);
   }
   for (const auto& member : root.as_object()) {
     if (member.value.is_null()) continue;
     if (!member.value.is_string()) {
-      fail(fmt::format("json: cannot unmarshal {} into Go value of type string", go_json_type(member.value)), member.value.range);
+      fail(fmt::format("json: cannot unmarshal {} into Go value of type string", go_json_type(member.value)),
+           member.value.range);
     }
     values[member.key] = member.value.as_string();
   }
@@ -96,7 +108,8 @@ OnError on_error_of(const std::string& word) {
 
 }  // namespace
 
-std::optional<Template> load_template(Invocation& invocation, const CommandOptions& options, const std::string& path) {
+std::optional<Template> load_template(Invocation& invocation, const CommandOptions& options,
+                                      const std::string& path) {
   check_language(options, path);
   std::string text = path.empty() ? tiny_template : path == "-" ? read_standard_input() : read_file(path);
   auto file = std::make_shared<SourceFile>(SourceFile{path == "-" ? "<stdin>" : path, std::move(text)});
@@ -120,13 +133,16 @@ TemplateScope make_scope(const Template& parsed) {
   scope.packer_version = packer_version;
   scope.started = std::chrono::system_clock::now();
   scope.working_directory = fs::current_path().string();
-  if (parsed.path == "-") scope.template_dir = scope.working_directory;
-  else if (!parsed.path.empty()) scope.template_dir = fs::absolute(parsed.path).lexically_normal().parent_path().string();
+  if (parsed.path == "-")
+    scope.template_dir = scope.working_directory;
+  else if (!parsed.path.empty())
+    scope.template_dir = fs::absolute(parsed.path).lexically_normal().parent_path().string();
   scope.env = [](const std::string& name) { return get_env(name.c_str()); };
   return scope;
 }
 
-PlanInput make_plan_input(const Invocation& invocation, const CommandOptions& options, const Template& parsed) {
+PlanInput make_plan_input(const Invocation& invocation, const CommandOptions& options,
+                          const Template& parsed) {
   PlanInput input;
   input.variables = given_variables(options);
   input.only = options.only;
@@ -140,7 +156,8 @@ PlanInput make_plan_input(const Invocation& invocation, const CommandOptions& op
   return input;
 }
 
-void mask_sensitive(Invocation& invocation, const Template& parsed, const std::map<std::string, std::string>& values) {
+void mask_sensitive(Invocation& invocation, const Template& parsed,
+                    const std::map<std::string, std::string>& values) {
   for (const auto& name : parsed.sensitive_variables) {
     if (auto found = values.find(name); found != values.end()) invocation.redactor.add(found->second);
   }

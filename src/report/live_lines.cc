@@ -66,14 +66,21 @@ bool LiveLines::note(const Event& event, Instant now) {
   }
   if (found == running_.end()) return false;
   switch (event.kind) {
-    case EventKind::stage_finished: running_.erase(found); return true;
-    case EventKind::step_started: found->step = event.text; return true;
+    case EventKind::stage_finished:
+      running_.erase(found);
+      return true;
+    case EventKind::step_started:
+      found->step = event.text;
+      return true;
     case EventKind::step_finished:
       found->step.clear();
       found->moving.clear();
       return true;
-    case EventKind::progress: note_progress(*found, event, now); return true;
-    default: return false;
+    case EventKind::progress:
+      note_progress(*found, event, now);
+      return true;
+    default:
+      return false;
   }
 }
 

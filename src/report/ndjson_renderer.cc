@@ -25,15 +25,24 @@ std::string rfc3339_millis(std::chrono::system_clock::time_point time) {
 
 const char* kind_name(EventKind kind) {
   switch (kind) {
-    case EventKind::say: return "say";
-    case EventKind::message: return "message";
-    case EventKind::error: return "error";
-    case EventKind::machine: return "record";
-    case EventKind::progress: return "progress";
-    case EventKind::stage_started: return "build-started";
-    case EventKind::stage_finished: return "build-finished";
-    case EventKind::step_started: return "step-started";
-    case EventKind::step_finished: return "step-finished";
+    case EventKind::say:
+      return "say";
+    case EventKind::message:
+      return "message";
+    case EventKind::error:
+      return "error";
+    case EventKind::machine:
+      return "record";
+    case EventKind::progress:
+      return "progress";
+    case EventKind::stage_started:
+      return "build-started";
+    case EventKind::stage_finished:
+      return "build-finished";
+    case EventKind::step_started:
+      return "step-started";
+    case EventKind::step_finished:
+      return "step-finished";
   }
   return "unknown";
 }
@@ -74,13 +83,16 @@ class NdjsonRenderer : public Renderer {
         line["duration_ns"] = event.duration.count();
         line["error"] = event.text.empty() ? Json(nullptr) : Json(masked(event.text));
         break;
-      case EventKind::step_started: line["step"] = event.text; break;
+      case EventKind::step_started:
+        line["step"] = event.text;
+        break;
       case EventKind::step_finished:
         line["step"] = event.text;
         line["result"] = event.type;
         line["duration_ns"] = event.duration.count();
         break;
-      case EventKind::stage_started: break;
+      case EventKind::stage_started:
+        break;
     }
     put(line);
   }

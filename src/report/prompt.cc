@@ -21,7 +21,8 @@ std::string ask_on_terminal(const std::string& question, const Stop& stop) {
   while (!contains(line, "\n")) {
     wait(tty.get(), POLLIN, Deadline::never(), stop);
     std::string part = read_some(tty.get(), 4096);
-    if (part.empty()) throw Error(ErrorKind::environment, "the terminal was closed while waiting for an answer");
+    if (part.empty())
+      throw Error(ErrorKind::environment, "the terminal was closed while waiting for an answer");
     line += part;
   }
   return std::string(trim(line));

@@ -1,4 +1,5 @@
-// What turns events into bytes on standard output. One renderer a run; secrets are masked here and nowhere else.
+// What turns events into bytes on standard output. One renderer a run; secrets are masked here and nowhere
+// else.
 #pragma once
 #include <memory>
 #include <mutex>

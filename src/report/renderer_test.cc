@@ -43,7 +43,8 @@ struct Written {
 TEST(UiText, PrefixesEveryLineOfABuildAndTrimsTheRight) {
   Event event = event_of(EventKind::say, "file.x", "a\n\n  b  \n");
   event.label = "(shell-local)";
-  EXPECT_EQ(ui_line(event).text, "==> file.x (shell-local): a\n==> file.x (shell-local):\n==> file.x (shell-local):   b");
+  EXPECT_EQ(ui_line(event).text,
+            "==> file.x (shell-local): a\n==> file.x (shell-local):\n==> file.x (shell-local):   b");
 }
 
 TEST(UiText, SaysHowABuildEnded) {
@@ -69,7 +70,8 @@ TEST(TerminalRenderer, AnnouncesColoursAndCyclesThem) {
   renderer->emit(event_of(EventKind::error, "b", "oh"));
   renderer->emit(event_of(EventKind::say, "", "\n==> done"));
   EXPECT_EQ(out.text(),
-            "\033[1;32ma: output will be in this color.\033[0m\n\033[1;36mb: output will be in this color.\033[0m\n\n"
+            "\033[1;32ma: output will be in this color.\033[0m\n\033[1;36mb: output will be in this "
+            "color.\033[0m\n\n"
             "\033[1;36m==> b: hello\033[0m\n\033[1;31m==> b: oh\033[0m\n\n==> done\n");
 }
 

@@ -45,7 +45,8 @@ class TerminalRenderer : public Renderer {
     std::string text;
     for (size_t i = 0; i < stages.size(); ++i) {
       colors_[stages[i]] = build_color(i);
-      if (options().color) text += paint(fmt::format("{}: output will be in this color.", stages[i]), build_color(i)) + "\n";
+      if (options().color)
+        text += paint(fmt::format("{}: output will be in this color.", stages[i]), build_color(i)) + "\n";
     }
     if (!text.empty()) write(text + "\n");
     if (live_ && !ticker_.joinable()) ticker_ = std::thread([this] { tick(); });
@@ -81,7 +82,8 @@ class TerminalRenderer : public Renderer {
     try {
       // One question at a time: builds that run side by side wait for each other's answer.
       std::lock_guard one(asking_mutex_);
-      std::string answer = ask_on_terminal(masked(stage.empty() ? question : fmt::format("==> {}: {}", stage, question)), stop);
+      std::string answer = ask_on_terminal(
+          masked(stage.empty() ? question : fmt::format("==> {}: {}", stage, question)), stop);
       done();
       return answer;
     } catch (...) {
@@ -155,8 +157,8 @@ class TerminalRenderer : public Renderer {
   std::thread ticker_;
   std::map<std::string, int> colors_;
   LiveLines lines_;
-  size_t drawn_ = 0;    ///< live lines that are on the screen now
-  std::string below_;   ///< their text
+  size_t drawn_ = 0;   ///< live lines that are on the screen now
+  std::string below_;  ///< their text
   bool asking_ = false;
   bool closed_ = false;
 };

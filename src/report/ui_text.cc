@@ -11,8 +11,10 @@ bool is_ui_event(const Event& event) {
     case EventKind::say:
     case EventKind::message:
     case EventKind::error:
-    case EventKind::stage_finished: return true;
-    default: return false;
+    case EventKind::stage_finished:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -27,7 +29,8 @@ static std::string prefixed(const std::string& prefix, std::string_view text) {
 
 static UiLine end_of_build(const Event& event) {
   std::string took = format_duration_words(event.duration);
-  if (event.text.empty()) return {LineLevel::say, fmt::format("Build '{}' finished after {}.", event.stage, took)};
+  if (event.text.empty())
+    return {LineLevel::say, fmt::format("Build '{}' finished after {}.", event.stage, took)};
   return {LineLevel::error, fmt::format("Build '{}' errored after {}: {}", event.stage, took, event.text)};
 }
 
@@ -51,16 +54,22 @@ int build_color(size_t index) {
   return cycle[index % std::size(cycle)];
 }
 
-std::string colored(std::string_view text, int color) { return fmt::format("\033[1;{}m{}\033[0m", color, text); }
+std::string colored(std::string_view text, int color) {
+  return fmt::format("\033[1;{}m{}\033[0m", color, text);
+}
 
 std::string machine_escape(std::string_view field) {
   std::string out;
   out.reserve(field.size());
   for (char c : field) {
-    if (c == ',') out += "%!(PACKER_COMMA)";
-    else if (c == '\r') out += "\\r";
-    else if (c == '\n') out += "\\n";
-    else out += c;
+    if (c == ',')
+      out += "%!(PACKER_COMMA)";
+    else if (c == '\r')
+      out += "\\r";
+    else if (c == '\n')
+      out += "\\n";
+    else
+      out += c;
   }
   return out;
 }

@@ -1,5 +1,5 @@
-// Packer's text for events, as pure functions: prefixes, colours, the lines of a build's end, machine escapes.
-// Source of the rules: packer-surface 1.4 (items 3-8) and part 2, checked against Packer 1.16.
+// Packer's text for events, as pure functions: prefixes, colours, the lines of a build's end, machine
+// escapes. Source of the rules: packer-surface 1.4 (items 3-8) and part 2, checked against Packer 1.16.
 #pragma once
 #include <string>
 #include <string_view>
@@ -19,8 +19,9 @@ struct UiLine {
 
 /// Whether the event is text of Packer's UI (say, message, error, and the end of a build).
 bool is_ui_event(const Event& event);
-/// Its text: "==> NAME: " before every line of a build's words, "==> NAME (LABEL): " with a label; the line about
-/// how a build ended; plain text when it is the program's own. Trailing white space of prefixed lines is dropped.
+/// Its text: "==> NAME: " before every line of a build's words, "==> NAME (LABEL): " with a label; the line
+/// about how a build ended; plain text when it is the program's own. Trailing white space of prefixed lines
+/// is dropped.
 UiLine ui_line(const Event& event);
 /// The ANSI colour of the build that comes `index`th: green, cyan, magenta, yellow, blue, then again.
 int build_color(size_t index);

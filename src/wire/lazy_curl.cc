@@ -1,6 +1,6 @@
-// libcurl, loaded when the first transfer needs it: with the fifteen libraries that it brings it would cost every
-// start of the program more time than everything else together, and most commands transfer nothing.
-// The functions have libcurl's own names and declarations; each hands its call on. One that is missing here is an
+// libcurl, loaded when the first transfer needs it: with the fifteen libraries that it brings it would cost
+// every start of the program more time than everything else together, and most commands transfer nothing. The
+// functions have libcurl's own names and declarations; each hands its call on. One that is missing here is an
 // undefined symbol when linking: add a line.
 #include <curl/curl.h>
 #include <dlfcn.h>
@@ -13,9 +13,12 @@ namespace kiln {
 
 static void* curl_function(const char* name) {
   static void* const library = ::dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
-  if (!library) throw Error(ErrorKind::environment, std::string("downloads need libcurl (apt-get install libcurl4): ") + ::dlerror());
+  if (!library)
+    throw Error(ErrorKind::environment,
+                std::string("downloads need libcurl (apt-get install libcurl4): ") + ::dlerror());
   void* function = ::dlsym(library, name);
-  if (!function) throw Error(ErrorKind::environment, std::string("this libcurl is too old: it has no ") + name);
+  if (!function)
+    throw Error(ErrorKind::environment, std::string("this libcurl is too old: it has no ") + name);
   return function;
 }
 
@@ -43,7 +46,8 @@ const char* curl_easy_strerror(CURLcode code) {
   KILN_CURL(curl_easy_strerror);
   return real(code);
 }
-// The one variable argument of these is a long, a curl_off_t or a pointer: all as wide as a pointer where Kiln runs.
+// The one variable argument of these is a long, a curl_off_t or a pointer: all as wide as a pointer where
+// Kiln runs.
 static_assert(sizeof(long) == sizeof(void*) && sizeof(curl_off_t) == sizeof(void*));
 CURLcode curl_easy_setopt(CURL* easy, CURLoption option, ...) {
   KILN_CURL(curl_easy_setopt);
