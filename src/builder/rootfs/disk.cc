@@ -181,12 +181,13 @@ std::vector<FoundPartition> import_disk(const fs::path& image, const fs::path& d
 
 void mount_extent(const fs::path& disk, const Extent& extent, const fs::path& where, const ToolRun& tool) {
   // Barriers and access times only cost here: a build that dies is thrown away.
-  std::string options = "loop,offset=" + std::to_string(extent.offset) +
-                        ",sizelimit=" + std::to_string(extent.size) + ",noatime";
+  std::string options = "noatime";
   std::string name = file_system_type(disk, extent, tool);
   if (name.starts_with("ext")) options += ",barrier=0,commit=300";
   if (name.empty()) throw Error(ErrorKind::user, "no file system was found");
-  tool({"mount", "-t", name, "-o", options, disk.string(), where.string()});
+  // Not "mount -o loop": it would take an old device of the same extent, with what that still has in memory.
+  LoopDevice loop(disk, extent);
+  tool({"mount", "-t", name, "-o", options, loop.path(), where.string()});
 }
 
 FoundPartition mount_root(const fs::path& disk, const std::vector<FoundPartition>& candidates, const fs::path& where,
@@ -238,6 +239,12 @@ void unmount(const fs::path& where, bool lazy) {
   if (!is_mounted(where)) return;
   Stop no_stop;
   Deadline deadline = Deadline::in(std::chrono::seconds(lazy ? 3 : 30));
+  // Every mount name space that was made meanwhile (another container, mmdebstrap) holds a copy of this mount, and
+  // the file system lives, unwritten, as long as the last one: only read-only is everything on the disk for sure.
+  while (::mount(nullptr, where.c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr) != 0 && !lazy) {
+    if (errno != EBUSY || deadline.passed()) throw_errno("write out " + where.string());
+    sleep_for(std::chrono::milliseconds(50), no_stop);
+  }
   while (::umount2(where.c_str(), UMOUNT_NOFOLLOW) != 0) {
     if (errno != EBUSY || deadline.passed()) {
       if (lazy && ::umount2(where.c_str(), UMOUNT_NOFOLLOW | MNT_DETACH) == 0) return;

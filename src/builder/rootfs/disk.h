@@ -50,7 +50,7 @@ FoundPartition mount_root(const std::filesystem::path& disk, const std::vector<F
 void grow_file_system(const std::filesystem::path& disk, const Extent& extent, const ToolRun& tool);
 /// Tells the disk which blocks are free, so that they take no room.
 void trim_mounted(const std::filesystem::path& where, const ToolRun& tool);
-/// Unmounts; waits while it is busy. `lazy`: takes it away whatever happens. Nothing mounted is no error.
+/// Writes everything out and unmounts; waits while it is busy. `lazy`: takes it away whatever happens. Nothing mounted is no error.
 void unmount(const std::filesystem::path& where, bool lazy);
 bool is_mounted(const std::filesystem::path& where);
 /// Writes GRUB's EFI program into the EFI system partition.

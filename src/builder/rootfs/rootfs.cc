@@ -57,6 +57,12 @@ class RootfsMachine : public Machine {
   void collect_evidence(const fs::path& directory) override {
     std::error_code ignored;
     fs::copy_file(paths_.console, directory / "serial.log", fs::copy_options::overwrite_existing, ignored);
+    if (!container_->is_running()) return;
+    std::string journal;
+    Sink keep = [&](std::string_view bytes) { journal += bytes; };
+    container_->run({"/bin/sh", "-c", "journalctl --boot --no-pager --lines=2000 2>&1; systemctl --failed --no-pager"},
+                    keep, keep, Deadline::in(std::chrono::seconds(20)), Stop());
+    write_file_atomically(directory / "journal.log", journal, 0600);
   }
   Container& container() { return *container_; }
 

@@ -205,6 +205,33 @@ TEST_F(VmRootfs, MakesAnImageFromAnImage) {
   std::cerr << "  whole build " << built.seconds << " s\n";
 }
 
+// A mount name space made while the disk is mounted keeps the file system alive after we unmounted it.
+TEST_F(VmRootfs, UnmountingWritesEverythingThoughOthersHoldTheMount) {
+  TempDir directory("kiln-unmount");
+  TestStage stage;
+  ToolRun tool{Deadline::in(std::chrono::minutes(1)), stage.stop, "test", stage.context.ui};
+  fs::path disk = directory.path() / "disk.raw", root = directory.path() / "root";
+  fs::create_directories(root);
+  DiskLayout layout = make_disk_layout(200 << 20, false, false, random_uuid(), random_uuid());
+  create_disk(disk, layout, "amd64", tool);
+  mount_extent(disk, layout.root, root, tool);
+  Process holder = Process::start({.argv = {"unshare", "--mount", "cat"}}, {.in = Process::Stdio::pipe});
+  for (int i = 0; i < 500; ++i) {
+    auto name = read_file_if_exists("/proc/" + std::to_string(holder.pid()) + "/comm");
+    if (name == "cat\n") break;
+    sleep_for(std::chrono::milliseconds(10), stage.stop);
+  }
+  append_file(root / "file", std::string(1 << 20, 'x'));
+  unmount(root, false);
+  fs::copy_file(disk, directory.path() / "copy.raw");
+  mount_extent(directory.path() / "copy.raw", layout.root, root, tool);
+  EXPECT_EQ(fs::file_size(root / "file"), 1u << 20);
+  EXPECT_EQ(read_file(root / "file").substr(0, 3), "xxx");
+  unmount(root, false);
+  holder.in().reset();
+  holder.terminate();
+}
+
 TEST_F(VmRootfs, ImagesBootUnderBothFirmwares) {
   fs::path app = directory_->path() / "app" / "app.qcow2";
   if (!fs::exists(base()) || !fs::exists(app)) GTEST_SKIP() << "the images were not made";
