@@ -30,9 +30,12 @@ uint64_t inode_of(int fd) {
 }  // namespace
 
 const std::vector<std::string>& cheapest_ciphers() {
-  static const std::vector<std::string> names = {"aes128-gcm@openssh.com",
+  // Measured: chacha20 costs a guest under emulation (dropbear, 40 MB) 10 to 25 % less than aes128-ctr, and
+  // OpenSSH there less than aes128-gcm; with AES instructions on both sides gcm would save 1 ns a byte, which
+  // nobody waits for.
+  static const std::vector<std::string> names = {"chacha20-poly1305@openssh.com",
+                                                 "aes128-gcm@openssh.com",
                                                  "aes128-ctr",
-                                                 "chacha20-poly1305@openssh.com",
                                                  "aes256-gcm@openssh.com",
                                                  "aes256-ctr",
                                                  "aes192-ctr",

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/error.h"
 #include "base/fd.h"
@@ -60,18 +61,37 @@ ScpTarget scp_split(const std::string& path) {
   return {slash == 0 ? "/" : path.substr(0, slash), path.substr(slash + 1)};
 }
 
-void scp_send_file(RemoteCommand& command, const std::string& name, int mode, uint64_t size,
-                   const std::string& doing,
-                   const std::function<void(const std::function<void(std::string_view)>&)>& content) {
-  command.write(fmt::format("C{:04o} {} {}\n", mode & 07777, size, name));
-  scp_expect(command, doing);
-  content([&](std::string_view bytes) { command.write(bytes); });
-  command.write(scp_ok);
-  scp_expect(command, doing);
-}
+/// The sending side. A file's end goes out together with what follows it, and both answers are waited for at
+/// once: one pause a file instead of two, and still nothing of a file is sent before its header was taken.
+class ScpSender {
+ public:
+  ScpSender(RemoteCommand& command, const std::string& doing) : command_(command), doing_(doing) {}
 
-void scp_send_directory(RemoteCommand& command, const fs::path& from, const std::string& doing,
-                        uint64_t& done, uint64_t total, const ProgressFn& progress) {
+  using Content = std::function<void(const std::function<void(std::string_view)>&)>;
+  void file(const std::string& name, int mode, uint64_t size, const Content& content) {
+    say(fmt::format("C{:04o} {} {}\n", mode & 07777, size, name));
+    content([&](std::string_view bytes) { command_.write(bytes); });
+    end_of_file_ = true;
+  }
+  void enter(const std::string& name, int mode) { say(fmt::format("D{:04o} 0 {}\n", mode & 07777, name)); }
+  void leave() { say("E\n"); }
+  void finish() {
+    if (end_of_file_) say("");
+  }
+
+ private:
+  void say(const std::string& line) {
+    command_.write((end_of_file_ ? scp_ok : "") + line);
+    if (std::exchange(end_of_file_, false)) scp_expect(command_, doing_);
+    if (!line.empty()) scp_expect(command_, doing_);
+  }
+  RemoteCommand& command_;
+  const std::string& doing_;
+  bool end_of_file_ = false;
+};
+
+void scp_send_directory(ScpSender& sender, const fs::path& from, uint64_t& done, uint64_t total,
+                        const ProgressFn& progress) {
   std::error_code error;
   std::vector<fs::path> names;
   for (const auto& entry : fs::directory_iterator(from, error)) names.push_back(entry.path().filename());
@@ -89,11 +109,9 @@ void scp_send_directory(RemoteCommand& command, const fs::path& from, const std:
                   fmt::format("scp cannot send a name with a line break: {}", go_quote(name.string())));
     }
     if (S_ISDIR(info.st_mode)) {
-      command.write(fmt::format("D{:04o} 0 {}\n", info.st_mode & 07777, name.string()));
-      scp_expect(command, doing);
-      scp_send_directory(command, local, doing, done, total, progress);
-      command.write("E\n");
-      scp_expect(command, doing);
+      sender.enter(name.string(), static_cast<int>(info.st_mode));
+      scp_send_directory(sender, local, done, total, progress);
+      sender.leave();
     } else if (S_ISREG(info.st_mode)) {
       Fd fd(::open(local.c_str(), O_RDONLY | O_CLOEXEC));
       if (!fd.is_open())
@@ -107,8 +125,8 @@ void scp_send_directory(RemoteCommand& command, const fs::path& from, const std:
         return static_cast<size_t>(n);
       };
       uint64_t size = static_cast<uint64_t>(info.st_size);
-      scp_send_file(command, name.string(), static_cast<int>(info.st_mode), size, doing,
-                    [&](const auto& write) { send_exactly_from(read_local, size, local.string(), write); });
+      sender.file(name.string(), static_cast<int>(info.st_mode), size,
+                  [&](const auto& write) { send_exactly_from(read_local, size, local.string(), write); });
     }
   }
 }
@@ -165,8 +183,10 @@ bool upload_by_scp(const TransferContext& context, const RemoteFile& file, const
   RemoteCommand command(context.session, "scp -t " + remote_word(target.directory), context.deadline,
                         context.stop);
   if (!scp_answer(command, doing)) return false;
-  scp_send_file(command, target.name, file.mode, file.size, doing,
-                [&](const auto& write) { send_exactly_from(source, file.size, file.path, write); });
+  ScpSender sender(command, doing);
+  sender.file(target.name, file.mode, file.size,
+              [&](const auto& write) { send_exactly_from(source, file.size, file.path, write); });
+  sender.finish();
   scp_end(command, doing);
   return true;
 }
@@ -179,7 +199,9 @@ bool upload_tree_by_scp(const TransferContext& context, const fs::path& from, co
   RemoteCommand(context.session, "mkdir -p " + remote_word(path), context.deadline, context.stop).finish();
   RemoteCommand command(context.session, "scp -r -t " + remote_word(path), context.deadline, context.stop);
   if (!scp_answer(command, doing)) return false;
-  scp_send_directory(command, from, doing, done, total, progress);
+  ScpSender sender(command, doing);
+  scp_send_directory(sender, from, done, total, progress);
+  sender.finish();
   scp_end(command, doing);
   return true;
 }

@@ -171,7 +171,7 @@ TEST_F(SshTest, CiphersAndKeyExchangesAreTheOnesNamed) {
   EXPECT_THAT(server.log(), HasSubstr("cipher: aes256-ctr"));
 }
 
-TEST_F(SshTest, DropbearServesCommandsAndTransfers) {
+TEST_F(SshTest, DropbearsRefusalIsTold) {
   TempDir home;
   fs::create_directories(home.path() / ".ssh");
   int port = free_port();
