@@ -53,16 +53,22 @@ bool is_container_init(pid_t pid) {
 
 }  // namespace
 
-std::vector<std::string> nspawn_arguments(const ContainerSpec& spec, pid_t network_process) {
+std::vector<std::string> nspawn_arguments(const ContainerSpec& spec, pid_t network_process, bool keep_unit) {
   // setpriv: when the thread that started it dies, whatever the reason, the container dies.
-  // --register=no --keep-unit: works without systemd as the host's init.
-  std::vector<std::string> argv = {"setpriv",           "--pdeathsig",          "KILL",
-                                   "systemd-nspawn",    "--quiet",              "--register=no",
-                                   "--keep-unit",       "--directory=" + spec.root.string(),
+  std::vector<std::string> argv = {"setpriv",
+                                   "--pdeathsig",
+                                   "KILL",
+                                   "systemd-nspawn",
+                                   "--quiet",
+                                   "--register=no",
+                                   "--directory=" + spec.root.string(),
                                    "--machine=" + spec.machine,
                                    "--hostname=" + (spec.hostname.empty() ? spec.machine : spec.hostname),
-                                   "--console=pipe",    "--resolv-conf=off",    "--timezone=off",
+                                   "--console=pipe",
+                                   "--resolv-conf=off",
+                                   "--timezone=off",
                                    "--link-journal=no"};
+  if (keep_unit) argv.push_back("--keep-unit");
   if (network_process > 0) {
     argv.push_back("--network-namespace-path=/proc/" + std::to_string(network_process) + "/ns/net");
   }
@@ -97,7 +103,7 @@ GuestState guest_state_of(const std::string& systemctl_output) {
   return GuestState::silent;
 }
 
-Container::Container(ContainerSpec spec) : spec_(std::move(spec)) {}
+Container::Container(ContainerSpec spec) : spec_(std::move(spec)), cgroup_("kiln-" + spec_.machine) {}
 
 Container::~Container() {
   try {
@@ -151,7 +157,11 @@ void Container::start_nspawn() {
   Process::Streams streams{.in = Process::Stdio::pipe};
   streams.out_fd = log.get();
   streams.err_fd = log.get();
-  Command command = tagged(nspawn_arguments(spec_, network_holder_ ? network_holder_->pid() : 0));
+  cgroup_.make();
+  pid_t network = network_holder_ ? network_holder_->pid() : 0;
+  // Without --keep-unit nspawn asks the host's systemd for a scope.
+  bool keep_unit = !fs::exists("/run/systemd/system");
+  Command command = tagged(cgroup_.entered(nspawn_arguments(spec_, network, keep_unit)));
   // The guest's /tmp lies on its disk, as on a machine, and survives what a machine's would.
   command.env["SYSTEMD_NSPAWN_TMPFS_TMP"] = "0";
   leader_ = 0;
@@ -221,6 +231,11 @@ void Container::ensure_up(const Deadline& deadline, const Stop& stop) {
                                            "): it was powered off");
       }
       start_nspawn();
+      wait_until_up(deadline, stop);
+      return;
+    }
+    if (leader_ == 0 || !is_container_init(leader_)) {  // nspawn itself is starting the guest again
+      leader_ = 0;
       wait_until_up(deadline, stop);
       return;
     }
@@ -323,6 +338,7 @@ void Container::kill() {
     if (!nspawn_->wait(Deadline::in(std::chrono::seconds(5)), no_stop)) nspawn_->terminate(std::chrono::seconds(1));
     nspawn_.reset();
     leader_ = 0;
+    cgroup_.remove();
     std::error_code ignored;
     fs::remove(fs::path("/run/systemd/nspawn/propagate") / spec_.machine, ignored);
     fs::remove(spec_.root.parent_path() / (".#" + spec_.root.filename().string() + ".lck"), ignored);

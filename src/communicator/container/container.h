@@ -9,6 +9,7 @@
 
 #include "base/process.h"
 #include "base/wait.h"
+#include "communicator/container/cgroup.h"
 #include "communicator/container/root_tree.h"
 
 namespace kiln {
@@ -30,8 +31,9 @@ struct ContainerSpec {
   std::string token;                  ///< KILN_RESOURCE of every process that is started for it
 };
 
-/// Arguments of systemd-nspawn. `network_process` holds the name space (0: none). Pure.
-std::vector<std::string> nspawn_arguments(const ContainerSpec& spec, pid_t network_process);
+/// Arguments of systemd-nspawn. `network_process` holds the name space (0: none); `keep_unit`: it runs in the
+/// control group it finds itself in (a host without systemd), else in a scope of its own. Pure.
+std::vector<std::string> nspawn_arguments(const ContainerSpec& spec, pid_t network_process, bool keep_unit);
 /// Arguments that run `inner` in the name spaces of `leader` with a clean environment. Pure.
 std::vector<std::string> enter_arguments(pid_t leader, const std::vector<std::string>& inner);
 /// What `systemctl is-system-running` said, as far as we care. Pure.
@@ -80,6 +82,7 @@ class Container {
   Command tagged(std::vector<std::string> argv) const;
 
   ContainerSpec spec_;
+  ContainerCgroup cgroup_;
   std::optional<Process> nspawn_;
   std::optional<Process> network_holder_;
   std::optional<Process> slirp_;

@@ -71,12 +71,22 @@ TEST(Container, ArgumentsSayHowItIsRun) {
   ContainerSpec spec;
   spec.root = "/w/root";
   spec.machine = "image-1";
-  auto argv = nspawn_arguments(spec, 42);
+  auto argv = nspawn_arguments(spec, 42, true);
   EXPECT_THAT(argv, testing::Contains("--network-namespace-path=/proc/42/ns/net"));
   EXPECT_THAT(argv, testing::Contains("--hostname=image-1"));
+  EXPECT_THAT(argv, testing::Contains("--keep-unit"));
   EXPECT_EQ(argv.back(), "--boot");
   spec.boot = false;
-  EXPECT_EQ(nspawn_arguments(spec, 0).back(), "/bin/cat");
+  EXPECT_EQ(nspawn_arguments(spec, 0, false).back(), "/bin/cat");
+}
+
+TEST(Container, EachHasAControlGroupOfItsOwn) {
+  using testing::ElementsAre;
+  EXPECT_THAT(cgroup_directories("9:name=systemd:/a\n8:pids:/\n0::/\n", "/sys/fs/cgroup/unified", "kiln-1"),
+              ElementsAre("/sys/fs/cgroup/systemd/a/kiln-1", "/sys/fs/cgroup/unified/kiln-1"));
+  EXPECT_THAT(cgroup_directories("0::/user.slice/x\n", "/sys/fs/cgroup", "kiln-1"),
+              ElementsAre("/sys/fs/cgroup/user.slice/x/kiln-1"));
+  EXPECT_THAT(cgroup_directories("0::/../x\n", "/sys/fs/cgroup", "kiln-1"), testing::IsEmpty());
 }
 
 TEST(Container, StateComesFromSystemctl) {
