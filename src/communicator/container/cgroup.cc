@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <chrono>
+
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
@@ -9,6 +11,8 @@
 namespace kiln {
 
 namespace {
+
+constexpr const char* group_prefix = "kiln-";
 
 std::vector<fs::path> subgroups(const fs::path& group) {
   std::vector<fs::path> out;
@@ -23,6 +27,26 @@ std::vector<fs::path> subgroups(const fs::path& group) {
 void remove_group(const fs::path& group) {
   for (const auto& child : subgroups(group)) remove_group(child);
   ::rmdir(group.c_str());
+}
+
+bool has_processes(const fs::path& group) {
+  auto processes = read_file_if_exists(group / "cgroup.procs");
+  if (!processes || !processes->empty()) return true;
+  for (const auto& child : subgroups(group)) {
+    if (has_processes(child)) return true;
+  }
+  return false;
+}
+
+/// Groups of containers whose kiln was killed. A living container always has processes; one that is just being made
+/// is younger than a minute.
+void remove_left_over(const fs::path& parent) {
+  for (const auto& group : subgroups(parent)) {
+    std::error_code error;
+    auto made = fs::last_write_time(group, error);
+    bool old = !error && fs::file_time_type::clock::now() - made > std::chrono::minutes(1);
+    if (group.filename().string().starts_with(group_prefix) && old && !has_processes(group)) remove_group(group);
+  }
 }
 
 }  // namespace
@@ -43,7 +67,8 @@ std::vector<fs::path> cgroup_directories(const std::string& proc_self_cgroup, co
   return out;
 }
 
-ContainerCgroup::ContainerCgroup(const std::string& name) {
+ContainerCgroup::ContainerCgroup(const std::string& machine) {
+  std::string name = group_prefix + machine;
   if (fs::exists("/run/systemd/system")) return;
   bool v2 = fs::exists("/sys/fs/cgroup/cgroup.controllers");
   for (auto& directory : cgroup_directories(read_file_if_exists("/proc/self/cgroup").value_or(""),
@@ -55,6 +80,7 @@ ContainerCgroup::ContainerCgroup(const std::string& name) {
 void ContainerCgroup::make() {
   remove();
   for (const auto& directory : directories_) {
+    remove_left_over(directory.parent_path());
     std::error_code error;
     fs::create_directory(directory, error);
     if (error) throw Error(ErrorKind::environment, "make the control group " + directory.string() + ": " + error.message());

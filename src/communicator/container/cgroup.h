@@ -16,13 +16,13 @@ std::vector<std::filesystem::path> cgroup_directories(const std::string& proc_se
 class ContainerCgroup {
  public:
   /// Nothing is made on hosts that run systemd: nspawn asks it for a scope there.
-  explicit ContainerCgroup(const std::string& name);
+  explicit ContainerCgroup(const std::string& machine);
   ~ContainerCgroup() { remove(); }
   ContainerCgroup(const ContainerCgroup&) = delete;
   ContainerCgroup& operator=(const ContainerCgroup&) = delete;
 
   bool is_needed() const { return !directories_.empty(); }
-  /// Makes the groups anew, empty. Throws Error{environment}.
+  /// Makes the groups anew, empty; takes away those of killed runs. Throws Error{environment}.
   void make();
   /// Removes them; with processes in them they stay.
   void remove();

@@ -54,7 +54,7 @@ bool is_container_init(pid_t pid) {
 }  // namespace
 
 std::vector<std::string> nspawn_arguments(const ContainerSpec& spec, pid_t network_process, bool keep_unit) {
-  // setpriv: when the thread that started it dies, whatever the reason, the container dies.
+  // setpriv: when the thread that started it dies, whatever the reason, nspawn dies.
   std::vector<std::string> argv = {"setpriv",
                                    "--pdeathsig",
                                    "KILL",
@@ -68,6 +68,8 @@ std::vector<std::string> nspawn_arguments(const ContainerSpec& spec, pid_t netwo
                                    "--resolv-conf=off",
                                    "--timezone=off",
                                    "--link-journal=no"};
+  // The guest's init outlives nspawn: by its environment it is found after a crash.
+  if (!spec.token.empty()) argv.push_back("--setenv=KILN_RESOURCE=" + spec.token);
   if (keep_unit) argv.push_back("--keep-unit");
   if (network_process > 0) {
     argv.push_back("--network-namespace-path=/proc/" + std::to_string(network_process) + "/ns/net");
@@ -103,7 +105,7 @@ GuestState guest_state_of(const std::string& systemctl_output) {
   return GuestState::silent;
 }
 
-Container::Container(ContainerSpec spec) : spec_(std::move(spec)), cgroup_("kiln-" + spec_.machine) {}
+Container::Container(ContainerSpec spec) : spec_(std::move(spec)), cgroup_(spec_.machine) {}
 
 Container::~Container() {
   try {

@@ -71,10 +71,12 @@ TEST(Container, ArgumentsSayHowItIsRun) {
   ContainerSpec spec;
   spec.root = "/w/root";
   spec.machine = "image-1";
+  spec.token = "abc";
   auto argv = nspawn_arguments(spec, 42, true);
   EXPECT_THAT(argv, testing::Contains("--network-namespace-path=/proc/42/ns/net"));
   EXPECT_THAT(argv, testing::Contains("--hostname=image-1"));
   EXPECT_THAT(argv, testing::Contains("--keep-unit"));
+  EXPECT_THAT(argv, testing::Contains("--setenv=KILN_RESOURCE=abc"));
   EXPECT_EQ(argv.back(), "--boot");
   spec.boot = false;
   EXPECT_EQ(nspawn_arguments(spec, 0, false).back(), "/bin/cat");
