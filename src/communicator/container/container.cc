@@ -75,7 +75,9 @@ std::vector<std::string> nspawn_arguments(const ContainerSpec& spec, pid_t netwo
     argv.push_back("--network-namespace-path=/proc/" + std::to_string(network_process) + "/ns/net");
   }
   if (spec.boot) {
-    argv.push_back("--boot");
+    // In a container systemd reads its own arguments as the kernel's. Remounting the root as fstab says fails there
+    // (no device nodes), and would leave the system "degraded".
+    argv.insert(argv.end(), {"--boot", "--", "systemd.mask=systemd-remount-fs.service"});
   } else {
     // Lives as long as its standard input is open.
     argv.insert(argv.end(), {"--as-pid2", "/bin/cat"});

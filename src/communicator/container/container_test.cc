@@ -77,7 +77,7 @@ TEST(Container, ArgumentsSayHowItIsRun) {
   EXPECT_THAT(argv, testing::Contains("--hostname=image-1"));
   EXPECT_THAT(argv, testing::Contains("--keep-unit"));
   EXPECT_THAT(argv, testing::Contains("--setenv=KILN_RESOURCE=abc"));
-  EXPECT_EQ(argv.back(), "--boot");
+  EXPECT_THAT(argv, testing::Contains("--boot"));
   spec.boot = false;
   EXPECT_EQ(nspawn_arguments(spec, 0, false).back(), "/bin/cat");
 }
