@@ -95,6 +95,7 @@ class SshCommunicator : public Communicator {
  private:
   void drop() {
     tunnels_.reset();
+    tunnel_bastion_.reset();
     link_.session.reset();
     link_.bastion.reset();
   }
@@ -254,6 +255,30 @@ std::unique_ptr<Communicator> connect_ssh(const CommunicatorConfig& config, cons
     Error told = e.with_context("Error waiting for SSH");
     context.ui.error(told.message());
     throw told;
+  }
+}
+
+void remove_temporary_key(const CommunicatorConfig& config, Communicator& communicator,
+                          StageContext& context) {
+  const std::string& name = config.temporary_key_pair_name;
+  if (!config.ssh_clear_authorized_keys || name.empty() || config.communicator != "ssh") return;
+  context.ui.say("Trying to remove ephemeral keys from authorized_keys files");
+  std::string pattern;
+  for (char c : name)
+    pattern += contains(".*[]^$/\\", std::string(1, c)) ? std::string("\\") + c : std::string(1, c);
+  std::string line = shell_quote("/ " + pattern + "$/d");
+  // Each may fail (no sudo, no such file): then the key stays, which the log tells.
+  for (const auto& [sudo, home] : {std::pair("", "~"), std::pair("sudo -n ", "/root")}) {
+    std::string file = fmt::format("{}/.ssh/authorized_keys", home);
+    std::string command = fmt::format("{0}sed -i.bak {1} {2}; {0}rm {2}.bak", sudo, line, file);
+    try {
+      int status = communicator.run(command, nullptr, nullptr, Deadline::in(1min), context.stop);
+      if (status != 0)
+        context.log.line(fmt::format("cleaning up {} ended with exit status {}", file, status));
+    } catch (const Error& e) {
+      if (e.kind() == ErrorKind::cancelled) throw;
+      context.log.line(fmt::format("cleaning up {}: {}", file, e.message()));
+    }
   }
 }
 

@@ -33,4 +33,10 @@ std::unique_ptr<Communicator> connect_ssh(const CommunicatorConfig& config, cons
                                           StageContext& context,
                                           const std::optional<std::string>& private_key = {});
 
+/// ssh_clear_authorized_keys: removes the lines that end in temporary_key_pair_name from the authorized_keys
+/// of the user and of root. To be called after the last provisioner; does nothing unless both options are
+/// set. What cannot be removed is logged, never an error.
+void remove_temporary_key(const CommunicatorConfig& config, Communicator& communicator,
+                          StageContext& context);
+
 }  // namespace kiln

@@ -171,6 +171,37 @@ TEST_F(SshTest, CiphersAndKeyExchangesAreTheOnesNamed) {
   EXPECT_THAT(server.log(), HasSubstr("cipher: aes256-ctr"));
 }
 
+TEST_F(SshTest, TheTemporaryKeyIsRemovedFromAuthorizedKeys) {
+  OpenSshd server(ground);
+  fs::path file = ground.dir.path() / ".ssh/authorized_keys";  // HOME is there
+  fs::create_directories(file.parent_path());
+  auto config = config_with_key(ground);
+  config.temporary_key_pair_name = "packer_1.2";
+  auto ssh = connect(server, config);
+  std::string text = "ssh-rsa AAAA packer_1.2\nssh-rsa BBBB packer_1x2\nssh-rsa CCCC me\n";
+  write_file_atomically(file, text, 0600);
+  // Root's own file is not touched by this test: only a command that has no sudo may run.
+  remove_temporary_key(config, *ssh, scene.context);
+  EXPECT_EQ(read_file(file), text);
+  config.ssh_clear_authorized_keys = true;
+  struct UserOnly : Communicator {
+    Communicator& inner;
+    explicit UserOnly(Communicator& c) : inner(c) {}
+    int run(const std::string& command, const Sink& out, const Sink& err, const Deadline& deadline,
+            const Stop& stop) override {
+      return command.starts_with("sudo") ? 1 : inner.run(command, out, err, deadline, stop);
+    }
+    void upload(const RemoteFile&, const ByteSource&, const Deadline&, const Stop&) override {}
+    void upload_tree(const fs::path&, const std::string&, const ProgressFn&, const Deadline&,
+                     const Stop&) override {}
+    void download(const std::string&, const Sink&, const Deadline&, const Stop&) override {}
+    void download_tree(const std::string&, const fs::path&, const Deadline&, const Stop&) override {}
+  } user_only(*ssh);
+  remove_temporary_key(config, user_only, scene.context);
+  EXPECT_EQ(read_file(file), "ssh-rsa BBBB packer_1x2\nssh-rsa CCCC me\n");
+  EXPECT_FALSE(fs::exists(file.string() + ".bak"));
+}
+
 TEST_F(SshTest, DropbearsRefusalIsTold) {
   TempDir home;
   fs::create_directories(home.path() / ".ssh");
