@@ -300,13 +300,16 @@ std::unique_ptr<SshChannel> SshSession::accept_forward(int* port) {
   ssh_channel raw = ssh_channel_open_forward_port(session_, 0, port, &originator, nullptr);
   ssh_string_free_char(originator);
   if (!raw) return nullptr;
-  return std::unique_ptr<SshChannel>(new SshChannel(*this, raw));
+  std::unique_ptr<SshChannel> channel(new SshChannel(*this, raw));
+  channel->take_early();
+  return channel;
 }
 
 void SshSession::accept_agent() {
   while (!agent_requests_.empty()) {
     std::unique_ptr<SshChannel> channel(new SshChannel(*this, agent_requests_.back()));
     agent_requests_.pop_back();
+    channel->take_early();
     Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
@@ -350,6 +353,7 @@ void SshSession::pump() {
   for (int i = 0; i < 64 && !backlogged(); ++i) {
     uint64_t before = received();
     ssh_event_dopoll(event_, 0);
+    accept_agent();
     if (received() == before) break;
   }
   if (received() != seen_bytes_) {
@@ -360,7 +364,6 @@ void SshSession::pump() {
       keep_alive_pending_ = false;
     }
   }
-  accept_agent();
   if (!alive()) fail("connection lost");
 }
 
@@ -452,6 +455,14 @@ SshChannel::SshChannel(SshSession& session, ssh_channel_struct* channel)
   callbacks_->table.channel_exit_signal_function = Callbacks::exit_signal;
   ssh_callbacks_init(&callbacks_->table);
   ssh_add_channel_callbacks(channel_, &callbacks_->table);
+}
+
+void SshChannel::take_early() {
+  char buffer[16384];
+  int n = 0;
+  while ((n = ssh_channel_read_nonblocking(channel_, buffer, sizeof buffer, 0)) > 0) {
+    out.append(buffer, static_cast<size_t>(n));
+  }
 }
 
 SshChannel::~SshChannel() {

@@ -60,6 +60,8 @@ class SshChannel {
   friend class SshSession;
   struct Callbacks;
   SshChannel(SshSession& session, ssh_channel_struct* channel);
+  /// For a channel the other side opened: what arrived before our callbacks were there, libssh kept.
+  void take_early();
   SshSession& session_;
   ssh_channel_struct* channel_;
   std::unique_ptr<Callbacks> callbacks_;
