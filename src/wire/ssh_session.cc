@@ -82,7 +82,8 @@ struct SshSession::Callbacks {
     auto* self = static_cast<SshSession*>(user);
     if (self->options_.agent_socket.empty()) return nullptr;
     ssh_channel channel = ssh_channel_new(session);
-    if (channel) self->agent_requests_.push_back(channel);
+    // Wrapped at once: what the machine sends may be in the bytes already read.
+    if (channel) self->agent_requests_.emplace_back(new SshChannel(*self, channel));
     return channel;
   }
 };
@@ -125,6 +126,7 @@ SshSession::SshSession(Fd socket, SshSessionOptions options)
 
 SshSession::~SshSession() {
   bridges_.clear();
+  agent_requests_.clear();
   if (event_) {
     ssh_event_remove_session(event_, session_);
     ssh_event_free(event_);
@@ -307,7 +309,7 @@ std::unique_ptr<SshChannel> SshSession::accept_forward(int* port) {
 
 void SshSession::accept_agent() {
   while (!agent_requests_.empty()) {
-    std::unique_ptr<SshChannel> channel(new SshChannel(*this, agent_requests_.back()));
+    std::unique_ptr<SshChannel> channel = std::move(agent_requests_.back());
     agent_requests_.pop_back();
     channel->take_early();
     Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));

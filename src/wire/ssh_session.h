@@ -153,7 +153,7 @@ class SshSession {
   ssh_event_struct* event_ = nullptr;
   std::unique_ptr<Callbacks> callbacks_;
   std::list<SshBridge> bridges_;
-  std::vector<ssh_channel_struct*> agent_requests_;
+  std::vector<std::unique_ptr<SshChannel>> agent_requests_;
   Clock::time_point last_received_ = Clock::now();
   Clock::time_point last_keep_alive_ = Clock::now();
   uint64_t seen_bytes_ = 0;
