@@ -59,9 +59,15 @@ void put_on_cd(const fs::path& source, const fs::path& root) {
 }  // namespace
 
 void make_cd_image(const CdConfig& cd, const fs::path& out, const Deadline& deadline, const Stop& stop) {
-  TempDir stage("kiln-cd");
-  fs::path root = stage.path() / "root";
+  fs::path root = out.string() + ".tree";
   fs::create_directory(root);
+  struct Remove {
+    const fs::path& root;
+    ~Remove() {
+      std::error_code ignored;
+      fs::remove_all(root, ignored);
+    }
+  } remove{root};
   for (const auto& named : cd.cd_files) {
     bool pattern = named.find_first_of("*?[") != std::string::npos;
     auto sources = pattern ? glob(named) : std::vector<fs::path>{named};

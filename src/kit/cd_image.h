@@ -25,7 +25,7 @@ std::vector<std::string> cd_command(const std::string& program, const std::strin
                                     const std::filesystem::path& root, const std::filesystem::path& out);
 /// In the order they are tried.
 std::vector<std::string> cd_programs();
-/// Makes the image. Throws Error{environment} naming the programs when none is installed.
+/// Makes the image (by way of the directory OUT.tree, which is gone afterwards). Throws Error{environment} naming the programs when none is installed.
 void make_cd_image(const CdConfig& cd, const std::filesystem::path& out, const Deadline& deadline,
                    const Stop& stop);
 

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "base/text.h"
+#include "core/journal.h"
 
 namespace kiln::qemu {
 
@@ -64,7 +65,7 @@ std::string last_line(std::string_view text) {
   return lines.empty() ? "" : lines.back();
 }
 
-KvmVerdict try_kvm(const std::string& qemu_binary, const std::string& cpu_model, const Stop& stop) {
+KvmVerdict try_kvm(const std::string& qemu_binary, const std::string& cpu_model, StageContext& context) {
   Fd device(::open("/dev/kvm", O_RDWR | O_CLOEXEC));
   if (!device.is_open()) return {false, "/dev/kvm: " + go_errno_text(errno)};
   utsname host{};
@@ -84,10 +85,18 @@ KvmVerdict try_kvm(const std::string& qemu_binary, const std::string& cpu_model,
   if (!cpu_model.empty()) command.argv.insert(command.argv.end(), {"-cpu", cpu_model});
   fs::path log = directory.path() / "log";
   Fd log_fd(::open(log.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+  // Journaled, since on a machine where KVM crawls it would run for ever if we were killed now.
+  Resource resource = context.journal.append(ResourceKind::process, "QEMU that tries KVM", context.build.display_name);
+  struct Forget {
+    Journal& journal;
+    int64_t id;
+    ~Forget() { journal.remove(id); }
+  } forget{context.journal, resource.id};
+  command.env["KILN_RESOURCE"] = resource.token;
   Process process = Process::start(command, {.out = Process::Stdio::null, .err_fd = log_fd.get()});
   Deadline limit = Deadline::in(probe_wall_limit);
   while (!limit.passed()) {
-    if (auto status = process.wait(limit.at_most(std::chrono::milliseconds(50)), stop)) {
+    if (auto status = process.wait(limit.at_most(std::chrono::milliseconds(50)), context.stop)) {
       if (status->code == probe_good_status) return {true, ""};
       std::string words = last_line(read_file(log));
       return {false, words.empty() ? "QEMU ended with status " + std::to_string(status->code) : words};
@@ -111,12 +120,12 @@ std::string kvm_probe_rom() {
   return rom;
 }
 
-KvmVerdict KvmProbe::probe(const std::string& qemu_binary, const std::string& cpu_model, const Stop& stop) {
+KvmVerdict KvmProbe::probe(const std::string& qemu_binary, const std::string& cpu_model, StageContext& context) {
   std::string key = qemu_binary + "\n" + cpu_model;
   // Held while trying: a second build waits for the first one's answer.
   return known_.with([&](auto& known) {
     auto found = known.find(key);
-    if (found == known.end()) found = known.emplace(key, try_kvm(qemu_binary, cpu_model, stop)).first;
+    if (found == known.end()) found = known.emplace(key, try_kvm(qemu_binary, cpu_model, context)).first;
     return found->second;
   });
 }

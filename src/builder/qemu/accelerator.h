@@ -5,7 +5,7 @@
 #include <string>
 
 #include "base/guarded.h"
-#include "base/wait.h"
+#include "core/stage_context.h"
 
 namespace kiln::qemu {
 
@@ -21,7 +21,7 @@ class KvmProbe {
   /// Starts QEMU with a 200-byte machine program that enters 64-bit mode, writes memory and switches off. KVM
   /// works when that ends well and soon: a /dev/kvm that opens but cannot make a virtual CPU, or one that
   /// interprets every instruction (nested without support), is of no use. Takes 0.1 s, at most 0.3 s of CPU.
-  KvmVerdict probe(const std::string& qemu_binary, const std::string& cpu_model, const Stop& stop);
+  KvmVerdict probe(const std::string& qemu_binary, const std::string& cpu_model, StageContext& context);
 
  private:
   Guarded<std::map<std::string, KvmVerdict>> known_;

@@ -15,7 +15,7 @@ namespace kiln::qemu {
 
 /// What start() has made so far. Shared by the machine and the undo list; the stage's thread only.
 struct Running {
-  TempDir directory{"kiln-qemu"};  ///< floppy, CD and UEFI images, sockets
+  fs::path directory;  ///< floppy, CD and UEFI images, sockets: ours alone, deleted at the end
   std::unique_ptr<HttpServer> http;
   std::optional<Process> tpm;
   std::vector<Disk> disks;
@@ -51,6 +51,7 @@ void collect_vm_evidence(Running& running, const fs::path& directory);
 std::string reproduce_script(const std::vector<std::string>& argv);
 
 // The steps of start(), in order (machine_start.cc). Each registers its undo.
+void make_private_directory(const std::shared_ptr<Running>& running, StageContext& context);
 void prepare_output_directory(const Config& config, const std::shared_ptr<Running>& running, StageContext& context);
 void make_extra_images(const Config& config, Running& running, StageContext& context);
 void start_http_server(const Config& config, Running& running, StageContext& context);

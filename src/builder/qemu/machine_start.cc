@@ -58,6 +58,19 @@ void read_vnc_port(Running& running, StageContext& context) {
 
 }  // namespace
 
+void make_private_directory(const std::shared_ptr<Running>& running, StageContext& context) {
+  running->directory = fs::temp_directory_path() / ("kiln-qemu-" + random_uuid());
+  Resource resource =
+      context.journal.append(ResourceKind::path, running->directory.string(), context.build.display_name);
+  Journal* journal = &context.journal;
+  context.undo.add("delete " + running->directory.string(), [running, journal, id = resource.id](Outcome) {
+    fs::remove_all(running->directory);
+    journal->remove(id);
+  });
+  fs::create_directory(running->directory);
+  fs::permissions(running->directory, fs::perms::owner_all);
+}
+
 void prepare_output_directory(const Config& config, const std::shared_ptr<Running>& running, StageContext& context) {
   fs::path directory = fs::absolute(config.output_directory);
   std::error_code error;
@@ -94,19 +107,19 @@ void prepare_output_directory(const Config& config, const std::shared_ptr<Runnin
 void make_extra_images(const Config& config, Running& running, StageContext& context) {
   if (config.floppy.wanted()) {
     context.ui.say("Creating floppy disk...");
-    fs::path path = running.directory.path() / "floppy.img";
+    fs::path path = running.directory / "floppy.img";
     write_file_atomically(path, make_floppy_image(collect_floppy_files(config.floppy), config.floppy.floppy_label));
     running.values.floppy = path.string();
   }
   if (config.cd.wanted()) {
     context.ui.say("Creating CD disk...");
-    fs::path path = running.directory.path() / "cd.iso";
+    fs::path path = running.directory / "cd.iso";
     make_cd_image(config.cd, path, Deadline::in(std::chrono::minutes(30)), context.stop);
     running.values.cd_image = path.string();
   }
   if (config.efi_boot) {
     fs::path vars = fs::absolute(fs::path(config.output_directory) / "efivars.fd");
-    if (config.efi_drop_efivars) vars = running.directory.path() / "efivars.fd";
+    if (config.efi_drop_efivars) vars = running.directory / "efivars.fd";
     std::error_code error;
     fs::copy_file(config.efi_firmware_vars, vars, error);
     if (error) throw Error(ErrorKind::environment, "cannot copy " + config.efi_firmware_vars + ": " + error.message());
@@ -120,6 +133,10 @@ void start_http_server(const Config& config, Running& running, StageContext& con
   bool bridged = !config.net_bridge.empty();
   // User networking reaches this machine's loopback as 10.0.2.2.
   running.values.http_ip = bridged && config.http.wanted() ? bridge_address(config.net_bridge) : "10.0.2.2";
+  const std::string& bound = config.http.http_bind_address;
+  if (!bound.empty() && bound != "0.0.0.0" && bound != "::" && !bound.starts_with("127.")) {
+    running.values.http_ip = bound;
+  }
   if (!config.http.wanted()) return;
   std::string address = http_listen_address(config.http, bridged ? "0.0.0.0" : "127.0.0.1");
   Value fields = Value::empty_object();
@@ -135,9 +152,9 @@ void start_http_server(const Config& config, Running& running, StageContext& con
 
 void start_tpm(const Config& config, const std::shared_ptr<Running>& running, StageContext& context) {
   if (!config.vtpm) return;
-  fs::path state = running->directory.path() / "tpm";
+  fs::path state = running->directory / "tpm";
   fs::create_directory(state);
-  fs::path socket = running->directory.path() / "tpm.sock";
+  fs::path socket = running->directory / "tpm.sock";
   Resource resource =
       context.journal.append(ResourceKind::process, "swtpm of " + context.build.display_name, context.build.display_name);
   Journal* journal = &context.journal;
@@ -223,9 +240,12 @@ void start_vm(const Config& config, const std::string& accelerator, const std::s
   if (config.vnc_use_password) {
     running->vnc_password = config.vnc_password.empty() ? hex_encode(random_bytes(4)) : config.vnc_password;
   }
-  context.undo.add("stop the virtual machine", [running](Outcome) {
+  context.undo.add("stop the virtual machine", [running, log = &context.log](Outcome) {
     running->communicator.reset();
     if (running->vm) running->vm->force_off();
+    if (running->http) {
+      for (const auto& line : running->http->take_log()) log->line("HTTP server: " + line);
+    }
     running->http.reset();
   });
   for (int attempt = 1;; ++attempt) {

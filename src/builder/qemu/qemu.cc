@@ -59,7 +59,7 @@ class QemuBuilder : public Builder {
 
 std::string QemuBuilder::choose_accelerator(StageContext& context) {
   if (!config_.accelerator.empty() && config_.accelerator != "kvm") return config_.accelerator;
-  KvmVerdict verdict = probe_->probe(config_.qemu_binary, config_.cpu_model, context.stop);
+  KvmVerdict verdict = probe_->probe(config_.qemu_binary, config_.cpu_model, context);
   if (verdict.works) {
     context.log.line("KVM works: it was tried");
     return "kvm";
@@ -90,6 +90,10 @@ void QemuBuilder::start_steps(const std::shared_ptr<Running>& running, StageCont
     throw Error(ErrorKind::environment, "Failed creating Qemu driver: the program \"" + config_.qemu_binary +
                                             "\" was not found on PATH (Debian: apt install qemu-system-x86)");
   }
+  if (config_.comm.communicator == "winrm") {
+    throw Error(ErrorKind::user, "communicator \"winrm\" cannot be used with qemu yet");
+  }
+  make_private_directory(running, context);
   fs::path source;
   context.step("StepDownload", [&] {
     source = config_.iso_skip_cache ? fs::path(config_.iso.urls.at(0)) : download(config_.iso.request(), context);
@@ -184,14 +188,12 @@ Artifact QemuBuilder::make_artifact(Running& running) {
 
 std::optional<Artifact> QemuBuilder::finish(Machine& machine, StageContext& context) {
   auto& running = static_cast<QemuMachine&>(machine).running();
-  Value data = machine.build_data();
   context.step("stepShutdown", [&] { shut_down(running, context); });
   running.communicator.reset();
   context.step("stepConvertDisk", [&] { finish_disks(config_, running.disks, context); });
   std::error_code ignored;
   if (config_.qmp_enable) fs::remove(config_.qmp_socket_path, ignored);
   Artifact artifact = make_artifact(running);
-  artifact.state.set("generated_data", data);
   running.finished = true;
   context.journal.remove(running.output_journal_id);
   return artifact;

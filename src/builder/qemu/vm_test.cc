@@ -317,11 +317,12 @@ TEST_F(VmQemu, AMachineThatCannotStartSaysWhy) {
 
 TEST_F(VmQemu, KvmThatDoesNotWorkIsAnErrorOnlyWhenAskedFor) {
   KvmProbe probe;
-  KvmVerdict verdict = probe.probe("qemu-system-x86_64", "", Stop());
+  TestStage stage;
+  KvmVerdict verdict = probe.probe("qemu-system-x86_64", "", stage.context);
   if (verdict.works) GTEST_SKIP() << "KVM works here";
   EXPECT_FALSE(verdict.why.empty());
   auto begin = Clock::now();
-  EXPECT_EQ(probe.probe("qemu-system-x86_64", "", Stop()).why, verdict.why);
+  EXPECT_EQ(probe.probe("qemu-system-x86_64", "", stage.context).why, verdict.why);
   EXPECT_LT(Clock::now() - begin, Millis(50)) << "the answer is remembered";
   QemuBuild build;
   build.from_disk(tiny_guest() / "tiny-bios.qcow2");
