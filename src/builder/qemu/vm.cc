@@ -86,6 +86,8 @@ std::unique_ptr<Vm> Vm::start(std::vector<std::string> argv, const fs::path& log
   return vm;
 }
 
+std::optional<ExitStatus> Vm::status_after_break() { return process_.wait(Deadline::in(Millis(300)), Stop()); }
+
 std::string Vm::last_words() {
   auto status = process_.wait(Deadline::in(std::chrono::seconds(2)), Stop());
   std::string how = "";
@@ -160,8 +162,7 @@ Vm::Watch::~Watch() {
 
 void Vm::explain(const Error& error, const Stop& stop) {
   if (stop.requested()) return;
-  // The connection breaks a moment before the process is gone.
-  auto status = process_.wait(Deadline::in(Millis(error.kind() == ErrorKind::remote ? 300 : 0)), Stop());
+  auto status = error.kind() == ErrorKind::remote ? status_after_break() : process_.poll();
   if (!status) return;
   if (!status->ok()) throw Error(ErrorKind::environment, last_words());
   if (error.kind() == ErrorKind::cancelled) throw Error(ErrorKind::remote, "the virtual machine switched itself off");
@@ -178,7 +179,7 @@ int VmCommunicator::run(const std::string& command, const Sink& out, const Sink&
     return disconnected_status;  // the guest switched itself off while the command ran
   }
   if (status == disconnected_status) {
-    auto ended = vm_.status();
+    auto ended = vm_.status_after_break();
     if (ended && !ended->ok()) throw Error(ErrorKind::environment, vm_.last_words());
   }
   return status;

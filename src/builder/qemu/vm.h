@@ -31,6 +31,8 @@ class Vm {
   bool alive() { return !process_.poll(); }
   /// Exit status once it has ended.
   std::optional<ExitStatus> status() { return process_.poll(); }
+  /// The same after a connection broke: connections end a moment before the process does.
+  std::optional<ExitStatus> status_after_break();
   /// "QEMU ended unexpectedly (exit status 1): what it said last".
   std::string last_words();
   /// Whether it ends by itself before the deadline. A guest that powered off although QEMU was told to stay

@@ -49,7 +49,7 @@ struct QemuBuild {
     options.set("vm_name", "tiny");
     options.set("ssh_username", "root");
     options.set("ssh_private_key_file", (tiny_guest() / "id_ed25519").string());
-    options.set("ssh_timeout", "90s");
+    options.set("ssh_timeout", "180s");
     options.set("memory", 256);
     options.set("headless", true);
     options.set("iso_checksum", "none");
@@ -157,34 +157,29 @@ TEST_F(VmQemu, DiskImageBecomesAnImageAndThatABackingFile) {
 
 TEST_F(VmQemu, IsoIsInstalledByTypingOverVnc) {
   QemuBuild build;
-  fs::path www = build.stage.directory.path() / "www";
-  fs::create_directory(www);
   // Only the installed system takes the key made for this build, so ssh waits for it and not for the installer.
-  write_file_atomically(www / "answer.sh",
-                        "set -e\n"
-                        "key=$(sed 's/.* key=\\([^ ]*\\).*/\\1/; s/%0A//g; s/+/ /g; s/%2B/+/g; s/%2F/\\//g; s/%3D/=/g; "
-                        "s/%40/@/g; s/%3A/:/g' /proc/cmdline)\n"
-                        "tiny-install /dev/vda\n"
-                        "mount -t ext4 /dev/vda2 /target\n"
-                        "mkdir -p /target/root/.ssh\n"
-                        "echo \"$key\" > /target/root/.ssh/authorized_keys\n"
-                        "touch /target/installed-by-answer\n"
-                        "umount /target\n"
-                        "reboot -f\n");
+  std::string answer =
+      "set -e\n"
+      "tiny-install /dev/vda\n"
+      "mount -t ext4 /dev/vda2 /target\n"
+      "mkdir -p /target/root/.ssh\n"
+      "echo '{{ .SSHPublicKey }}' > /target/root/.ssh/authorized_keys\n"
+      "touch /target/installed-by-answer\n"
+      "umount /target\n"
+      "reboot -f\n";
   build.options.take("ssh_private_key_file");
   build.options.set("temporary_key_pair_type", "ed25519");
   build.options.set("iso_url", (tiny_guest() / "tiny.iso").string());
   build.options.set("disk_size", "600M");
-  build.options.set("http_directory", www.string());
+  build.options.set("http_content", Value(std::map<std::string, std::string>{{"/a", answer}}));
   build.options.set("cd_content", Value(std::map<std::string, std::string>{{"user-data", "cloud"}}));
   build.options.set("floppy_content", Value(std::map<std::string, std::string>{{"ks.cfg", "x"}}));
   build.options.set("boot_wait", "1500ms");
-  build.options.set("boot_key_interval", "5ms");
+  build.options.set("boot_key_interval", "50ms");
   build.options.set("vnc_use_password", true);
   build.options.set("shutdown_command", "poweroff");
   build.options.set("boot_command",
-                    Value(Value::List{Value("install url=http://{{ .HTTPIP }}:{{ .HTTPPort }}/answer.sh "),
-                                      Value("key={{ .SSHPublicKey | urlquery }}<enter>")}));
+                    Value(Value::List{Value("install url=http://{{ .HTTPIP }}:"), Value("{{ .HTTPPort }}/a<enter>")}));
   ASSERT_NO_FATAL_FAILURE(build.start());
   EXPECT_EQ(build.run("ls /installed-by-answer").second, "/installed-by-answer\n");
   EXPECT_EQ(build.run("mkdir -p /cd; i=0; until mount -t iso9660 -o ro /dev/sr1 /cd 2>/dev/null || [ $i -ge 50 ]; do "
@@ -205,7 +200,7 @@ TEST_F(VmQemu, StopWhileItBootsLeavesNothing) {
   build.options.set("disk_size", "64M");
   build.options.set("disable_vnc", true);
   build.options.set("boot_wait", "1500ms");
-  build.options.set("boot_key_interval", "5ms");
+  build.options.set("boot_key_interval", "50ms");
   build.options.set("boot_command", Value(Value::List{Value("live<enter>")}));
   build.options.set("ssh_username", "nobody");  // never gets in
   ASSERT_TRUE(build.prepare().empty());
