@@ -11,6 +11,8 @@
 namespace kiln {
 
 struct HclExpression;
+struct HclBindings;  // hcl_eval.h
+struct HclJsonBody;  // hcl_body.cc
 /// Shared and immutable once parsed: expressions are kept by whoever must evaluate them later.
 using HclExpressionPtr = std::shared_ptr<const HclExpression>;
 
@@ -34,6 +36,7 @@ enum class HclExpressionKind {
   for_object,     ///< {for name, value_name in items[0] : items[1] => items[2] if items[3]}, expands: "..."
   template_for,   ///< %{for name, value_name in items[0]}items[1]%{endfor}
   template_if,    ///< %{if items[0]}items[1]%{else}items[2]%{endif}
+  bound,          ///< items[0] with `bindings` in scope besides: an attribute within a dynamic block's content
 };
 
 /// ".name" or "[key]" with a literal key (a string or a number).
@@ -54,6 +57,7 @@ struct HclExpression {
   std::vector<HclStep> steps;
   std::vector<HclExpressionPtr> items;  ///< a missing optional one (if clause) is null
   bool expands = false;
+  std::shared_ptr<const HclBindings> bindings;  ///< of `bound`
   int depth = 1;  ///< height of the tree; bounded by the parser so that recursion over it is safe
 };
 
@@ -76,6 +80,8 @@ struct HclBody {
   std::vector<HclBlock> blocks;          ///< in written order
   SourceRange range;
   SourceRange end;  ///< where something missing would be reported: the closing brace or the end of the file
+  std::shared_ptr<const HclJsonBody> json;      ///< set: the body is JSON's, and hcl_content() finds what is in it
+  std::shared_ptr<const HclBindings> bindings;  ///< set: within a dynamic block; hcl_content() hands them on
 
   const HclAttribute* find(std::string_view name) const;
 };

@@ -1,0 +1,57 @@
+// Evaluates HCL expressions. Source: the HCL native syntax specification; texts of diagnostics as HCL's.
+#pragma once
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lang/diagnostic.h"
+#include "lang/hcl_ast.h"
+#include "lang/hcl_function.h"
+#include "lang/hcl_value.h"
+
+namespace kiln {
+
+/// What names mean. A chain: a child scope hides its parent's names. Plain data owned by whoever evaluates; it must
+/// outlive the evaluation.
+struct HclScope {
+  const HclScope* parent = nullptr;
+  std::map<std::string, HclValue, std::less<>> variables;
+  /// Objects whose members are looked up one by one, so that `local.x` does not cost a copy of all locals. The whole
+  /// (`local` alone, `local[k]`) is made when asked for. Unlike an object, the map may grow between evaluations.
+  std::map<std::string, const std::map<std::string, HclValue>*, std::less<>> namespaces;
+  const HclFunctionTable* functions = nullptr;  ///< of the nearest scope that has one
+  const HclHost* host = nullptr;                ///< likewise
+};
+
+/// Variables that an expression brings along itself (see HclExpressionKind::bound).
+struct HclBindings {
+  std::map<std::string, HclValue, std::less<>> variables;
+};
+
+/// The value; on mistakes diagnostics are added (all that are found) and the value is unknown. Recursion is bounded by the
+/// parser's limit on depth; work and sizes of results are bounded too (a template or for-expression that grows without measure
+/// is refused with a diagnostic).
+HclValue evaluate_hcl(const HclExpression& expression, const HclScope& scope, Diagnostics& diagnostics);
+/// The same, converted: on failure a diagnostic "Unsuitable value type" / "Incorrect attribute value type" style at the
+/// expression ("Inappropriate value for attribute ...: string required." when `attribute` is not empty).
+HclValue evaluate_hcl_as(const HclExpression& expression, const HclType& type, const HclScope& scope,
+                         const std::string& attribute, Diagnostics& diagnostics);
+
+/// A variable and the literal steps taken of it, as far as they can be told without evaluating: `local.a[0].b`.
+struct HclReference {
+  std::string root;
+  std::vector<HclStep> steps;
+  SourceRange range;
+};
+/// All free variables of the expression, in written order; names bound by for-expressions are left out.
+std::vector<HclReference> hcl_references(const HclExpression& expression);
+/// Names of all functions called.
+std::vector<std::string> hcl_called_functions(const HclExpression& expression);
+/// The expression as a reference with only literal steps (no calls, no operators): `source.null.x`; nullopt otherwise.
+std::optional<HclReference> hcl_as_reference(const HclExpression& expression);
+
+/// How `console` prints (packer-surface 1.4): strings raw at the top, quoted within.
+std::string hcl_console_text(const HclValue& value);
+
+}  // namespace kiln
