@@ -12,8 +12,6 @@
 namespace kiln {
 namespace {
 
-/// What one value weighs (HclValue::weight counts bytes): as many steps as it has parts.
-constexpr uint64_t bytes_a_part = 64;
 /// A diagnostic costs, so that a loop over many items does not make as many of them.
 constexpr uint64_t steps_a_diagnostic = 500;
 
@@ -63,7 +61,7 @@ bool HclEvaluator::spend(const HclExpression& e, uint64_t steps, uint64_t bytes)
 }
 
 bool HclEvaluator::spend_walk(const HclExpression& e, const HclValue& value) {
-  return spend(e, value.weight() / bytes_a_part);
+  return spend(e, value.weight());
 }
 
 HclValue HclEvaluator::kept(const HclExpression& e, HclValue result) {
