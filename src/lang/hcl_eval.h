@@ -36,6 +36,9 @@ inline constexpr uint64_t hcl_max_weight = 1 << 18;
 /// Variables that an expression brings along itself (see HclExpressionKind::bound).
 struct HclBindings {
   std::map<std::string, HclValue, std::less<>> variables;
+  bool sensitive = false;  ///< values depend on a sensitive for_each: the expression's value is marked
+  bool unknown = false;    ///< how often the block is repeated is not known yet; its attributes are unknown literals
+  size_t copies = 1;       ///< how many items the dynamic blocks around make in all: bounded
 };
 
 /// The value; on mistakes diagnostics are added (all that are found) and the value is unknown. Recursion is bounded by the
