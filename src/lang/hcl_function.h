@@ -49,6 +49,10 @@ struct HclParameter {
 /// Called with converted arguments. Throws HclFunctionError.
 struct HclFunction {
   std::string doc;  ///< one sentence
+  /// Its arguments are not evaluated before: `can`, `try` and `convert`, the only three. The evaluator checks the number
+  /// of arguments by `parameters` and `variadic` as for any function and then does their work itself; `type` and `call`
+  /// are empty.
+  bool lazy = false;
   std::vector<HclParameter> parameters;
   std::optional<HclParameter> variadic;
   /// The result's type for these arguments (some maybe unknown). Throws HclFunctionError.
