@@ -57,7 +57,8 @@ struct HclFunction {
   std::optional<HclParameter> variadic;
   /// The result's type for these arguments (some maybe unknown). Throws HclFunctionError.
   std::function<HclType(const std::vector<HclValue>& arguments)> type;
-  std::function<HclValue(const std::vector<HclValue>& arguments, const HclHost& host)> call;
+  /// `result` is what `type` said, so that nothing is parsed or unified twice.
+  std::function<HclValue(const std::vector<HclValue>& arguments, const HclType& result, const HclHost& host)> call;
 };
 using HclFunctionTable = std::map<std::string, HclFunction, std::less<>>;
 
