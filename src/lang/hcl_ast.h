@@ -12,7 +12,7 @@ namespace kiln {
 
 struct HclExpression;
 struct HclBindings;  // hcl_eval.h
-struct HclJsonBody;  // hcl_body.cc
+struct HclJsonBody;  // hcl_json.h
 /// Shared and immutable once parsed: expressions are kept by whoever must evaluate them later.
 using HclExpressionPtr = std::shared_ptr<const HclExpression>;
 
@@ -37,6 +37,7 @@ enum class HclExpressionKind {
   template_for,   ///< %{for name, value_name in items[0]}items[1]%{endfor}
   template_if,    ///< %{if items[0]}items[1]%{else}items[2]%{endif}
   bound,          ///< items[0] with `bindings` in scope besides: an attribute within a dynamic block's content
+  wrong_string,   ///< a string of the JSON syntax that is no valid template: report_hcl_json_string() says why
 };
 
 /// ".name" or "[key]" with a literal key (a string or a number).
@@ -58,6 +59,9 @@ struct HclExpression {
   std::vector<HclExpressionPtr> items;  ///< a missing optional one (if clause) is null
   bool expands = false;
   std::shared_ptr<const HclBindings> bindings;  ///< of `bound`
+  /// From the JSON syntax: `value` of a string holds its text also where it is a template (for those who want it as it
+  /// was written), and an object's keys must differ.
+  bool json = false;
   int depth = 1;  ///< height of the tree; bounded by the parser so that recursion over it is safe
 };
 
@@ -101,5 +105,11 @@ HclBody parse_hcl(std::shared_ptr<const SourceFile> file, Diagnostics& diagnosti
 HclExpressionPtr parse_hcl_expression(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics);
 /// The whole file as a template without quotes (templatefile). Null after an error.
 HclExpressionPtr parse_hcl_template(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics);
+
+/// A string of the JSON syntax where no value but a name, a call or a type is asked for: its text read as a native
+/// expression. Null when it is none, or when `expression` is no string of the JSON syntax.
+HclExpressionPtr parse_hcl_json_static(const HclExpression& expression);
+/// What is wrong with a `wrong_string`. It is told when the string is evaluated: not every string is.
+void report_hcl_json_string(const HclExpression& wrong_string, Diagnostics& diagnostics);
 
 }  // namespace kiln

@@ -27,7 +27,7 @@ struct HclSchema {
 struct HclContent {
   std::vector<HclAttribute> attributes;  ///< in written order
   std::vector<HclBlock> blocks;          ///< in written order, dynamic ones expanded in their place
-  SourceRange missing_item;
+  SourceRange missing_item;              ///< where to say that something is missing
 
   const HclAttribute* find(std::string_view name) const;
 };

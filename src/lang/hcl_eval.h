@@ -1,5 +1,6 @@
 // Evaluates HCL expressions. Source: the HCL native syntax specification; texts of diagnostics as HCL's.
 #pragma once
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -24,9 +25,20 @@ struct HclScope {
   const HclHost* host = nullptr;                ///< likewise
 };
 
+/// How much work and memory evaluation may take; what is spent is taken off. A sum that runs out is a diagnostic.
+struct HclBudget {
+  uint64_t steps = 5'000'000;            ///< expressions evaluated, items visited
+  uint64_t bytes = uint64_t{256} << 20;  ///< made anew: text, items of collections
+};
+/// The largest weight (HclValue::weight) that the result of an expression may have.
+inline constexpr uint64_t hcl_max_weight = uint64_t{64} << 20;
+
 /// Variables that an expression brings along itself (see HclExpressionKind::bound).
 struct HclBindings {
   std::map<std::string, HclValue, std::less<>> variables;
+  bool sensitive = false;  ///< values depend on a sensitive for_each: the expression's value is marked
+  bool unknown = false;    ///< how often the block is repeated is not known yet; its attributes are unknown literals
+  size_t copies = 1;       ///< how many items the dynamic blocks around make in all: bounded
 };
 
 /// The value; on mistakes diagnostics are added (all that are found) and the value is unknown. Recursion is bounded by the

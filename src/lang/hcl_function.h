@@ -11,6 +11,8 @@
 
 namespace kiln {
 
+struct HclBudget;  // hcl_eval.h
+
 /// What functions may reach of the outside; lang itself opens nothing. A member that is not set makes the functions
 /// that need it fail with a clear message. Called on the thread that evaluates.
 struct HclHost {
@@ -29,6 +31,9 @@ struct HclHost {
   /// vault, consul_key, aws_secretsmanager[_raw]: (function, arguments) -> secret; throws Error.
   std::function<std::string(const std::string& function, const std::vector<std::string>& arguments)> secret;
   std::function<std::optional<std::string>(const std::string& name)> env;
+  /// Set: all evaluations with this host spend it together, those that functions begin (templatefile) too. Else every
+  /// evaluation has one of its own.
+  HclBudget* budget = nullptr;
 };
 
 /// A function's mistake: the message in Packer's words and the argument it is about (0-based; -1: the call).

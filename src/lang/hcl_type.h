@@ -1,5 +1,6 @@
 // Types of HCL values. Source: go-cty's documentation of types; names as it shows them to people.
 #pragma once
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <set>
@@ -40,12 +41,16 @@ class HclType {
   const std::set<std::string>& optional() const;   ///< of object
   /// Whether "any" occurs anywhere in it.
   bool has_dynamic() const;
+  /// How many types it is when written out; parts are shared, so it may take far less memory. See HclValue::weight().
+  uint64_t weight() const;
   /// The same type with no optional attributes anywhere: what a converted value has.
   HclType without_optional() const;
 
   bool operator==(const HclType& other) const;
-  /// As cty shows it: "string", "list of string", "map of any type", "object", "tuple", "dynamic".
+  /// As cty shows the type of a value: "string", "list of string", "object", "tuple", "dynamic".
   std::string friendly_name() const;
+  /// The same where a type is asked for: "any type" for "dynamic", "list of any single type".
+  std::string friendly_constraint() const;
   /// As HCL writes it: "list(string)", "object({a=string})".
   std::string text() const;
 

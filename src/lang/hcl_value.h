@@ -27,10 +27,11 @@ class HclValue {
   static HclValue unknown(HclType type);
   static HclValue boolean(bool value);
   static HclValue number(HclNumber value);
-  static HclValue string(std::string value);  ///< normalises
-  /// All items must have `element` as their type (dynamic only where the items are unknown).
+  static HclValue string(std::string value);  ///< normalises; bytes that are no UTF-8 stay as they are
+  /// All items must have `element` as their type; nulls and unknowns of dynamic type are given it.
   static HclValue list(HclType element, Items items);
-  /// Removes duplicates and sorts as cty iterates sets; with unknown items the set is unknown as a whole.
+  /// Removes duplicates and sorts as cty iterates sets; with unknown items the set is unknown as a whole. Marks of
+  /// items go to the set.
   static HclValue set(HclType element, Items items);
   static HclValue map(HclType element, Members members);
   static HclValue tuple(Items items);
@@ -39,7 +40,7 @@ class HclValue {
   const HclType& type() const { return type_; }
   bool is_null() const { return std::holds_alternative<Null>(data_); }
   bool is_known() const { return !std::holds_alternative<Unknown>(data_); }
-  bool is_wholly_known() const;
+  bool is_wholly_known() const;  ///< asked in constant time, as are contains_sensitive() and weight()
   /// Known and not null: it has content.
   bool has_content() const { return is_known() && !is_null(); }
 
@@ -60,20 +61,42 @@ class HclValue {
   /// Member of a map or object; nullptr when there is none.
   const HclValue* find(std::string_view key) const;
 
+  /// How many values it is when written out, each kilobyte of text counting as one more. Parts are shared, so a value
+  /// may weigh far more than it takes in memory; whoever makes values of other values refuses those that weigh too
+  /// much, for all that walks them takes that long. What nests deeper than 500 weighs the most there is.
+  uint64_t weight() const;
+
   /// Strict equality of type and content, unknowns equal only to themselves; marks do not count.
   bool raw_equals(const HclValue& other) const;
 
  private:
   struct Null {};
   struct Unknown {};
+  /// What is asked often about all that a collection holds, found once when it is made.
+  struct Facts {
+    bool wholly_known = true;
+    bool contains_sensitive = false;
+    uint64_t weight = 1;
+    int depth = 1;
+    void note(const HclValue& part);
+  };
+  struct Sequence;
+  struct Mapping;
   using Data = std::variant<Null, Unknown, bool, HclNumber, std::shared_ptr<const std::string>,
-                            std::shared_ptr<const Items>, std::shared_ptr<const Members>>;
+                            std::shared_ptr<const Sequence>, std::shared_ptr<const Mapping>>;
+  static HclValue typed(HclValue item, const HclType& element);
+  static HclValue of_items(HclType type, Items items);
+  static HclValue of_members(HclType type, Members members);
+  const Facts* facts() const;
   HclValue(HclType type, Data data) : type_(std::move(type)), data_(std::move(data)) {}
 
   HclType type_;
   Data data_;
   bool sensitive_ = false;
 };
+
+/// Unicode's normal form C, which all strings and keys of HCL have.
+std::string hcl_normalize(std::string text);
 
 /// cty's Equals: unknown where it cannot be told; null equals null of any type.
 HclValue hcl_equal(const HclValue& a, const HclValue& b);

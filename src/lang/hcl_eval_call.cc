@@ -1,0 +1,168 @@
+// Calls of functions.
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "lang/hcl_convert.h"
+#include "lang/hcl_evaluator.h"
+
+namespace kiln {
+namespace {
+
+/// Beside walking through the arguments.
+constexpr uint64_t steps_a_call = 20;
+
+std::vector<std::string> function_names(const HclFunctionTable& table, std::string_view prefix) {
+  std::vector<std::string> names;
+  for (const auto& [name, function] : table) {
+    if (name.starts_with(prefix)) names.push_back(name.substr(prefix.size()));
+  }
+  return names;
+}
+
+const HclParameter* parameter_of(const HclFunction& function, size_t argument) {
+  if (argument < function.parameters.size()) return &function.parameters[argument];
+  return function.variadic ? &*function.variadic : nullptr;
+}
+
+}  // namespace
+
+/// What a function is called with: expressions, the last of them maybe expanded to values already.
+struct HclEvaluator::Arguments {
+  std::vector<const HclExpression*> written;  ///< one an argument; the expanded ones are all the same expression
+  HclValue::Items expanded;                   ///< the values of the last written.size() - first_expanded arguments
+  size_t first_expanded = 0;
+};
+
+const HclFunction* HclEvaluator::find_function(const HclExpression& e, const HclScope& scope,
+                                               Diagnostics& diagnostics) {
+  const HclFunctionTable* nearest = nullptr;
+  for (const HclScope* at = &scope; at; at = at->parent) {
+    if (!at->functions) continue;
+    if (!nearest) nearest = at->functions;
+    auto it = at->functions->find(e.name);
+    if (it != at->functions->end()) return &it->second;
+  }
+  if (!nearest) {
+    fail(diagnostics, "Function calls not allowed", "Functions may not be called here.", e.range);
+    return nullptr;
+  }
+  size_t separator = e.name.rfind("::");
+  std::string space = separator == std::string::npos ? "" : e.name.substr(0, separator + 2);
+  std::string name = e.name.substr(space.size());
+  auto names = function_names(*nearest, space);
+  std::string suggestion = hcl_suggestion(name, names);
+  std::string hint = suggestion.empty() ? hcl_name_hint(name, names) : "";
+  std::string detail = fmt::format("There is no function named {}", go_quote(name));
+  if (space.empty()) detail += "." + suggestion;
+  else if (names.empty()) detail = fmt::format("There are no functions in namespace {}.", go_quote(space));
+  else detail += fmt::format(" in namespace {}.{}", space, suggestion);
+  fail(diagnostics, "Call to unknown function", std::move(detail), e.name_range, std::move(hint));
+  return nullptr;
+}
+
+/// "f(x...)": false when there will be no call, with a diagnostic when that is a mistake.
+bool HclEvaluator::expand_last(const HclExpression& e, const HclScope& scope, Arguments& arguments,
+                               Diagnostics& diagnostics) {
+  const HclExpression& last = *e.items.back();
+  auto refuse = [&](std::string detail) {
+    fail(diagnostics, "Invalid expanding argument value", std::move(detail), last.range);
+    return false;
+  };
+  Diagnostics found;
+  HclValue list = value(last, scope, found);
+  diagnostics.append(found);
+  if (found.has_errors()) return false;
+  bool fits = list.type().is_sequence() || list.type().is_dynamic();
+  if (!fits) return refuse("The expanding argument (indicated by ...) must be of a tuple, list, or set type.");
+  if (list.is_null()) return refuse("The expanding argument (indicated by ...) must not be null.");
+  if (!list.is_known()) return false;
+  if (!spend(e, list.length(), sizeof(HclValue) * list.length())) return false;
+  arguments.written.pop_back();
+  arguments.first_expanded = arguments.written.size();
+  for (const auto& item : list.items()) {
+    arguments.written.push_back(&last);
+    arguments.expanded.push_back(hcl_marked(item, list.sensitive()));
+  }
+  return true;
+}
+
+bool HclEvaluator::check_count(const HclExpression& e, const HclFunction& function, const Arguments& arguments,
+                               Diagnostics& diagnostics) {
+  size_t given = arguments.written.size();
+  size_t wanted = function.parameters.size();
+  if (given < wanted) {
+    SourceRange end = e.range;
+    if (end.end > end.begin) end.begin = end.end - 1;
+    fail(diagnostics, "Not enough function arguments",
+         fmt::format("Function {} expects{} {} argument(s). Missing value for {}.", go_quote(e.name),
+                     function.variadic ? " at least" : "", wanted, go_quote(function.parameters[given].name)),
+         end);
+    return false;
+  }
+  if (given > wanted && !function.variadic) {
+    fail(diagnostics, "Too many function arguments",
+         fmt::format("Function {} expects only {} argument(s).", go_quote(e.name), wanted),
+         arguments.written[wanted]->range);
+    return false;
+  }
+  return true;
+}
+
+HclValue HclEvaluator::call(const HclExpression& e, const HclScope& scope, Diagnostics& diagnostics) {
+  const HclValue unknown = HclValue::unknown(HclType::dynamic());
+  const HclFunction* function = find_function(e, scope, diagnostics);
+  if (!function) return unknown;
+  Arguments arguments;
+  for (const auto& item : e.items) arguments.written.push_back(item.get());
+  arguments.first_expanded = arguments.written.size();
+  if (e.expands && !expand_last(e, scope, arguments, diagnostics)) return unknown;
+  if (!check_count(e, *function, arguments, diagnostics)) return unknown;
+
+  Diagnostics found;
+  HclValue::Items values;
+  values.reserve(arguments.written.size());
+  for (size_t i = 0; i < arguments.written.size(); ++i) {
+    const HclExpression& written = *arguments.written[i];
+    bool expanded = i >= arguments.first_expanded;
+    HclValue given = expanded ? arguments.expanded[i - arguments.first_expanded] : value(written, scope, found);
+    const HclParameter& parameter = *parameter_of(*function, i);
+    std::string error;
+    if (!spend_walk(e, given)) break;
+    auto converted = hcl_convert(given, parameter.type, &error);
+    if (converted) {
+      values.push_back(std::move(*converted));
+      continue;
+    }
+    fail(found, "Invalid function argument",
+         fmt::format("Invalid value for {} parameter: {}.", go_quote(parameter.name), error), written.range);
+  }
+  diagnostics.append(found);
+  if (found.has_errors() || !spend(e, steps_a_call)) return unknown;
+  try {
+    HclValue result = call_hcl_function(*function, values, host_);
+    if (!spend(e, 0, result.weight())) return unknown;
+    return kept(e, std::move(result));
+  } catch (const HclFunctionError& error) {
+    report_call_error(e, *function, arguments, error, diagnostics);
+  } catch (const Error& error) {
+    report_call_error(e, *function, arguments, {error.message(), -1}, diagnostics);
+  }
+  return unknown;
+}
+
+void HclEvaluator::report_call_error(const HclExpression& e, const HclFunction& function, const Arguments& arguments,
+                                     const HclFunctionError& error, Diagnostics& diagnostics) {
+  size_t at = static_cast<size_t>(error.argument);
+  const HclParameter* parameter = error.argument < 0 ? nullptr : parameter_of(function, at);
+  if (!parameter) {
+    fail(diagnostics, "Error in function call",
+         fmt::format("Call to function {} failed: {}.", go_quote(e.name), error.message), e.range);
+    return;
+  }
+  fail(diagnostics, "Invalid function argument",
+       fmt::format("Invalid value for {} parameter: {}.", go_quote(parameter->name), error.message),
+       at < arguments.written.size() ? arguments.written[at]->range : e.range);
+}
+
+}  // namespace kiln

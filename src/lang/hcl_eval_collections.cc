@@ -1,0 +1,65 @@
+// "[a, b]" and "{k = v}".
+#include <fmt/format.h>
+
+#include "lang/hcl_convert.h"
+#include "lang/hcl_evaluator.h"
+
+namespace kiln {
+
+HclValue HclEvaluator::tuple(const HclExpression& e, const HclScope& scope, Diagnostics& diagnostics) {
+  if (!spend(e, 0, sizeof(HclValue) * e.items.size())) return HclValue::unknown(HclType::dynamic());
+  HclValue::Items items;
+  items.reserve(e.items.size());
+  for (const auto& item : e.items) items.push_back(value(*item, scope, diagnostics));
+  return kept(e, HclValue::tuple(std::move(items)));
+}
+
+HclValue HclEvaluator::object(const HclExpression& e, const HclScope& scope, Diagnostics& diagnostics) {
+  const HclValue unknown = HclValue::unknown(HclType::dynamic());
+  if (!spend(e, 0, sizeof(HclValue) * e.items.size())) return unknown;
+  HclValue::Members members;
+  bool known = true;
+  bool sensitive = false;
+  for (size_t i = 0; i + 1 < e.items.size(); i += 2) {
+    const HclExpression& key_expression = *e.items[i];
+    Diagnostics found;
+    HclValue key;
+    bool ambiguous = key_expression.kind == Kind::scope && !key_expression.steps.empty();
+    if (ambiguous) {
+      fail(found, "Ambiguous attribute key",
+           "If this expression is intended to be a reference, wrap it in parentheses. If it's instead intended as a "
+           "literal name containing periods, wrap it in quotes to create a string literal.",
+           key_expression.range);
+    } else if (key_expression.kind == Kind::literal && key_expression.value.is_null()) {
+      key = HclValue::string("null");  // a bare word is a name, this one too
+    } else {
+      key = value(key_expression, scope, found);
+    }
+    diagnostics.append(found);
+    HclValue member = value(*e.items[i + 1], scope, diagnostics);
+    auto name = found.has_errors() ? std::nullopt : object_key(key_expression, key, diagnostics);
+    sensitive = sensitive || key.sensitive();
+    if (name) members.insert_or_assign(std::move(*name), std::move(member));
+    else known = false;
+  }
+  if (!known) return hcl_marked(unknown, sensitive);
+  return hcl_marked(kept(e, HclValue::object(std::move(members))), sensitive);
+}
+
+std::optional<std::string> HclEvaluator::object_key(const HclExpression& key, const HclValue& value,
+                                                    Diagnostics& diagnostics) {
+  if (value.is_null()) {
+    fail(diagnostics, "Null value as key", "Can't use a null value as a key.", key.range);
+    return std::nullopt;
+  }
+  std::string error;
+  auto name = hcl_convert(value, HclType::string(), &error);
+  if (!name) {
+    fail(diagnostics, "Incorrect key type", fmt::format("Can't use this value as a key: {}.", error), key.range);
+    return std::nullopt;
+  }
+  if (!name->is_known()) return std::nullopt;
+  return name->as_string();
+}
+
+}  // namespace kiln
