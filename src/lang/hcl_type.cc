@@ -9,6 +9,10 @@
 
 namespace kiln {
 
+namespace {
+constexpr int max_type_depth = 500;
+}
+
 /// What a type is made of; has_dynamic and has_optional are worked out once, so that asking costs nothing.
 struct HclType::Parts {
   HclType element;
@@ -18,9 +22,13 @@ struct HclType::Parts {
   bool has_dynamic = false;
   bool has_optional = false;
   uint64_t weight = 1;
+  int depth = 1;
 
   void note(const HclType& part) {
-    if (__builtin_add_overflow(weight, part.weight(), &weight)) weight = std::numeric_limits<uint64_t>::max();
+    if (part.parts_) depth = std::max(depth, part.parts_->depth + 1);
+    if (depth > max_type_depth || __builtin_add_overflow(weight, part.weight(), &weight)) {
+      weight = std::numeric_limits<uint64_t>::max();
+    }
     has_dynamic |= part.has_dynamic();
     has_optional |= part.parts_ && part.parts_->has_optional;
   }
@@ -90,6 +98,7 @@ HclType HclType::without_optional() const {
   auto parts = std::make_shared<Parts>();
   parts->has_dynamic = parts_->has_dynamic;
   parts->weight = parts_->weight;
+  parts->depth = parts_->depth;
   parts->element = parts_->element.without_optional();
   for (const auto& element : parts_->elements) parts->elements.push_back(element.without_optional());
   for (const auto& [name, type] : parts_->attributes) parts->attributes.emplace(name, type.without_optional());

@@ -68,9 +68,11 @@ std::string hcl_normalize(std::string text) {
 }
 
 void HclValue::Facts::note(const HclValue& part) {
+  constexpr int max_depth = 500;
+  if (const Facts* inner = part.facts()) depth = std::max(depth, inner->depth + 1);
   wholly_known &= part.is_wholly_known();
   contains_sensitive |= part.contains_sensitive();
-  if (__builtin_add_overflow(weight, part.weight(), &weight)) weight = std::numeric_limits<uint64_t>::max();
+  if (depth > max_depth || __builtin_add_overflow(weight, part.weight(), &weight)) weight = std::numeric_limits<uint64_t>::max();
 }
 
 HclValue HclValue::null(HclType type) { return {std::move(type), Null{}}; }
@@ -104,11 +106,19 @@ HclValue HclValue::of_members(HclType type, Members members) {
   return {std::move(type), std::shared_ptr<const Mapping>(std::move(made))};
 }
 
+HclValue HclValue::typed(HclValue item, const HclType& element) {
+  if (!item.type_.is_dynamic() || element.is_dynamic()) return item;
+  item.type_ = element;
+  return item;
+}
+
 HclValue HclValue::list(HclType element, Items items) {
+  for (auto& item : items) item = typed(std::move(item), element);
   return of_items(HclType::list(std::move(element)), std::move(items));
 }
 
 HclValue HclValue::map(HclType element, Members members) {
+  for (auto& [name, member] : members) member = typed(std::move(member), element);
   return of_members(HclType::map(std::move(element)), std::move(members));
 }
 
@@ -418,6 +428,7 @@ void sort_by_keys(HclValue::Items& items) {
 HclValue HclValue::set(HclType element, Items items) {
   bool sensitive = false;
   for (auto& item : items) {
+    item = typed(std::move(item), element);
     if (item.contains_sensitive()) item = item.unmarked_deep(&sensitive);
   }
   bool known = std::all_of(items.begin(), items.end(), [](const HclValue& item) { return item.is_wholly_known(); });

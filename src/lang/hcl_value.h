@@ -28,7 +28,7 @@ class HclValue {
   static HclValue boolean(bool value);
   static HclValue number(HclNumber value);
   static HclValue string(std::string value);  ///< normalises; bytes that are no UTF-8 stay as they are
-  /// All items must have `element` as their type (dynamic only where the items are unknown).
+  /// All items must have `element` as their type; nulls and unknowns of dynamic type are given it.
   static HclValue list(HclType element, Items items);
   /// Removes duplicates and sorts as cty iterates sets; with unknown items the set is unknown as a whole. Marks of
   /// items go to the set.
@@ -63,7 +63,7 @@ class HclValue {
 
   /// How many values it is when written out, each kilobyte of text counting as one more. Parts are shared, so a value
   /// may weigh far more than it takes in memory; whoever makes values of other values refuses those that weigh too
-  /// much, for all that walks them takes that long.
+  /// much, for all that walks them takes that long. What nests deeper than 500 weighs the most there is.
   uint64_t weight() const;
 
   /// Strict equality of type and content, unknowns equal only to themselves; marks do not count.
@@ -77,12 +77,14 @@ class HclValue {
     bool wholly_known = true;
     bool contains_sensitive = false;
     uint64_t weight = 1;
+    int depth = 1;
     void note(const HclValue& part);
   };
   struct Sequence;
   struct Mapping;
   using Data = std::variant<Null, Unknown, bool, HclNumber, std::shared_ptr<const std::string>,
                             std::shared_ptr<const Sequence>, std::shared_ptr<const Mapping>>;
+  static HclValue typed(HclValue item, const HclType& element);
   static HclValue of_items(HclType type, Items items);
   static HclValue of_members(HclType type, Members members);
   const Facts* facts() const;
