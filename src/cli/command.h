@@ -45,6 +45,11 @@ struct CommandOptions {
   bool dry_run = false;
   bool markdown = false;
   std::string output = "docs/reference";
+
+  bool check = false;
+  bool diff = false;
+  bool write = true;
+  bool recursive = false;
 };
 
 /// One run of the program: how it was called, where its words go, who may stop it. Owned by run_program.
@@ -94,6 +99,7 @@ int run_console(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_version(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_gc(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_docs(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_fmt(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_init(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_plugins(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_plugins_installed(Invocation&, CommandOptions&, const std::vector<std::string>&);
