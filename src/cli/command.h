@@ -55,6 +55,7 @@ struct CommandOptions {
 /// One run of the program: how it was called, where its words go, who may stop it. Owned by run_program.
 struct Invocation {
   std::string program = "kiln";  ///< argv[0]'s last part: "packer" or "kiln"
+  std::string called;            ///< argv[0]
   bool machine_readable = false;
   std::string run_id;
   Redactor redactor;
@@ -100,6 +101,7 @@ int run_version(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_gc(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_docs(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_fmt(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_completion(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_init(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_plugins(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_plugins_installed(Invocation&, CommandOptions&, const std::vector<std::string>&);
