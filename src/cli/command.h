@@ -102,6 +102,7 @@ int run_gc(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_docs(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_fmt(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_completion(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_schema(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_init(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_plugins(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_plugins_installed(Invocation&, CommandOptions&, const std::vector<std::string>&);
