@@ -117,6 +117,16 @@ void declare_gc(FlagSet& flags, CommandOptions& o) {
   declare_output(flags, o);
 }
 
+void declare_fmt(FlagSet& flags, CommandOptions& o) {
+  flags.add_bool("check", &o.check, "Write nothing; the exit code is 3 if a file is not in canonical form.");
+  flags.add_bool("diff", &o.diff, "Show what changes, as diff -u does.");
+  flags.add_bool("write", &o.write, "Do not write the files (nor standard input's text). (Default: true)",
+                 "-write=false");
+  flags.add_bool("recursive", &o.recursive, "Also the files of directories within directories.");
+  declare_meta_silently(flags, o);
+  flags.add_choice("config-type", &o.config_type, {"json", "hcl2"}, "", "-config-type");
+}
+
 void declare_docs(FlagSet& flags, CommandOptions& o) {
   flags.add_bool("markdown", &o.markdown, "Write the reference pages of all components.");
   flags.add_string("output", &o.output, "Directory of those pages. (Default: docs/reference)",
@@ -201,6 +211,26 @@ std::vector<Subcommand> make_other_commands() {
         {"docs --markdown -output=docs/reference", "the reference pages"}},
        run_docs,
        ours},
+      {"schema",
+       "JSON Schema of templates, for editors",
+       "schema",
+       "Prints a JSON Schema (draft 2020-12) of JSON templates: every component, its\n"
+       "options and what they mean. Editors complete and check with it.",
+       declare_nothing,
+       {{"schema > packer-template.schema.json", "a file to name in the editor's settings"}},
+       run_schema,
+       ours},
+      {"completion",
+       "script for completion in a shell",
+       "completion SHELL",
+       "Prints a script that completes commands, flags and files in SHELL: bash, zsh or\n"
+       "fish. (-autocomplete-install edits the start-up files instead, as Packer does.)",
+       declare_nothing,
+       {{"completion bash > ~/.local/share/bash-completion/completions/kiln", "for bash"},
+        {"completion zsh > ~/.zfunc/_kiln", "for zsh, with ~/.zfunc in fpath"},
+        {"completion fish > ~/.config/fish/completions/kiln.fish", "for fish"}},
+       run_completion,
+       ours},
       {"init",
        "Install missing plugins (all are built in)",
        "init [options] TEMPLATE",
@@ -257,13 +287,16 @@ std::vector<Subcommand> make_other_commands() {
        run_not_yet,
        never},
       {"fmt",
-       "Rewrites HCL2 files to canonical format (not yet)",
-       "",
-       "",
-       declare_nothing,
-       {},
-       run_not_yet,
-       never},
+       "Rewrites HCL2 config files to canonical format",
+       "fmt [options] [TEMPLATE ...]",
+       "Rewrites HCL2 files (.pkr.hcl and .pkrvars.hcl) in canonical form. TEMPLATE is a\n"
+       "file, a directory, whose files are rewritten, or - for standard input, which is\n"
+       "written to standard output. The names of changed files are printed.",
+       declare_fmt,
+       {{"fmt .", "the files of this directory"},
+        {"fmt -check -diff -recursive .", "for a CI: exit code 3 and a diff if something is not in form"},
+        {"fmt - < a.pkr.hcl", "from standard input"}},
+       run_fmt},
       {"hcl2_upgrade",
        "transform a JSON template into HCL2 (not yet)",
        "",
