@@ -10,7 +10,8 @@ namespace {
 
 constexpr char32_t bad_rune = 0xFFFD;
 
-/// The first character of `text` and its length in bytes, as Go decodes: what is no UTF-8 is U+FFFD, one byte long.
+/// The first character of `text` and its length in bytes, as Go decodes: what is no UTF-8 is U+FFFD, one byte
+/// long.
 std::pair<char32_t, size_t> decode_rune(std::string_view text) {
   auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char first = byte(0);
@@ -29,7 +30,8 @@ std::pair<char32_t, size_t> decode_rune(std::string_view text) {
 
 }  // namespace
 
-/// Reads a pattern from left to right and writes the automaton. Groups wait on a stack, so depth costs no recursion.
+/// Reads a pattern from left to right and writes the automaton. Groups wait on a stack, so depth costs no
+/// recursion.
 class GlobCompiler {
  public:
   explicit GlobCompiler(std::string_view pattern) : rest_(pattern) {}

@@ -1,6 +1,6 @@
 // Patterns for names, as gobwas/glob (which Packer uses for -only and -except) reads them without separators:
-// `*` and `**` any text, `?` one character, `[abc]` `[a-z]` `[!a-z]` one of (or none of) these, `{a,b*}` any of
-// these patterns, `\` takes the next character as it is.
+// `*` and `**` any text, `?` one character, `[abc]` `[a-z]` `[!a-z]` one of (or none of) these, `{a,b*}` any
+// of these patterns, `\` takes the next character as it is.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -11,7 +11,8 @@
 
 namespace kiln {
 
-/// A compiled pattern: a small automaton, so that matching takes at most pattern times text steps whatever they are.
+/// A compiled pattern: a small automaton, so that matching takes at most pattern times text steps whatever
+/// they are.
 class Glob {
  public:
   /// nullopt when the pattern is none; `*error` then says why in gobwas' words.
@@ -23,9 +24,9 @@ class Glob {
   friend class GlobCompiler;
   struct Instruction {
     enum class Kind { one, star, fork, jump, end } kind = Kind::end;
-    bool negated = false;                                     ///< one: none of `ranges`
-    std::vector<std::pair<char32_t, char32_t>> ranges = {};   ///< one: both ends belong to it
-    std::vector<uint32_t> targets = {};                       ///< fork, jump
+    bool negated = false;                                    ///< one: none of `ranges`
+    std::vector<std::pair<char32_t, char32_t>> ranges = {};  ///< one: both ends belong to it
+    std::vector<uint32_t> targets = {};                      ///< fork, jump
   };
   class Run;
 

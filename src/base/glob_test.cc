@@ -36,9 +36,13 @@ TEST(Glob, StarsTakeAnyTextAlsoAcrossSlashesAndDots) {
 
 TEST(Glob, QuestionMarkIsOneCharacter) {
   EXPECT_TRUE(glob_fits("a?c", "abc"));
-  EXPECT_TRUE(glob_fits("a?c", "a\xC3\xA9" "c"));
+  EXPECT_TRUE(glob_fits("a?c",
+                        "a\xC3\xA9"
+                        "c"));
   EXPECT_FALSE(glob_fits("a?c", "ac"));
-  EXPECT_TRUE(glob_fits("a?c", "a\xFF" "c"));
+  EXPECT_TRUE(glob_fits("a?c",
+                        "a\xFF"
+                        "c"));
 }
 
 TEST(Glob, RangesAndLists) {

@@ -9,7 +9,8 @@ namespace kiln {
 
 namespace {
 
-constexpr const char* bash_script = R"sh(# bash completion of NAME. In a start-up file: eval "$(NAME completion bash)"
+constexpr const char* bash_script =
+    R"sh(# bash completion of NAME. In a start-up file: eval "$(NAME completion bash)"
 _NAME() {
     local IFS=$'\n'
     COMPREPLY=($(COMP_LINE=${COMP_LINE:0:COMP_POINT} COMP_POINT= "${1/#\~/$HOME}" 2>/dev/null))

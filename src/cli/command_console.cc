@@ -110,8 +110,8 @@ int run_console(Invocation& invocation, CommandOptions& options, const std::vect
   scope.env = nullptr;
   mask_sensitive(invocation, *parsed, scope.user_variables);
   ConsoleEvaluator console(invocation, std::move(scope));
-  LineEditor lines({"> ", console_history(),
-                    [&](std::string_view before) { return console.complete(before); }});
+  LineEditor lines(
+      {"> ", console_history(), [&](std::string_view before) { return console.complete(before); }});
   Ui ui = invocation.ui();
   if (is_pipe(STDIN_FILENO)) {
     std::string last;

@@ -24,7 +24,9 @@ namespace {
 /// Exit code of -check when a file is not in canonical form.
 constexpr int unformatted = 3;
 
-bool is_formattable(std::string_view name) { return name.ends_with(".pkr.hcl") || name.ends_with(".pkrvars.hcl"); }
+bool is_formattable(std::string_view name) {
+  return name.ends_with(".pkr.hcl") || name.ends_with(".pkrvars.hcl");
+}
 
 /// Names of editors' backups and hidden files, which a directory may hold beside its templates.
 bool is_ignored(std::string_view name) {
@@ -156,13 +158,18 @@ class FormatRun {
     if (::chmod(target.c_str(), status.st_mode & 07777) != 0) throw_errno("chmod " + path);
   }
 
-  static std::string difference(const std::string& path, const std::string& before, const std::string& after) {
+  static std::string difference(const std::string& path, const std::string& before,
+                                const std::string& after) {
     TempDir directory("kiln-fmt");
     write_file_atomically(directory.path() / "old", before);
     write_file_atomically(directory.path() / "new", after);
     Command command;
-    command.argv = {"diff", "-u", "--label=old/" + path, "--label=new/" + path,
-                    (directory.path() / "old").string(), (directory.path() / "new").string()};
+    command.argv = {"diff",
+                    "-u",
+                    "--label=old/" + path,
+                    "--label=new/" + path,
+                    (directory.path() / "old").string(),
+                    (directory.path() / "new").string()};
     auto result = run(command, Deadline::in(std::chrono::minutes(1)), Stop());
     if (result.status.code > 1)
       throw Error(ErrorKind::environment, "diff: " + std::string(trim_right(result.err)));

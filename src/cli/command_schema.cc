@@ -1,5 +1,6 @@
-// schema: a JSON Schema (draft 2020-12) of legacy JSON templates, for editors. It comes from the option tables, and
-// takes what Kiln takes: where a number is wanted, a string with a template expression is as good.
+// schema: a JSON Schema (draft 2020-12) of legacy JSON templates, for editors. It comes from the option
+// tables, and takes what Kiln takes: where a number is wanted, a string with a template expression is as
+// good.
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
@@ -33,7 +34,8 @@ Schema option_type_schema(const OptionDoc& option) {
   if (option.type == "list(string)" || option.type == "list(number)") return one_or_list(scalar);
   if (option.type == "list(list(string))") return list_of(one_or_list(scalar));
   if (option.type == "map(string)") return {{"type", "object"}, {"additionalProperties", scalar}};
-  if (option.type == "block" || option.type == "list(block)") return one_or_list(options_schema(option.nested));
+  if (option.type == "block" || option.type == "list(block)")
+    return one_or_list(options_schema(option.nested));
   return Schema::object();
 }
 
@@ -68,7 +70,8 @@ Schema options_schema(const std::vector<OptionDoc>& options) {
     }
     if (option.required && option.aliases.empty()) required.push_back(option.name);
   }
-  Schema schema = {{"type", "object"}, {"properties", std::move(properties)}, {"additionalProperties", false}};
+  Schema schema = {
+      {"type", "object"}, {"properties", std::move(properties)}, {"additionalProperties", false}};
   if (!required.empty()) schema["required"] = std::move(required);
   return schema;
 }
@@ -83,7 +86,8 @@ Schema common_keys(const std::string& kind) {
   keys["except"]["description"] = "Names of the builds it is not for.";
   if (kind == "post-processor") {
     keys["name"] = text_schema("Its name, for -except. (Default: its type)");
-    keys["keep_input_artifact"] = {{"type", {"boolean", "string"}}, {"description", "Keep what it was given."}};
+    keys["keep_input_artifact"] = {{"type", {"boolean", "string"}},
+                                   {"description", "Keep what it was given."}};
     return keys;
   }
   keys["override"] = {{"type", "object"},
@@ -106,8 +110,9 @@ void add_kind(Schema& definitions, const std::string& kind, const std::vector<Co
   for (const auto& entry : entries) {
     const std::string name = kind + "-" + entry.type;
     types.push_back(entry.type);
-    choices.push_back({{"if", {{"required", Schema::array({"type"})}, {"properties", {{"type", {{"const", entry.type}}}}}}},
-                       {"then", {{"$ref", "#/$defs/" + name}}}});
+    choices.push_back(
+        {{"if", {{"required", Schema::array({"type"})}, {"properties", {{"type", {{"const", entry.type}}}}}}},
+         {"then", {{"$ref", "#/$defs/" + name}}}});
     Schema schema = options_schema(entry.options);
     schema["description"] = entry.summary;
     schema["properties"]["type"] = {{"const", entry.type}};

@@ -12,7 +12,8 @@ namespace kiln {
 
 namespace {
 
-/// The words of a line; the last one is the one being typed, empty after a space. No quoting, as posener/complete.
+/// The words of a line; the last one is the one being typed, empty after a space. No quoting, as
+/// posener/complete.
 std::vector<std::string> words_of(std::string_view line) {
   std::vector<std::string> words{""};
   for (char c : line) {
@@ -43,9 +44,7 @@ void add_files(std::vector<Completion>& out, const std::string& typed, bool (*wa
 }
 
 bool any_file(std::string_view) { return true; }
-bool template_file(std::string_view name) {
-  return name.ends_with(".json") || name.ends_with(".pkr.hcl");
-}
+bool template_file(std::string_view name) { return name.ends_with(".json") || name.ends_with(".pkr.hcl"); }
 bool hcl_file(std::string_view name) { return name.ends_with(".pkr.hcl") || name.ends_with(".pkrvars.hcl"); }
 
 bool takes_file(std::string_view flag) {
@@ -100,7 +99,8 @@ class LineCompleter {
 
   void of_program() {
     for (const auto& command : command_table()) {
-      if (command.shown == Subcommand::Shown::never || (command.shown == Subcommand::Shown::as_kiln && as_packer_))
+      if (command.shown == Subcommand::Shown::never ||
+          (command.shown == Subcommand::Shown::as_kiln && as_packer_))
         continue;
       out_.push_back({command.name, command.synopsis});
     }
@@ -126,7 +126,8 @@ class LineCompleter {
     if (last_.starts_with('-')) {
       std::string dashes = last_.starts_with("--") ? "--" : "-";
       for (const auto& flag : flags.flags()) {
-        if (!flag.help.empty()) out_.push_back({dashes + flag.name, flag.help.substr(0, flag.help.find('\n'))});
+        if (!flag.help.empty())
+          out_.push_back({dashes + flag.name, flag.help.substr(0, flag.help.find('\n'))});
       }
       out_.push_back({dashes + "help", "Describes the command"});
       return;

@@ -1,5 +1,6 @@
-// Completion of command lines in a shell. Shells ask by running the program with the line so far in COMP_LINE, as
-// they ask programs that use posener/complete, Packer among them: the answer is one candidate a line.
+// Completion of command lines in a shell. Shells ask by running the program with the line so far in
+// COMP_LINE, as they ask programs that use posener/complete, Packer among them: the answer is one candidate a
+// line.
 #pragma once
 #include <optional>
 #include <string>
@@ -22,8 +23,9 @@ std::vector<Completion> complete_line(std::string_view line, bool as_packer);
 std::optional<std::string> completion_answer(bool as_packer);
 
 /// Packer's -autocomplete-install: adds a line to the start-up file of every shell that has one in the home
-/// directory (bash, zsh) and a file to fish's configuration. `name` is the command that is completed, `binary` the
-/// program that answers. Throws Error{user} in Packer's words when there is nothing to add to, or it is there.
+/// directory (bash, zsh) and a file to fish's configuration. `name` is the command that is completed,
+/// `binary` the program that answers. Throws Error{user} in Packer's words when there is nothing to add to,
+/// or it is there.
 void install_completion(const std::string& name, const std::string& binary);
 /// Takes that away again.
 void uninstall_completion(const std::string& name, const std::string& binary);

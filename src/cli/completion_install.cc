@@ -1,5 +1,5 @@
-// What -autocomplete-install writes: the same lines and files as Packer (posener/complete), so that either program
-// can take away what the other one installed.
+// What -autocomplete-install writes: the same lines and files as Packer (posener/complete), so that either
+// program can take away what the other one installed.
 #include <fmt/format.h>
 #include <sys/stat.h>
 
@@ -68,8 +68,7 @@ void rewrite(const fs::path& file, const std::string& text) {
 
 void install_at(const ShellPlace& place) {
   if (place.lines.empty()) {
-    if (fs::exists(place.file))
-      throw Error(ErrorKind::user, "already installed at " + place.file.string());
+    if (fs::exists(place.file)) throw Error(ErrorKind::user, "already installed at " + place.file.string());
     fs::create_directories(place.file.parent_path());
     write_file_atomically(place.file, place.whole);
     return;
@@ -85,8 +84,8 @@ void install_at(const ShellPlace& place) {
 }
 
 void uninstall_at(const ShellPlace& place) {
-  bool installed = place.lines.empty() ? fs::exists(place.file)
-                                       : has_line(read_file(place.file), place.lines.back());
+  bool installed =
+      place.lines.empty() ? fs::exists(place.file) : has_line(read_file(place.file), place.lines.back());
   if (!installed) {
     fs::path where = place.lines.empty() ? place.file.parent_path().parent_path() : place.file;
     throw Error(ErrorKind::user, "does not installed in " + where.string());
@@ -107,8 +106,7 @@ void uninstall_at(const ShellPlace& place) {
 /// Does it everywhere; what went wrong somewhere is told at the end, as go-multierror tells it.
 void at_every_shell(const std::vector<ShellPlace>& places, const char* verb,
                     const std::function<void(const ShellPlace&)>& action) {
-  if (places.empty())
-    throw Error(ErrorKind::user, fmt::format("Did not find any shells to {}", verb));
+  if (places.empty()) throw Error(ErrorKind::user, fmt::format("Did not find any shells to {}", verb));
   std::vector<std::string> wrong;
   for (const auto& place : places) {
     try {

@@ -42,9 +42,10 @@ struct EditLibrary {
       return function != nullptr;
     };
     is_complete = find("el_init", el_init) && find("el_end", el_end) && find("el_set", el_set) &&
-           find("el_get", el_get) && find("el_gets", el_gets) && find("el_line", el_line) &&
-           find("el_insertstr", el_insertstr) && find("el_deletestr", el_deletestr) &&
-           find("history_init", history_init) && find("history_end", history_end) && find("history", history);
+                  find("el_get", el_get) && find("el_gets", el_gets) && find("el_line", el_line) &&
+                  find("el_insertstr", el_insertstr) && find("el_deletestr", el_deletestr) &&
+                  find("history_init", history_init) && find("history_end", history_end) &&
+                  find("history", history);
   }
 };
 
@@ -135,7 +136,8 @@ class LineEditor::Terminal {
     HistEvent event;
     library_.history(history_, &event, H_SETSIZE, history_length);
     library_.history(history_, &event, H_SETUNIQUE, 1);
-    if (!options_.history_file.empty()) library_.history(history_, &event, H_LOAD, options_.history_file.c_str());
+    if (!options_.history_file.empty())
+      library_.history(history_, &event, H_LOAD, options_.history_file.c_str());
     library_.el_set(edit_, EL_CLIENTDATA, this);
     library_.el_set(edit_, EL_PROMPT, &Terminal::prompt);
     library_.el_set(edit_, EL_EDITOR, "emacs");

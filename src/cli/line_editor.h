@@ -1,5 +1,5 @@
-// Lines that a person types: at a terminal with editing, history and completion (libedit, loaded when the first
-// line is asked for), else as they come from standard input.
+// Lines that a person types: at a terminal with editing, history and completion (libedit, loaded when the
+// first line is asked for), else as they come from standard input.
 #pragma once
 #include <filesystem>
 #include <functional>
@@ -31,8 +31,8 @@ class LineEditor {
   LineEditor(const LineEditor&) = delete;
   LineEditor& operator=(const LineEditor&) = delete;
 
-  /// The next line without its newline; nullopt at the end of the input, or when Control-C is pressed on an empty
-  /// line. Control-C on a line that is not empty gives it up: an empty line is returned.
+  /// The next line without its newline; nullopt at the end of the input, or when Control-C is pressed on an
+  /// empty line. Control-C on a line that is not empty gives it up: an empty line is returned.
   std::optional<std::string> next();
 
  private:
