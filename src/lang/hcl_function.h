@@ -54,11 +54,16 @@ struct HclParameter {
 /// Called with converted arguments. Throws HclFunctionError.
 struct HclFunction {
   std::string doc;  ///< one sentence
+  /// Its arguments are not evaluated before: `can`, `try` and `convert`, the only three. The evaluator checks the number
+  /// of arguments by `parameters` and `variadic` as for any function and then does their work itself; `type` and `call`
+  /// are empty.
+  bool lazy = false;
   std::vector<HclParameter> parameters;
   std::optional<HclParameter> variadic;
   /// The result's type for these arguments (some maybe unknown). Throws HclFunctionError.
   std::function<HclType(const std::vector<HclValue>& arguments)> type;
-  std::function<HclValue(const std::vector<HclValue>& arguments, const HclHost& host)> call;
+  /// `result` is what `type` said, so that nothing is parsed or unified twice.
+  std::function<HclValue(const std::vector<HclValue>& arguments, const HclType& result, const HclHost& host)> call;
 };
 using HclFunctionTable = std::map<std::string, HclFunction, std::less<>>;
 
