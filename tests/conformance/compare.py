@@ -32,7 +32,8 @@ VOLATILE = [
 PLACE = re.compile(r"^\s*on (?P<file>\S+) line (?P<line>\d+)\b.*$|^\s*on (?P<odd>.*) line \d+(,|:).*$", re.MULTILINE)
 # Parts of a diagnostic that only help the eye.
 DECORATION = re.compile(r"^\s*\(source code not available\)\s*$|^\s*\d+: .*$|^\s*\d+:$"
-                        r"|^\s*\d+ error\(?s?\)? occurred:\s*$|^\s*[-=]+\s*$")
+                        r"|^\s*[-=]+\s*$")
+COUNT = re.compile(r"\b\d+ error(s|\(s\))? (occurred|decoding):")
 
 
 @dataclasses.dataclass
@@ -46,6 +47,7 @@ class Row:
     env: dict = dataclasses.field(default_factory=dict)
     stdin: str = ""
     more: tuple = ()            # further runs in the same directory: (argv, env)
+    inside: str = ""            # an existing directory to run in, instead of a copy; its files are not looked at
     prepare: object = None      # called with the working directory, before the first run
     texts: bool = True          # whether what is printed counts: not where it depends on who is faster
     code: int = None            # what the peer's own tests expect: the last run's exit code,
@@ -110,7 +112,7 @@ def contents(work):
     for directory, _, names in os.walk(work):
         for name in names:
             path = pathlib.Path(directory, name)
-            if "packer_cache" not in path.parts:
+            if "packer_cache" not in path.parts and name != "crash.log":
                 found[str(path.relative_to(work))] = path.read_bytes() if path.is_file() else b""
     return found
 
@@ -134,10 +136,11 @@ def perform(row, program, timeout=120):
     with tempfile.TemporaryDirectory(prefix="conformance-") as name:
         directory = pathlib.Path(name)
         env = environment(directory, program, row.env)
-        work = directory / "work"
-        work.mkdir()
-        lay_out(row, work)
-        before = contents(work)
+        work = pathlib.Path(row.inside) if row.inside else directory / "work"
+        if not row.inside:
+            work.mkdir()
+            lay_out(row, work)
+        before = {} if row.inside else contents(work)
         result = Outcome([], [], [], {})
         for argv, extra in ((row.argv, {}), *row.more):
             argv = [part.replace("$DIR", name) for part in argv]
@@ -145,7 +148,7 @@ def perform(row, program, timeout=120):
             result.codes.append(code)
             result.out.append(normal(out, name))
             result.err.append(normal(err, name))
-        after = contents(work)
+        after = {} if row.inside else contents(work)
         for path in sorted(before.keys() | after.keys()):
             if before.get(path) != after.get(path):
                 content = after.get(path)
@@ -157,7 +160,7 @@ def perform(row, program, timeout=120):
 def words(text):
     """One stream of words: how it is wrapped, bulleted and framed does not count, nor the order of a list."""
     kept = [line for line in text.splitlines() if not DECORATION.match(line) and not PLACE.match(line)]
-    stream = " ".join(re.sub(r"[│╷╵*]", " ", " ".join(kept)).split())
+    stream = " ".join(COUNT.sub(" ", re.sub(r"[│╷╵*]", " ", " ".join(" ".join(kept).split()))).split())
     return re.sub(r"\[([\w. -]+)\]", lambda match: f"[{' '.join(sorted(match.group(1).split()))}]", stream)
 
 
@@ -196,7 +199,7 @@ def differences(row, ours, theirs):
                                                              theirs.out[i] + "\n" + theirs.err[i])]
         elif argv[0] in EXACT:
             if ours.out[i] != theirs.out[i]:
-                found.append("standard output differs")
+                found.append(first_difference(ours.out[i], theirs.out[i]))
         else:
             left, right = folded(ours.out[i]), folded(theirs.out[i])
             found += [f"not said: {line}" for line in without(right, left)]
@@ -209,6 +212,12 @@ def differences(row, ours, theirs):
         elif ours.files[path] != theirs.files[path]:
             found.append(f"file differs: {path}")
     return found
+
+
+def first_difference(ours, theirs):
+    left, right = ours.splitlines(keepends=True) + ["the end"], theirs.splitlines(keepends=True) + ["the end"]
+    number = next(n for n in range(len(left) + len(right)) if left[n:n + 1] != right[n:n + 1])
+    return f"standard output, line {number + 1}: {left[number]!r} instead of {right[number]!r}"
 
 
 def without(lines, others):
