@@ -252,6 +252,8 @@ def formatting(add):
     add("fmt/stdin-neat", ["fmt", "-"], "", stdin=NEAT, says=[NEAT])
     add("fmt/malformed", ["fmt", "@/malformed.pkr.hcl"], "fmt_errs", 1,
         says=["An argument or block definition is required here."])
+    for name, args in (("changed", []), ("difference", ["-check", "-diff"]), ("to-stdout", ["-write=false", "-diff"])):
+        add(f"fmt/fixtures-{name}", ["fmt", *args, "@"], "fmt", None)
 
 
 def fixing(add):

@@ -3,7 +3,7 @@
 A row is a command line (or several) over a copy of a fixture. What counts:
 - the exit code;
 - the files made, changed and removed, with their content;
-- of runs that print what was asked for (EXACT): standard output to the letter;
+- of runs that print what was asked for (EXACT): standard output to the letter (but for the order of locals);
 - of other runs that succeed: the lines, in any order (builds run beside each other);
 - of runs that fail: everything the peer says must be said; more may be said (places, carets, hints).
 Times, random names and the directory do not count, nor how text is wrapped."""
@@ -198,8 +198,9 @@ def differences(row, ours, theirs):
             found += [f"not said: {line}" for line in unsaid(ours.out[i] + "\n" + ours.err[i],
                                                              theirs.out[i] + "\n" + theirs.err[i])]
         elif argv[0] in EXACT:
-            if ours.out[i] != theirs.out[i]:
-                found.append(first_difference(ours.out[i], theirs.out[i]))
+            left, right = in_order(ours.out[i]), in_order(theirs.out[i])
+            if left != right:
+                found.append(first_difference(left, right))
         else:
             left, right = folded(ours.out[i]), folded(theirs.out[i])
             found += [f"not said: {line}" for line in without(right, left)]
@@ -212,6 +213,15 @@ def differences(row, ours, theirs):
         elif ours.files[path] != theirs.files[path]:
             found.append(f"file differs: {path}")
     return found
+
+
+def in_order(text):
+    """With the locals that inspect lists sorted: Packer shows them in any order."""
+    lines = text.splitlines(keepends=True)
+    at = [i for i, line in enumerate(lines) if line.startswith("local.")]
+    for i, line in zip(at, sorted(lines[i] for i in at)):
+        lines[i] = line
+    return "".join(lines)
 
 
 def first_difference(ours, theirs):

@@ -34,10 +34,11 @@ def parse_rows(base, name, call, wrong):
     def row(group, argv, code):
         return Row(name=f"{group}/{name}", argv=argv, base=base, copies=("testdata",), code=code,
                    files={"testdata/empty/.keep": ""})
+    inspect = row("hcl-inspect", ["inspect", *options, file], None)
     if wrong:
-        return [row("hcl-wrong", ["validate", *options, file], 1)]
+        return [row("hcl-wrong", ["validate", *options, file], 1), inspect]
     return [row("hcl-clean-syntax", ["validate", "-syntax-only", *options, file], 0),
-            row("hcl-clean", ["validate", *options, file], None)]
+            row("hcl-clean", ["validate", *options, file], None), inspect]
 
 
 class Expressions:
@@ -88,6 +89,8 @@ class Expressions:
         if not isinstance(node, golang.Call):
             return literal(node)
         name, first = node.name.split(".")[-1], node.arguments[0]
+        if name == "stringListVal":
+            return "[" + ", ".join(map(literal, node.arguments)) + "]"
         if name == "UnknownVal":
             return self.variable(self.type(first))
         if name == "NullVal":
@@ -118,6 +121,44 @@ def literal(value):
     if isinstance(value, (int, float)) and not math.isinf(value):
         return repr(value)
     raise ValueError(value)
+
+
+def variable_cases(source):
+    """Values of variables from defaults, the environment, files and arguments: asked for, or only validated."""
+    rows, path = [], f"{source}/hcl2template/types.variables_test.go"
+    table = next(table for test, variable, table in golang.tables(read(path))
+                 if variable == "tests" and "wantVariables" in table.fields)
+    for case in table.rows():
+        expressions, template, names = Expressions(), "", []
+        for name, declared in case["variables"].items:
+            fields = {key.text: value for key, value in declared.items}
+            names.append(name)
+            template += f'variable "{name}" {{\n  type = {expressions.type(fields["Type"])}\n'
+            for assignment in fields["Values"].values() if "Values" in fields else ():
+                template += f"  default = {expressions.text(assignment.values()[1])}\n"
+            template += "}\n"
+        given = {key.text: value for key, value in case["args"].items}
+        files = {f"{number}.pkrvars.hcl": text
+                 for number, text in enumerate(given["hclFiles"].values() if "hclFiles" in given else ())}
+        options = [f"-var-file={name}" for name in files]
+        options += [f"-var={key}={value}" for key, value in given["argv"].items] if "argv" in given else []
+        env = dict(text.split("=", 1) for text in given["env"].values() if "=" in text) if "env" in given else {}
+        template += 'source "null" "any" {\n  communicator = "none"\n}\nbuild {\n  sources = ["null.any"]\n}\n'
+        for command, stdin in [("validate", "")] + [("console", f"var.{name}") for name in names[:1]]:
+            code = int(bool(case.get("wantDiagsHasError", False)))
+            rows.append(Row(name=f"variables-{command}/{case['name'].strip().replace(' ', '-')}", stdin=stdin, env=env,
+                            argv=[command, *options, "t.pkr.hcl"], files={"t.pkr.hcl": template, **files}, code=code))
+    return rows
+
+
+def plugin_cases(source):
+    """Requirements of plug-ins, listed."""
+    rows = []
+    for test, variable, table in golang.tables(read(f"{source}/hcl2template/types.required_plugins_test.go")):
+        for case in table.rows() if variable == "tests" else ():
+            rows.append(Row(name=f"required-plugins/{case['name']}", argv=["plugins", "required", "t.pkr.hcl"],
+                            files={"t.pkr.hcl": case["requirePlugins"] + case["restOfTemplate"]}))
+    return rows
 
 
 FUNCTIONS = {"TestAllTrue": "alltrue", "TestAnyTrue": "anytrue", "TestLegacyIsotime_inputs": "legacy_isotime",

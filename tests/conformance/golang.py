@@ -6,8 +6,9 @@ Values: str, int, float, True, False, None as they are; Lit for {...}; Call for 
 a name; SKIPPED where the expression is none of these (functions, operators)."""
 import re
 
-TOKEN = re.compile(r"""\s+|//[^\n]*|/\*.*?\*/|(?P<raw>`[^`]*`)|(?P<text>"(?:\\.|[^"\\])*")|(?P<rune>'(?:\\.|[^'\\])+')"""
-                   r"""|(?P<number>\d[\w.]*(?:(?<=[eE])[+-]\d+)?)|(?P<name>[^\W\d]\w*)|(?P<other>:=|\.\.\.|.)""", re.DOTALL)
+TOKEN = re.compile(r"""\s+|//[^\n]*|/\*.*?\*/|(?P<raw>`[^`]*`)|(?P<text>"(?:\\.|[^"\\])*")"""
+                   r"""|(?P<rune>'(?:\\.|[^'\\])+')|(?P<number>\d[\w.]*(?:(?<=[eE])[+-]\d+)?)"""
+                   r"""|(?P<name>[^\W\d]\w*)|(?P<other>:=|\.\.\.|.)""", re.DOTALL)
 ESCAPE = re.compile(r"\\(?:([abfnrtv\\'\"])|x(..)|u(....)|U(........)|([0-7]{3}))")
 ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 WORDS = {"true": True, "false": False, "nil": None}

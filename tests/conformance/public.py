@@ -20,9 +20,9 @@ import sys
 import compare
 from compare import Row
 
-LACKING = re.compile(r"Missing plugins|is unknown by Packer|[Uu]nknown (builder|provisioner|post-processor|data ?source)"
-                     r"|unknown \S+ type|The following plugins are required|[Dd]atasource .*unknown"
-                     r"|Unknown \S+ type")
+LACKING = re.compile(r"Missing plugins|is unknown by Packer"
+                     r"|[Uu]nknown (builder|provisioner|post-processor|data ?source)|unknown \S+ type"
+                     r"|The following plugins are required|[Dd]atasource .*unknown|Unknown \S+ type")
 HCL = {"syntax": ["validate", "-syntax-only"], "validate": ["validate"], "inspect": ["inspect"]}
 JSON = {**HCL, "fix": ["fix", "-validate=false"], "upgrade": ["hcl2_upgrade"]}
 

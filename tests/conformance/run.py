@@ -6,7 +6,8 @@ Usage: run.py KILN [-k PATTERN] [--list] [--verbose] [--peer-only] [-j N]
   PACKER_SOURCE      a checkout of its source, whose fixtures and tables are read where they are
   PACKER_SDK_SOURCE  a checkout of its plug-in SDK, for that one's JSON templates (optional)
 Both are called by the name of packer. --peer-only runs the peer twice instead: each row must do what Packer's own
-tests expect of it, and the same again. What is compared is said in compare.py, what differs on purpose in expected.py."""
+tests expect of it, and the same again. What is compared is said in compare.py, what differs on purpose in
+expected.py."""
 import argparse
 import concurrent.futures
 import fnmatch
@@ -21,13 +22,14 @@ from expected import DIFFERENCES
 
 
 def collect(source, sdk, tell):
-    rows = command_rows.all_rows(source) + derived_rows.parse_cases(source)
+    rows = (command_rows.all_rows(source) + derived_rows.parse_cases(source) + derived_rows.variable_cases(source)
+            + derived_rows.plugin_cases(source))
     functions, unusable = derived_rows.function_cases(source)
     rows += functions + derived_rows.fixer_cases(source) + derived_rows.core_cases(source)
     if sdk:
         rows += derived_rows.sdk_cases(sdk)
     else:
-        print("skipped: the rows of the SDK, PACKER_SDK_SOURCE is not set")
+        print("left out: the rows of the SDK, PACKER_SDK_SOURCE is not set")
     for line in unusable if tell else ():
         print(f"not usable: {line}")
     names = [row.name for row in rows]
