@@ -3,7 +3,8 @@
 A row is a command line (or several) over a copy of a fixture. What counts:
 - the exit code;
 - the files made, changed and removed, with their content;
-- of runs that print what was asked for (EXACT): standard output to the letter (but for the order of locals);
+- of runs that print what was asked for (EXACT): standard output to the letter (but for a
+  few lists that Packer gives in any order);
 - of other runs that succeed: the lines, in any order (builds run beside each other);
 - of runs that fail: everything the peer says must be said; more may be said (places, carets, hints).
 Times, random names and the directory do not count, nor how text is wrapped."""
@@ -161,7 +162,8 @@ def words(text):
     """One stream of words: how it is wrapped, bulleted and framed does not count, nor the order of a list."""
     kept = [line for line in text.splitlines() if not DECORATION.match(line) and not PLACE.match(line)]
     stream = " ".join(COUNT.sub(" ", re.sub(r"[│╷╵*]", " ", " ".join(" ".join(kept).split()))).split())
-    return re.sub(r"\[([\w. -]+)\]", lambda match: f"[{' '.join(sorted(match.group(1).split()))}]", stream)
+    stream = re.sub(r"\[([\w. -]+)\]", lambda match: f"[{' '.join(sorted(match.group(1).split()))}]", stream)
+    return re.sub(r"Cycle: (\S+(?:, \S+)+)", lambda match: f"Cycle: {sorted(match.group(1).split(', '))}", stream)
 
 
 def unsaid(ours, theirs):
@@ -216,11 +218,16 @@ def differences(row, ours, theirs):
 
 
 def in_order(text):
-    """With the locals that inspect lists sorted: Packer shows them in any order."""
+    """With locals and required variables that inspect lists sorted: Packer shows them in any order."""
     lines = text.splitlines(keepends=True)
-    at = [i for i, line in enumerate(lines) if line.startswith("local.")]
-    for i, line in zip(at, sorted(lines[i] for i in at)):
-        lines[i] = line
+    listed = [i for i, line in enumerate(lines) if line.startswith("local.")]
+    required = []
+    if "Required variables:\n" in lines:
+        start = lines.index("Required variables:\n") + 2
+        required = range(start, lines.index("\n", start) if "\n" in lines[start:] else len(lines))
+    for at in (listed, required):
+        for i, line in zip(at, sorted(lines[i] for i in at)):
+            lines[i] = line
     return "".join(lines)
 
 
