@@ -17,8 +17,9 @@ import pathlib
 import re
 import sys
 
-import compare
-from compare import Row
+sys.dont_write_bytecode = True  # the tree stays as it is
+import compare  # noqa: E402
+from compare import Row  # noqa: E402
 
 LACKING = re.compile(r"Missing plugins|is unknown by Packer"
                      r"|[Uu]nknown (builder|provisioner|post-processor|data ?source)|unknown \S+ type"

@@ -15,10 +15,11 @@ import os
 import pathlib
 import sys
 
-import command_rows
-import compare
-import derived_rows
-from expected import DIFFERENCES
+sys.dont_write_bytecode = True  # the tree stays as it is
+import command_rows  # noqa: E402
+import compare  # noqa: E402
+import derived_rows  # noqa: E402
+from expected import DIFFERENCES  # noqa: E402
 
 
 def collect(source, sdk, tell):
