@@ -122,13 +122,13 @@ HclValue sum(const Arguments& arguments, const HclType& result, const HclHost&) 
   if (list.length() == 0) fail("cannot sum an empty list", 0);
   if (!list.type().is_sequence()) fail("argument must be list, set, or tuple. Received " + list.type().friendly_name(), 0);
   if (!list.is_wholly_known()) return HclValue::unknown(result);
-  HclNumber total;
+  std::optional<HclNumber> total;  // of the precision of what it adds up
   for (const auto& item : list.items()) {
     auto number = item.is_null() ? std::nullopt : hcl_convert(item, HclType::number());
     if (!number || number->is_null()) fail("argument must be list, set, or tuple of number values", 0);
-    total = total + number->as_number();
+    total = total ? *total + number->as_number() : number->as_number();
   }
-  return HclValue::number(total);
+  return HclValue::number(*total);
 }
 
 }  // namespace
