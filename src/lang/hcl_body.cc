@@ -50,7 +50,7 @@ std::u32string hcl_runes(std::string_view text) {
 }
 
 /// The nearest name as a hint where HCL itself has none.
-std::string hcl_name_hint(std::string_view detail_suggestion, std::string_view given,
+std::string body_name_hint(std::string_view detail_suggestion, std::string_view given,
                           const std::vector<std::string_view>& names) {
   if (!detail_suggestion.empty()) return {};
   auto nearest = nearest_name(given, {names.begin(), names.end()});
@@ -93,7 +93,7 @@ void report_unsupported_attribute(const HclAttribute& attribute, const HclSchema
   }
   diagnostics.error("Unsupported argument",
                     fmt::format("An argument named {} is not expected here.{}", go_quote(attribute.name), suggestion),
-                    attribute.name_range, hcl_name_hint(suggestion, attribute.name, names));
+                    attribute.name_range, body_name_hint(suggestion, attribute.name, names));
 }
 
 void report_unsupported_block(const HclBlock& block, const HclSchema& schema, bool dynamic, Diagnostics& diagnostics) {
@@ -107,7 +107,7 @@ void report_unsupported_block(const HclBlock& block, const HclSchema& schema, bo
   }
   diagnostics.error("Unsupported block type",
                     fmt::format("Blocks of type {} are not expected here.{}", go_quote(block.type), suggestion),
-                    block.type_range, hcl_name_hint(suggestion, block.type, names));
+                    block.type_range, body_name_hint(suggestion, block.type, names));
 }
 
 /// The expression with what the dynamic blocks around it bring.

@@ -12,8 +12,6 @@
 namespace kiln {
 namespace {
 
-/// What one value weighs (HclValue::weight counts bytes): as many steps as it has parts.
-constexpr uint64_t bytes_a_part = 64;
 /// A diagnostic costs, so that a loop over many items does not make as many of them.
 constexpr uint64_t steps_a_diagnostic = 500;
 
@@ -63,7 +61,7 @@ bool HclEvaluator::spend(const HclExpression& e, uint64_t steps, uint64_t bytes)
 }
 
 bool HclEvaluator::spend_walk(const HclExpression& e, const HclValue& value) {
-  return spend(e, value.weight() / bytes_a_part);
+  return spend(e, value.weight());
 }
 
 HclValue HclEvaluator::kept(const HclExpression& e, HclValue result) {
@@ -102,6 +100,7 @@ HclValue HclEvaluator::value(const HclExpression& e, const HclScope& scope, Diag
     case Kind::for_object: return for_object(e, scope, diagnostics);
     case Kind::template_for: return template_for(e, scope, diagnostics);
     case Kind::bound: return bound(e, scope, diagnostics);
+    case Kind::wrong_string: report_hcl_json_string(e, diagnostics); break;
   }
   return HclValue::unknown(HclType::dynamic());
 }
@@ -116,6 +115,7 @@ HclValue HclEvaluator::literal(const HclExpression& e, Diagnostics& diagnostics)
       fail(diagnostics, "Invalid number literal", "Failed to recognize the value of this number literal.", e.range);
       return HclValue::unknown(HclType::number());
     }
+    case Value::Kind::unknown: return hcl_marked(HclValue::unknown(HclType::dynamic()), e.value.secret);
     default: return HclValue();
   }
 }
@@ -124,7 +124,7 @@ HclValue HclEvaluator::bound(const HclExpression& e, const HclScope& scope, Diag
   HclScope inner;
   inner.parent = &scope;
   if (e.bindings) inner.variables = e.bindings->variables;
-  return value(*e.items[0], inner, diagnostics);
+  return hcl_marked(value(*e.items[0], inner, diagnostics), e.bindings && e.bindings->sensitive);
 }
 
 HclValue evaluate_hcl(const HclExpression& expression, const HclScope& scope, Diagnostics& diagnostics) {

@@ -31,7 +31,7 @@ struct HclBudget {
   uint64_t bytes = uint64_t{256} << 20;  ///< made anew: text, items of collections
 };
 /// The largest weight (HclValue::weight) that the result of an expression may have.
-inline constexpr uint64_t hcl_max_weight = uint64_t{64} << 20;
+inline constexpr uint64_t hcl_max_weight = 1 << 18;
 
 /// Variables that an expression brings along itself (see HclExpressionKind::bound).
 struct HclBindings {

@@ -1,8 +1,6 @@
 // Variables, attributes and indexes.
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "base/text.h"
 #include "lang/hcl_convert.h"
 #include "lang/hcl_evaluator.h"
@@ -14,12 +12,6 @@ const std::string no_such_element = "The given key does not identify an element 
 
 HclValue dynamic_unknown(bool sensitive = false) {
   return hcl_marked(HclValue::unknown(HclType::dynamic()), sensitive);
-}
-
-/// A name as values hold it: normalised.
-std::string as_key(const std::string& name) {
-  bool ascii = std::all_of(name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-  return ascii ? name : HclValue::string(name).as_string();
 }
 
 std::vector<std::string> names_of(const HclType& object) {
@@ -110,7 +102,7 @@ HclValue HclEvaluator::namespace_value(const HclExpression& e, const std::map<st
     const HclStep& step = e.steps[0];
     bool by_name = step.kind == HclStep::Kind::attribute;
     if (by_name || step.key.is_string()) {
-      std::string name = as_key(by_name ? step.name : step.key.as_string());
+      std::string name = hcl_normalize(by_name ? step.name : step.key.as_string());
       auto it = members.find(name);
       if (it != members.end()) return take_steps(it->second, e.steps, 1, diagnostics);
       fail(diagnostics, by_name ? "Unsupported attribute" : "Invalid index",
@@ -139,7 +131,7 @@ HclValue HclEvaluator::take_steps(HclValue value, const std::vector<HclStep>& st
                                   Diagnostics& diagnostics) {
   for (size_t i = first; i < steps.size(); ++i) {
     const HclStep& step = steps[i];
-    bool ok = step.kind == HclStep::Kind::attribute ? take_attribute(value, as_key(step.name), step.range, diagnostics)
+    bool ok = step.kind == HclStep::Kind::attribute ? take_attribute(value, hcl_normalize(step.name), step.range, diagnostics)
                                                     : take_index(value, step_key(step), step.range, diagnostics);
     if (!ok) break;
   }

@@ -1,6 +1,8 @@
 // Calls of functions.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/text.h"
 #include "lang/hcl_convert.h"
@@ -141,7 +143,9 @@ HclValue HclEvaluator::call(const HclExpression& e, const HclScope& scope, Diagn
   if (found.has_errors() || !spend(e, steps_a_call)) return unknown;
   try {
     HclValue result = call_hcl_function(*function, values, host_);
-    if (!spend(e, 0, result.weight())) return unknown;
+    bool is_text = result.has_content() && result.type().is(HclType::Kind::string);
+    uint64_t bytes = is_text ? result.as_string().size() : sizeof(HclValue) * std::min(result.weight(), hcl_max_weight);
+    if (!spend(e, 0, bytes)) return unknown;
     return kept(e, std::move(result));
   } catch (const HclFunctionError& error) {
     report_call_error(e, *function, arguments, error, diagnostics);

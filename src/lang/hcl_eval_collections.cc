@@ -1,8 +1,10 @@
 // "[a, b]" and "{k = v}".
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "lang/hcl_convert.h"
 #include "lang/hcl_evaluator.h"
+#include "lang/hcl_json.h"
 
 namespace kiln {
 
@@ -18,6 +20,7 @@ HclValue HclEvaluator::object(const HclExpression& e, const HclScope& scope, Dia
   const HclValue unknown = HclValue::unknown(HclType::dynamic());
   if (!spend(e, 0, sizeof(HclValue) * e.items.size())) return unknown;
   HclValue::Members members;
+  std::map<std::string, SourceRange> places;  // JSON: keys must differ
   bool known = true;
   bool sensitive = false;
   for (size_t i = 0; i + 1 < e.items.size(); i += 2) {
@@ -39,6 +42,14 @@ HclValue HclEvaluator::object(const HclExpression& e, const HclScope& scope, Dia
     HclValue member = value(*e.items[i + 1], scope, diagnostics);
     auto name = found.has_errors() ? std::nullopt : object_key(key_expression, key, diagnostics);
     sensitive = sensitive || key.sensitive();
+    if (name && e.json) {
+      auto [first, is_new] = places.emplace(*name, key_expression.range);
+      if (!is_new) {
+        fail(diagnostics, "Duplicate object attribute",
+             fmt::format("An attribute named {} was already defined at {}.", go_quote(*name), hcl_place(first->second)),
+             key_expression.range);
+      }
+    }
     if (name) members.insert_or_assign(std::move(*name), std::move(member));
     else known = false;
   }
@@ -49,13 +60,19 @@ HclValue HclEvaluator::object(const HclExpression& e, const HclScope& scope, Dia
 std::optional<std::string> HclEvaluator::object_key(const HclExpression& key, const HclValue& value,
                                                     Diagnostics& diagnostics) {
   if (value.is_null()) {
-    fail(diagnostics, "Null value as key", "Can't use a null value as a key.", key.range);
+    if (key.json) fail(diagnostics, "Invalid object key expression", "Cannot use null value as an object key.", key.range);
+    else fail(diagnostics, "Null value as key", "Can't use a null value as a key.", key.range);
     return std::nullopt;
   }
   std::string error;
   auto name = hcl_convert(value, HclType::string(), &error);
   if (!name) {
-    fail(diagnostics, "Incorrect key type", fmt::format("Can't use this value as a key: {}.", error), key.range);
+    if (key.json) {
+      fail(diagnostics, "Invalid object key expression",
+           fmt::format("Cannot use this expression as an object key: {}.", error), key.range);
+    } else {
+      fail(diagnostics, "Incorrect key type", fmt::format("Can't use this value as a key: {}.", error), key.range);
+    }
     return std::nullopt;
   }
   if (!name->is_known()) return std::nullopt;

@@ -79,9 +79,8 @@ std::optional<Settled> settle(HclOperator op, const HclValue& left, const HclVal
 HclValue apply(HclOperator op, const HclValue& left, const HclValue& right, std::string& error) {
   if (is_equality(op)) {
     HclValue equal = hcl_equal(left, right);
-    bool sensitive = left.contains_sensitive() || right.contains_sensitive();
-    if (op == HclOperator::equal || !equal.is_known()) return hcl_marked(equal, sensitive);
-    return hcl_marked(HclValue::boolean(!equal.as_boolean()), sensitive);
+    if (op == HclOperator::equal || !equal.is_known()) return equal;
+    return hcl_marked(HclValue::boolean(!equal.as_boolean()), equal.sensitive());
   }
   if (left.is_null() || right.is_null()) {
     error = "argument must not be null";

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "lang/hcl_eval.h"
@@ -64,7 +65,7 @@ class HclEvaluator {
   // hcl_eval_collections.cc
   HclValue tuple(const HclExpression& e, const HclScope& scope, Diagnostics& diagnostics);
   HclValue object(const HclExpression& e, const HclScope& scope, Diagnostics& diagnostics);
-  /// The key of an object's item; nullopt when it is not known (or wrong). `sensitive` is set when the key is.
+  /// The key of an object's item; nullopt when it is not known (or wrong).
   std::optional<std::string> object_key(const HclExpression& key, const HclValue& value, Diagnostics& diagnostics);
 
   // hcl_eval_for.cc

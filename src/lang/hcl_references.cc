@@ -74,6 +74,10 @@ std::vector<std::string> hcl_called_functions(const HclExpression& expression) {
 }
 
 std::optional<HclReference> hcl_as_reference(const HclExpression& expression) {
+  if (expression.json) {
+    auto text = parse_hcl_json_static(expression);
+    return text ? hcl_as_reference(*text) : std::nullopt;
+  }
   switch (expression.kind) {
     case HclExpressionKind::scope: return HclReference{expression.name, expression.steps, expression.range};
     case HclExpressionKind::traversal: {

@@ -155,7 +155,9 @@ bool HclValue::contains_sensitive() const {
 
 uint64_t HclValue::weight() const {
   constexpr size_t text_unit = 1024;
-  if (const Facts* found = facts()) return found->weight;
+  // A null, an unknown or an empty list is small, but its type may not be.
+  if (const Facts* found = facts()) return std::max(found->weight, type_.weight());
+  if (!has_content()) return type_.weight();
   const auto* text = std::get_if<std::shared_ptr<const std::string>>(&data_);
   return 1 + (text ? (*text)->size() / text_unit : 0);
 }
