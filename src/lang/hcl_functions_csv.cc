@@ -50,7 +50,7 @@ class CsvReader {
       size_t comma = line_.find(',');
       std::string text = line_.substr(0, comma);
       if (comma == std::string::npos && text.ends_with('\n')) text.pop_back();
-      if (text.find('"') != std::string::npos) complain(line_number_, "bare \" in non-quoted field");
+      if (text.find('"') != std::string::npos) complain(line_number_, "bare \" in non-quoted-field");
       out.push_back(std::move(text));
       if (comma == std::string::npos) return false;
       line_.erase(0, comma + 1);

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "lang/go_literal.h"
+#include "lang/hcl_convert.h"
 #include "lang/hcl_function_kit.h"
 
 namespace kiln::hcl_fn {
@@ -29,6 +30,7 @@ class JsonDecoder {
     skip_space();
     // What closes nothing is left unread by Go's decoder.
     if (at_ < text_.size() && text_[at_] != ']' && text_[at_] != '}') fail("extraneous data after JSON object");
+    if (!repeat_problem_.empty()) fail(repeat_problem_);
     return out;
   }
 
@@ -78,7 +80,11 @@ class JsonDecoder {
       if (next() != ':') invalid(" after object key");
       ++at_;
       HclValue member = value(" looking for beginning of value", depth + 1);
-      members.insert_or_assign(std::move(key), std::move(member));
+      auto [before, added] = members.try_emplace(std::move(key), member);
+      if (!added) {
+        check_repeated(before->second, member.type());
+        before->second = std::move(member);
+      }
       c = next();
       if (c == '}') break;
       if (c != ',') invalid(" after object key:value pair");
@@ -87,6 +93,46 @@ class JsonDecoder {
     }
     ++at_;
     return HclValue::object(std::move(members));
+  }
+
+  /// Of a key that is there twice the last value counts, but cty reads all of them by the last one's type.
+  void check_repeated(const HclValue& before, const HclType& to) {
+    if (before.is_null() || !repeat_problem_.empty()) return;
+    const HclType& from = before.type();
+    if (to.is(HclType::Kind::tuple)) {
+      check_repeated_tuple(before, to);
+    } else if (to.is(HclType::Kind::object)) {
+      check_repeated_object(before, to);
+    } else if (to.is_dynamic()) {
+      repeat_problem_ = "missing expected {";
+    } else if (!from.is_primitive() || (from != to && !from.is(HclType::Kind::string) && !to.is(HclType::Kind::string))) {
+      repeat_problem_ = to.is(HclType::Kind::boolean) ? "bool is required" : to.friendly_name() + " is required";
+    } else {
+      hcl_convert(before, to, &repeat_problem_);
+    }
+  }
+  void check_repeated_tuple(const HclValue& before, const HclType& to) {
+    size_t wanted = to.elements().size();
+    if (!before.type().is(HclType::Kind::tuple)) {
+      repeat_problem_ = "missing expected [";
+      return;
+    }
+    for (size_t i = 0; i < std::min(wanted, before.length()); ++i) check_repeated(before.items()[i], to.elements()[i]);
+    if (!repeat_problem_.empty() || before.length() == wanted) return;
+    const char* how = before.length() > wanted ? "too many" : "not enough";
+    repeat_problem_ = fmt::format("{} tuple elements (need {})", how, wanted);
+  }
+  void check_repeated_object(const HclValue& before, const HclType& to) {
+    if (!before.type().is(HclType::Kind::object)) {
+      repeat_problem_ = "missing expected {";
+      return;
+    }
+    for (const auto& [key, member] : before.members()) {
+      auto wanted = to.attributes().find(key);
+      if (!repeat_problem_.empty()) return;
+      if (wanted != to.attributes().end()) check_repeated(member, wanted->second);
+      else repeat_problem_ = fmt::format("unsupported attribute {}", go_quote(key));
+    }
   }
 
   HclValue array(int depth) {
@@ -201,6 +247,7 @@ class JsonDecoder {
 
   std::string_view text_;
   size_t at_ = 0;
+  std::string repeat_problem_;
 };
 
 void json_into(const HclValue& value, std::string& out) {

@@ -114,7 +114,9 @@ HclValue cidr_subnet(const Arguments& arguments, const HclType&, const HclHost&)
     fail(fmt::format("insufficient address space to extend prefix of {} by {}", network.prefix, new_bits));
   }
   if (network.prefix + new_bits < 0) fail("the prefix of a network must not be negative");
-  bool fits = new_bits < 0 ? number == 0 : static_cast<uint64_t>(number) <= (uint64_t{1} << new_bits) - 1;
+  // A prefix that gets shorter takes any number that still has room in it.
+  int64_t room = new_bits < 0 ? network.prefix + new_bits : new_bits;
+  bool fits = room >= 64 || static_cast<uint64_t>(number) <= (uint64_t{1} << room) - 1;
   if (!fits) {
     fail(fmt::format("prefix extension of {} does not accommodate a subnet numbered {}", new_bits, number));
   }
@@ -149,9 +151,10 @@ HclValue cidr_subnets(const Arguments& arguments, const HclType&, const HclHost&
     Bits after = ((last | ~mask) + 1) & all_ones(network.width);
     next.first = after & mask;
     bool inside = (next.first & mask_of(network.width, network.prefix)) == network.first;
-    if (after == 0 || !inside) {
+    bool mapped = network.width == 128 && is_mapped(network.first);  // which go-cidr takes for IPv4 by half
+    if (after == 0 || !inside || mapped) {
       fail(fmt::format("not enough remaining address space for a subnet with a prefix of {} bits after {}", next.prefix,
-                       network_text(current)), argument);
+                       mapped ? "<nil>" : network_text(current)), argument);
     }
     current = next;
     last = last_of(next);

@@ -44,7 +44,10 @@ class YamlWriter {
     yaml_stream_end_event_initialize(&event);
     emit(event);
     yaml_emitter_flush(&emitter_);
-    return std::move(out_);
+    // The Go port comes from an earlier libyaml, which marks the end after a single plain word and not after "|+".
+    bool plain = value.is_null() || value.type().is(HclType::Kind::number) || value.type().is(HclType::Kind::boolean);
+    if (out_.ends_with("\n...\n")) out_.resize(out_.size() - 4);
+    return std::move(out_) + (plain ? "...\n" : "");
   }
 
  private:
@@ -413,7 +416,10 @@ void add_yaml(HclFunctionTable& table) {
                                  });
   table["yamldecode"] = function("Reads a YAML document.", {text("src")}, always(HclType::dynamic()),
                                  [](const Arguments& a, const HclType&, const HclHost&) {
-                                   return YamlReader(a[0].as_string()).run();
+                                   HclValue out = YamlReader(a[0].as_string()).run();
+                                   // A document that is null has no type, and go-cty-yaml no value for it.
+                                   bool untyped = out.is_null() && out.type().is_dynamic();
+                                   return untyped ? HclValue::unknown(out.type()) : out;
                                  });
 }
 
