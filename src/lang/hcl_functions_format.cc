@@ -167,7 +167,7 @@ std::string format_float(const FormatVerb& verb, const HclNumber& number) {
   }
   auto width = static_cast<size_t>(verb.width.value_or(0));
   size_t padding = width > sign.size() + digits.size() ? width - sign.size() - digits.size() : 0;
-  if (verb.zero && !verb.minus && !number.is_infinite()) return sign + std::string(padding, '0') + digits;
+  if (verb.zero && !number.is_infinite()) return sign + std::string(padding, '0') + digits;
   if (verb.minus) return sign + digits + std::string(padding, ' ');
   return std::string(padding, ' ') + sign + digits;
 }
