@@ -1,6 +1,7 @@
 #include "base/text.h"
 
 #include <fmt/format.h>
+#include <utf8proc.h>
 #include <fnmatch.h>
 #include <openssl/evp.h>
 #include <sys/random.h>
@@ -115,6 +116,23 @@ bool is_valid_utf8(std::string_view text) {
   return true;
 }
 
+namespace {
+
+utf8proc_int32_t code_point(std::string_view character) {
+  utf8proc_int32_t rune = 0;
+  utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(character.data()),
+                   static_cast<utf8proc_ssize_t>(character.size()), &rune);
+  return rune;
+}
+
+/// Go's IsPrint: letters, marks, numbers, punctuation and symbols.
+bool is_printable(std::string_view character) {
+  utf8proc_category_t category = utf8proc_category(code_point(character));
+  return category != UTF8PROC_CATEGORY_CN && category < UTF8PROC_CATEGORY_ZS;
+}
+
+}  // namespace
+
 std::string go_quote(std::string_view text) {
   std::string out = "\"";
   while (!text.empty()) {
@@ -142,6 +160,9 @@ std::string go_quote(std::string_view text) {
       out += "\\v";
     } else if (c < 0x20 || c == 0x7f) {
       out += fmt::format("\\x{:02x}", c);
+    } else if (n > 1 && !is_printable(text.substr(0, n))) {
+      utf8proc_int32_t rune = code_point(text.substr(0, n));
+      out += rune > 0xFFFF ? fmt::format("\\U{:08x}", rune) : fmt::format("\\u{:04x}", rune);
     } else {
       out += text.substr(0, n);
     }
@@ -184,7 +205,7 @@ std::string hex_encode(std::string_view bytes) {
   return out;
 }
 
-size_t edit_distance(std::string_view a, std::string_view b) {
+static size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<size_t> row(b.size() + 1);
   for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
   for (size_t i = 1; i <= a.size(); ++i) {

@@ -26,8 +26,6 @@ std::string base64_decode(std::string_view text);  ///< throws Error{user} on ba
 std::string hex_encode(std::string_view bytes);
 bool is_valid_utf8(std::string_view text);
 
-/// Bytes to insert, remove or replace to make one of the other.
-size_t edit_distance(std::string_view a, std::string_view b);
 /// The candidate nearest to `word` (edit distance, at most a third of its length), for "did you mean".
 std::optional<std::string> nearest_name(std::string_view word, const std::vector<std::string>& candidates);
 

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "lang/hcl_convert.h"
 #include "lang/hcl_evaluator.h"
+#include "lang/hcl_json.h"
 
 namespace kiln {
 namespace {
@@ -31,16 +32,7 @@ constexpr size_t max_names = 5000;
 
 std::string hcl_suggestion(std::string_view word, const std::vector<std::string>& candidates) {
   if (word.size() > max_name || candidates.size() > max_names) return "";
-  const std::string* nearest = nullptr;
-  size_t fewest = 3;
-  for (const auto& candidate : candidates) {
-    if (candidate.size() > max_name + fewest) continue;
-    size_t edits = edit_distance(word, candidate);
-    if (edits >= fewest) continue;
-    fewest = edits;
-    nearest = &candidate;
-  }
-  return nearest ? fmt::format(" Did you mean {}?", go_quote(*nearest)) : "";
+  return hcl_name_suggestion(word, {candidates.begin(), candidates.end()});
 }
 
 std::string hcl_name_hint(std::string_view word, const std::vector<std::string>& candidates) {

@@ -231,7 +231,7 @@ bool HclEvaluator::take_item(HclValue& value, const HclValue& key, const SourceR
     why = ": indexing a sequence requires a whole number, but the given index has a fractional part";
   } else if (number.sign() < 0) {
     why = ": a negative number is not a valid index for a sequence";
-  } else if (!sensitive) {
+  } else if (!from.sensitive()) {
     // The longer text is given only where the index is the very next one.
     bool next = at && static_cast<uint64_t>(*at) == size;
     if (next && size == 0) why = ": the collection has no elements";

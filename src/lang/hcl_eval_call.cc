@@ -29,13 +29,6 @@ const HclParameter* parameter_of(const HclFunction& function, size_t argument) {
 
 }  // namespace
 
-/// What a function is called with: expressions, the last of them maybe expanded to values already.
-struct HclEvaluator::Arguments {
-  std::vector<const HclExpression*> written;  ///< one an argument; the expanded ones are all the same expression
-  HclValue::Items expanded;                   ///< the values of the last written.size() - first_expanded arguments
-  size_t first_expanded = 0;
-};
-
 const HclFunction* HclEvaluator::find_function(const HclExpression& e, const HclScope& scope,
                                                Diagnostics& diagnostics) {
   const HclFunctionTable* nearest = nullptr;
@@ -111,6 +104,12 @@ bool HclEvaluator::check_count(const HclExpression& e, const HclFunction& functi
   return true;
 }
 
+HclValue HclEvaluator::argument_value(const Arguments& arguments, size_t i, const HclScope& scope,
+                                      Diagnostics& diagnostics) {
+  if (i >= arguments.first_expanded) return arguments.expanded[i - arguments.first_expanded];
+  return value(*arguments.written[i], scope, diagnostics);
+}
+
 HclValue HclEvaluator::call(const HclExpression& e, const HclScope& scope, Diagnostics& diagnostics) {
   const HclValue unknown = HclValue::unknown(HclType::dynamic());
   const HclFunction* function = find_function(e, scope, diagnostics);
@@ -120,14 +119,14 @@ HclValue HclEvaluator::call(const HclExpression& e, const HclScope& scope, Diagn
   arguments.first_expanded = arguments.written.size();
   if (e.expands && !expand_last(e, scope, arguments, diagnostics)) return unknown;
   if (!check_count(e, *function, arguments, diagnostics)) return unknown;
+  if (function->lazy) return call_lazy(e, *function, arguments, scope, diagnostics);
 
   Diagnostics found;
   HclValue::Items values;
   values.reserve(arguments.written.size());
   for (size_t i = 0; i < arguments.written.size(); ++i) {
     const HclExpression& written = *arguments.written[i];
-    bool expanded = i >= arguments.first_expanded;
-    HclValue given = expanded ? arguments.expanded[i - arguments.first_expanded] : value(written, scope, found);
+    HclValue given = argument_value(arguments, i, scope, found);
     const HclParameter& parameter = *parameter_of(*function, i);
     std::string error;
     if (!spend_walk(e, given)) break;

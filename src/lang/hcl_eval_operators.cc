@@ -53,7 +53,10 @@ HclValue calculate(HclOperator op, const HclNumber& a, const HclNumber& b, std::
   }
 }
 
-bool holds(const HclValue& value, bool expected) { return value.has_content() && value.as_boolean() == expected; }
+/// Here a null counts as false, which lets "null && x" be false; where it does not settle the result it is refused.
+bool holds(const HclValue& value, bool expected) {
+  return value.is_known() && (!value.is_null() && value.as_boolean()) == expected;
+}
 
 /// Which side of "&&" or "||" settles the result, with only that side's diagnostics.
 struct Settled {
@@ -170,6 +173,22 @@ std::optional<CommonType> common_type(const HclValue& yes, const HclValue& no) {
   return CommonType{*type, true, true};
 }
 
+/// What is known of a conditional's result while its condition is not: what both values have in common.
+HclValue undecided(const HclType& type, const HclValue& yes, const HclValue& no) {
+  if (yes.is_null() && no.is_null()) return HclValue::null(type);
+  if (!yes.has_content() || !no.has_content()) return HclValue::unknown(type);
+  if (yes.type().is(TypeKind::number) && no.type().is(TypeKind::number) && yes.as_number() == no.as_number()) return yes;
+  if (!yes.type().is_collection() || !(yes.type() == no.type()) || yes.length() != no.length()) {
+    return HclValue::unknown(type);
+  }
+  const HclType& element = yes.type().element();
+  if (yes.type().is(TypeKind::list)) {
+    return HclValue::list(element, HclValue::Items(yes.length(), HclValue::unknown(element)));
+  }
+  if (yes.length() > 0) return HclValue::unknown(type);
+  return yes.type().is(TypeKind::set) ? HclValue::set(element, {}) : HclValue::map(element, {});
+}
+
 }  // namespace
 
 HclValue HclEvaluator::binary(const HclExpression& e, const HclScope& scope, Diagnostics& diagnostics) {
@@ -259,8 +278,8 @@ HclValue HclEvaluator::conditional(const HclExpression& e, const HclScope& scope
     return unknown;
   }
   if (!decided.is_known()) {
-    bool both_null = branches[0].is_null() && branches[1].is_null();
-    return both_null ? hcl_marked(HclValue::null(common->type), sensitive) : unknown;
+    if (!spend(e, 0, sizeof(HclValue) * branches[0].weight())) return unknown;
+    return hcl_marked(kept(e, undecided(common->type, branches[0], branches[1])), sensitive);
   }
   auto truth = hcl_convert(decided, HclType::boolean());
   if (!truth) {

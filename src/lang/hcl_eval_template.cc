@@ -11,10 +11,11 @@ HclValue HclEvaluator::joined(const HclExpression& e, const HclScope& scope, Dia
   std::string text;
   bool known = true;
   bool sensitive = false;
+  Diagnostics found;
   for (const auto& item : e.items) {
-    HclValue part = value(*item, scope, diagnostics);
+    HclValue part = value(*item, scope, found);
     if (part.is_null()) {
-      fail(diagnostics, summary, "The expression result is null. Cannot include a null value in a string template.",
+      fail(found, summary, "The expression result is null. Cannot include a null value in a string template.",
            item->range);
       continue;
     }
@@ -26,13 +27,16 @@ HclValue HclEvaluator::joined(const HclExpression& e, const HclScope& scope, Dia
     std::string error;
     auto converted = hcl_convert(part, HclType::string(), &error);
     if (!converted) {
-      fail(diagnostics, summary, fmt::format("Cannot include the given value in a string template: {}.", error),
+      fail(found, summary, fmt::format("Cannot include the given value in a string template: {}.", error),
            item->range);
       continue;
     }
+    // After a mistake the text is only that before it.
+    if (!known || found.has_errors()) continue;
     if (!spend(e, 0, converted->as_string().size())) break;
     text += converted->as_string();
   }
+  diagnostics.append(found);
   HclValue result = known ? kept(e, HclValue::string(std::move(text))) : HclValue::unknown(HclType::string());
   return hcl_marked(std::move(result), sensitive);
 }

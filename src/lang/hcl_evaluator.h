@@ -83,14 +83,28 @@ class HclEvaluator {
   HclValue template_for(const HclExpression& e, const HclScope& scope, Diagnostics& diagnostics);
 
   // hcl_eval_call.cc
-  struct Arguments;
+  /// What a function is called with: expressions, the last of them maybe expanded to values already.
+  struct Arguments {
+    std::vector<const HclExpression*> written;  ///< one an argument; the expanded ones are all the same expression
+    HclValue::Items expanded;                   ///< the values of the last written.size() - first_expanded arguments
+    size_t first_expanded = 0;
+  };
   HclValue call(const HclExpression& e, const HclScope& scope, Diagnostics& diagnostics);
   const HclFunction* find_function(const HclExpression& e, const HclScope& scope, Diagnostics& diagnostics);
   bool expand_last(const HclExpression& e, const HclScope& scope, Arguments& arguments, Diagnostics& diagnostics);
   bool check_count(const HclExpression& e, const HclFunction& function, const Arguments& arguments,
                    Diagnostics& diagnostics);
+  /// The argument's value; of an expanded one without evaluating again.
+  HclValue argument_value(const Arguments& arguments, size_t i, const HclScope& scope, Diagnostics& diagnostics);
   void report_call_error(const HclExpression& e, const HclFunction& function, const Arguments& arguments,
                          const HclFunctionError& error, Diagnostics& diagnostics);
+
+  // hcl_eval_lazy.cc
+  HclValue call_lazy(const HclExpression& e, const HclFunction& function, const Arguments& arguments,
+                     const HclScope& scope, Diagnostics& diagnostics);
+  HclValue call_try(const Arguments& arguments, const HclScope& scope);
+  HclValue call_can(const Arguments& arguments, const HclScope& scope);
+  HclValue call_convert(const Arguments& arguments, const HclScope& scope, Diagnostics& diagnostics);
 
   // hcl_eval_template.cc
   HclValue joined(const HclExpression& e, const HclScope& scope, Diagnostics& diagnostics);

@@ -23,8 +23,9 @@ struct HclHost {
   std::function<std::chrono::system_clock::time_point()> now;
   /// Content of a file; throws Error with Go's text ("open x: no such file or directory").
   std::function<std::string(const std::string& path)> read_file;
-  /// 'f' regular file, 'd' directory, 0 nothing there, 'o' other.
-  std::function<char(const std::string& path)> stat;
+  /// The mode as Go prints it ("-rw-r--r--" a regular file, "drwxr-xr-x" a directory), links followed; "" when nothing
+  /// is there. Throws Error when it cannot be told.
+  std::function<std::string(const std::string& path)> stat;
   /// All regular files below a directory, relative to it, sorted (fileset).
   std::function<std::vector<std::string>(const std::string& directory)> list_files;
   std::function<void(void* bytes, size_t size)> random;

@@ -60,6 +60,9 @@ std::string json_quote(std::string_view text);
 /// printf with the verbs of cty.
 std::string format_verbs(std::string_view format, const Arguments& arguments);
 
+/// Go's StdEncoding: line ends are skipped; nullopt and the place of the mistake when it is none.
+std::optional<std::string> go_base64_decode(std::string_view text, size_t* bad);
+
 void add_numeric(HclFunctionTable& table);
 void add_string(HclFunctionTable& table);
 void add_regex(HclFunctionTable& table);
@@ -67,6 +70,7 @@ void add_format(HclFunctionTable& table);
 void add_collection(HclFunctionTable& table);
 void add_set(HclFunctionTable& table);
 void add_encoding(HclFunctionTable& table);
+void add_charset(HclFunctionTable& table);
 void add_json(HclFunctionTable& table);
 void add_csv(HclFunctionTable& table);
 void add_yaml(HclFunctionTable& table);

@@ -413,6 +413,10 @@ HclValue lookup_key(const Arguments& arguments, const HclType& result, const Hcl
   return marked(*value);
 }
 
+void check_mergeable(const HclType& type) {
+  if (!type.is_keyed()) fail(fmt::format("arguments must be maps or objects, got {}", go_quote(type.friendly_name())));
+}
+
 HclType merge_type(const Arguments& arguments) {
   if (arguments.empty()) return HclType::object({});
   HclType::Attributes attributes;
@@ -420,7 +424,7 @@ HclType merge_type(const Arguments& arguments) {
   for (const auto& argument : arguments) {
     const HclType& type = argument.type();
     if (type.is_dynamic()) return HclType::dynamic();
-    if (!type.is_keyed()) fail(fmt::format("arguments must be maps or objects, got {}", go_quote(type.friendly_name())));
+    check_mergeable(type);
     same = same && type == arguments[0].type();
     if (argument.is_null()) continue;
     if (type.is(Kind::object)) {
@@ -440,6 +444,7 @@ HclValue merge(const Arguments& arguments, const HclType& result, const HclHost&
   bool sensitive = false;
   for (const auto& argument : arguments) {
     if (argument.is_null()) continue;
+    check_mergeable(argument.type());  // merge_type() does not look beyond an argument whose type is not known
     sensitive = sensitive || argument.sensitive();
     for (const auto& member : argument.members()) members[member.first] = member.second;
   }
@@ -491,7 +496,7 @@ HclValue make_range(const Arguments& arguments, const HclType&, const HclHost&) 
   HclNumber start = arguments.size() == 1 ? HclNumber(0) : arguments[0].as_number();
   const HclNumber& end = arguments[arguments.size() == 1 ? 0 : 1].as_number();
   HclNumber step = arguments.size() == 3 ? arguments[2].as_number() : HclNumber(end < start ? -1 : 1);
-  if (step.sign() == 0) fail("step must not be zero", 2);
+  // A step of 0 is not refused as such: the list either is empty or gets too long.
   bool down = step.sign() < 0;
   if (down && start < end) fail("end must be less than start when step is negative", 1);
   if (!down && end < start) fail("end must be greater than start when step is positive", 1);

@@ -92,6 +92,16 @@ void round_decimal(Decimal& number, size_t count) {
   if (number.digits.empty()) number.point = 0;
 }
 
+/// The number rounded to that many significant digits.
+Decimal significant(const HclNumber& number, int64_t count) {
+  int64_t decimals = count - decimal_of(number.text()).point;
+  // Below the point fixed() rounds at the right digit; above it all digits are needed, and no more than 512 of them
+  // follow the point in a number of 512 bits.
+  Decimal out = decimal_of(number.fixed(static_cast<int>(decimals >= 0 ? decimals : number.is_integer() ? 0 : 512)));
+  round_decimal(out, static_cast<size_t>(count));
+  return out;
+}
+
 std::string exponent_form(const Decimal& number, int64_t precision, char letter) {
   std::string out(1, number.digits.empty() ? '0' : number.digits[0]);
   if (precision > 0) {
@@ -116,11 +126,9 @@ std::string plain_form(const Decimal& number) {
 
 /// Go's Text('g'): no precision is the shortest text that reads back the same.
 std::string general_form(const HclNumber& number, std::optional<int64_t> precision, char letter) {
-  Decimal decimal = decimal_of(precision ? number.fixed(1100) : number.text());
-  int64_t limit = 6;
+  int64_t limit = precision ? std::max<int64_t>(*precision, 1) : 6;
+  Decimal decimal = precision ? significant(number, limit) : decimal_of(number.text());
   if (precision) {
-    limit = std::max<int64_t>(*precision, 1);
-    round_decimal(decimal, static_cast<size_t>(limit));
     auto size = static_cast<int64_t>(decimal.digits.size());
     if (limit > size && size >= decimal.point) limit = size;
   }
@@ -134,20 +142,15 @@ std::string general_form(const HclNumber& number, std::optional<int64_t> precisi
   return decimal.negative ? "-" + out : out;
 }
 
-bool is_infinite(const HclNumber& number) {
-  return number == HclNumber::from_double(HUGE_VAL) || number == HclNumber::from_double(-HUGE_VAL);
-}
-
 std::string float_text(const FormatVerb& verb, const HclNumber& number) {
-  if (is_infinite(number)) return number.sign() < 0 ? "-Inf" : "+Inf";
+  if (number.is_infinite()) return number.sign() < 0 ? "-Inf" : "+Inf";
   switch (verb.mode) {
     case 'f': return number.fixed(static_cast<int>(verb.precision.value_or(6)));
     case 'g': return general_form(number, verb.precision, 'e');
     case 'G': return general_form(number, verb.precision, 'E');
     default: {
       int64_t precision = verb.precision.value_or(6);
-      Decimal decimal = decimal_of(number.fixed(static_cast<int>(1100 + precision)));
-      round_decimal(decimal, static_cast<size_t>(precision) + 1);
+      Decimal decimal = significant(number, precision + 1);
       return (decimal.negative ? "-" : "") + exponent_form(decimal, precision, verb.mode);
     }
   }
@@ -164,7 +167,7 @@ std::string format_float(const FormatVerb& verb, const HclNumber& number) {
   }
   auto width = static_cast<size_t>(verb.width.value_or(0));
   size_t padding = width > sign.size() + digits.size() ? width - sign.size() - digits.size() : 0;
-  if (verb.zero && !verb.minus && !is_infinite(number)) return sign + std::string(padding, '0') + digits;
+  if (verb.zero && !number.is_infinite()) return sign + std::string(padding, '0') + digits;
   if (verb.minus) return sign + digits + std::string(padding, ' ');
   return std::string(padding, ' ') + sign + digits;
 }
@@ -236,7 +239,7 @@ std::string format_as_is(const FormatVerb& verb, const HclValue& value) {
     if (value.type().is(HclType::Kind::string)) return padded_clusters(verb, value.as_string());
     if (value.type().is(HclType::Kind::number)) {
       const HclNumber& number = value.as_number();
-      if (is_infinite(number)) return padded_clusters(verb, number.sign() < 0 ? "-Inf" : "+Inf");
+      if (number.is_infinite()) return padded_clusters(verb, number.sign() < 0 ? "-Inf" : "+Inf");
       return padded_clusters(verb, general_form(number, {}, 'e'));
     }
   }
@@ -260,7 +263,7 @@ std::string format_argument(const FormatVerb& verb, const Arguments& arguments) 
     case 't': return converted_argument(verb, value, HclType::boolean()).as_boolean() ? "true" : "false";
     case 'b': case 'd': case 'o': case 'x': case 'X': {
       HclValue number = converted_argument(verb, value, HclType::number());
-      if (is_infinite(number.as_number()) || !number.as_number().is_integer()) fail_verb(verb, "an integer is required");
+      if (number.as_number().is_infinite() || !number.as_number().is_integer()) fail_verb(verb, "an integer is required");
       return format_integer(verb, number.as_number());
     }
     case 'e': case 'E': case 'f': case 'g': case 'G':

@@ -38,6 +38,19 @@ double fdlibm_log(double x) {
   return k * ln2_high - ((half_square - (s * (half_square + r) + k * ln2_low)) - f);
 }
 
+/// e^x by Taylor's series of x/16 and four doublings (Shibata's method, with fused operations), for the same reason.
+double taylor_exp(double x) {
+  if (std::isnan(x) || std::fabs(x) > 700) return std::exp(x);
+  constexpr double ln2_high = 0.69314718055966295651160180568695068359375, ln2_low = 0.28235290563031577122588448175013436e-12;
+  double n = std::nearbyint(x * 1.4426950408889634074);
+  x = std::fma(-n, ln2_low, std::fma(-n, ln2_high, x)) * 0.0625;
+  double sum = 1.0 / 40320;
+  for (double factorial : {5040., 720., 120., 24., 6., 2., 1.}) sum = std::fma(sum, x, 1 / factorial);
+  x *= sum;
+  for (int i = 0; i < 3; ++i) x *= x + 2;
+  return std::ldexp(std::fma(x + 2, x, 1.0), static_cast<int>(n));
+}
+
 /// The whole part of the power by squaring of the mantissa, the rest by exp and log: in that order, so that the last
 /// digit is the one Go gives.
 double power_by_squaring(double x, double y) {
@@ -52,7 +65,7 @@ double power_by_squaring(double x, double y) {
       rest -= 1;
       whole += 1;
     }
-    result = std::exp(rest * fdlibm_log(x));
+    result = taylor_exp(rest * fdlibm_log(x));
   }
   int part_exponent = 0;
   double part = std::frexp(x, &part_exponent);
@@ -122,13 +135,13 @@ HclValue sum(const Arguments& arguments, const HclType& result, const HclHost&) 
   if (list.length() == 0) fail("cannot sum an empty list", 0);
   if (!list.type().is_sequence()) fail("argument must be list, set, or tuple. Received " + list.type().friendly_name(), 0);
   if (!list.is_wholly_known()) return HclValue::unknown(result);
-  HclNumber total;
+  std::optional<HclNumber> total;  // of the precision of what it adds up
   for (const auto& item : list.items()) {
     auto number = item.is_null() ? std::nullopt : hcl_convert(item, HclType::number());
     if (!number || number->is_null()) fail("argument must be list, set, or tuple of number values", 0);
-    total = total + number->as_number();
+    total = total ? *total + number->as_number() : number->as_number();
   }
-  return HclValue::number(total);
+  return HclValue::number(*total);
 }
 
 }  // namespace

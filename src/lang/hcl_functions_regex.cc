@@ -12,8 +12,9 @@
 namespace kiln::hcl_fn {
 namespace {
 
-/// "(?<name>" is Go's second way to write "(?P<name>"; this RE2 knows only the first.
-std::string with_named_groups(std::string_view pattern) {
+/// "(?<name>" is Go's second way to write "(?P<name>"; this RE2 knows only the first. And RE2 knows "\\C", a byte, which Go
+/// does not: `has_byte` is set.
+std::string with_named_groups(std::string_view pattern, bool* has_byte) {
   std::string out;
   bool in_class = false;
   for (size_t i = 0; i < pattern.size(); ++i) {
@@ -25,6 +26,7 @@ std::string with_named_groups(std::string_view pattern) {
         out += pattern.substr(i + 1, end - i - 1);
         i = end - 1;
       } else {
+        *has_byte = *has_byte || pattern[i + 1] == 'C';
         out += pattern[++i];
       }
     } else if (in_class) {
@@ -80,7 +82,12 @@ CompiledRegex compile_regex(const std::string& pattern) {
   RE2::Options options;
   options.set_log_errors(false);
   CompiledRegex out;
-  out.re = std::make_unique<RE2>(with_named_groups(pattern), options);
+  bool has_byte = false;
+  out.re = std::make_unique<RE2>(with_named_groups(pattern, &has_byte), options);
+  if (out.re->ok() && has_byte) {
+    out.problem = regex_problem(RE2::ErrorBadEscape);
+    out.expression = "\\C";
+  }
   if (out.re->ok()) return out;
   out.problem = regex_problem(out.re->error_code());
   out.expression = out.re->error_arg();

@@ -19,6 +19,10 @@ std::string map_runes(std::string_view text, Map map) {
   return out;
 }
 
+/// The one letter that utf8proc makes upper case and Unicode's simple mapping, which Go has, does not.
+constexpr utf8proc_int32_t sharp_s = 0xDF;
+utf8proc_int32_t upper_rune(utf8proc_int32_t rune) { return rune == sharp_s ? rune : utf8proc_toupper(rune); }
+
 bool is_letter_or_digit(uint32_t rune) {
   auto category = utf8proc_category(static_cast<utf8proc_int32_t>(rune));
   return (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO) || category == UTF8PROC_CATEGORY_ND;
@@ -35,7 +39,7 @@ std::string title(std::string_view text) {
   return map_runes(text, [&](utf8proc_int32_t rune) {
     bool starts = separates_words(before);
     before = static_cast<uint32_t>(rune);
-    return starts ? utf8proc_totitle(rune) : rune;
+    return starts && rune != sharp_s ? utf8proc_totitle(rune) : rune;
   });
 }
 
@@ -130,8 +134,12 @@ HclValue join_lists(const Arguments& arguments, const HclType& result, const Hcl
 }
 
 HclValue sort_texts(const Arguments& arguments, const HclType& result, const HclHost&) {
-  if (!arguments[0].is_wholly_known()) return HclValue::unknown(result);
+  if (!arguments[0].is_known()) return HclValue::unknown(result);
   HclValue::Items items = arguments[0].items();
+  if (!arguments[0].is_wholly_known()) {
+    std::fill(items.begin(), items.end(), HclValue::unknown(HclType::string()));
+    return HclValue::list(HclType::string(), std::move(items));
+  }
   for (size_t i = 0; i < items.size(); ++i) {
     if (items[i].is_null()) fail(fmt::format("given list element {} is null; a null string cannot be sorted", i));
   }
@@ -146,8 +154,8 @@ HclValue indent(const Arguments& arguments, const HclType&, const HclHost&) {
   if (spaces < 0) fail("the number of spaces must not be negative", 0);
   auto lines = static_cast<size_t>(std::count(text.begin(), text.end(), '\n'));
   auto width = static_cast<size_t>(spaces);
-  if (width > max_text) fail("the result would be longer than 64 MiB");
-  check_text(text.size() + lines * width);
+  if (lines > 0) check_text(std::min<size_t>(width, max_text + 1));
+  check_text(text.size() + lines * (lines ? width : 0));
   return HclValue::string(replace_all(text, "\n", "\n" + std::string(lines ? width : 0, ' ')));
 }
 
@@ -198,7 +206,7 @@ size_t count_clusters(std::string_view text) {
   return count;
 }
 
-std::string upper_case(std::string_view text) { return map_runes(text, utf8proc_toupper); }
+std::string upper_case(std::string_view text) { return map_runes(text, upper_rune); }
 std::string lower_case(std::string_view text) { return map_runes(text, utf8proc_tolower); }
 
 bool is_go_space(uint32_t rune) {
