@@ -151,10 +151,10 @@ TEST(HclEval, converts_to_the_type_that_is_asked_for) {
 
 // Expressions that would never end, or fill the memory, are refused soon.
 
-/// With a tenth of the usual steps, for this is a slow build.
+/// With few steps, for this may be a slow build.
 void expect_refused(const std::string& text, HclScope scope) {
   HclBudget budget;
-  budget.steps /= 10;
+  budget.steps /= 50;
   HclHost host;
   host.budget = &budget;
   scope.host = &host;
