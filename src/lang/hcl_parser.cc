@@ -249,7 +249,7 @@ void HclParser::block(HclBody& body, const HclToken& type) {
   if (at(Kind::newline)) {
     out.body = this->body(Kind::close_brace);
   } else if (!at(Kind::close_brace)) {
-    single_line_body(out, open);
+    single_line_body(out);
   } else {
     out.body.end = range_of(peek());
   }
@@ -270,14 +270,16 @@ void HclParser::block(HclBody& body, const HclToken& type) {
 }
 
 /// "name { argument = value }"
-void HclParser::single_line_body(HclBlock& block, const HclToken& open) {
+void HclParser::single_line_body(HclBlock& block) {
   const HclToken name = peek();
   if (name.kind != Kind::identifier) {
     fail("Argument or block definition required", "An argument begins with its name.", range_of(name));
   }
   next();
   if (!at(Kind::assign)) {
-    fail("Argument definition required", "A block on a single line may hold one argument and no blocks.", range_of(name),
+    bool block = at(Kind::open_quote) || at(Kind::open_brace) || at(Kind::identifier);
+    fail("Argument definition required", "A block on a single line may hold one argument and no blocks.",
+         {file_, name.begin, block ? peek().end() : name.end()},
          "Put a nested block on a line of its own.");
   }
   next();
@@ -294,7 +296,7 @@ void HclParser::single_line_body(HclBlock& block, const HclToken& open) {
          "Give every argument a line of its own.");
   }
   fail("Invalid single-argument block definition", "A block begun with an argument on its first line ends on that line.",
-       {file_, open.begin, peek().end()});
+       range_of(peek()));
 }
 
 const HclAttribute* HclBody::find(std::string_view name) const {
