@@ -28,9 +28,12 @@ std::string quoted_ascii(std::string_view text) {
   while (!text.empty()) {
     std::string_view before = text;
     uint32_t rune = take_rune(text);
-    if (rune >= 0x10000) out += fmt::format("\\U{:08x}", rune);
-    else if (rune >= 0x80) out += fmt::format("\\u{:04x}", rune);
-    else out += go_quote(before.substr(0, 1)).substr(1), out.pop_back();
+    if (rune >= 0x10000)
+      out += fmt::format("\\U{:08x}", rune);
+    else if (rune >= 0x80)
+      out += fmt::format("\\u{:04x}", rune);
+    else
+      out += go_quote(before.substr(0, 1)).substr(1), out.pop_back();
   }
   return out + '"';
 }
@@ -40,14 +43,19 @@ std::string shown(const HclValue& value) {
   if (!value.is_known()) return mark + "unknown";
   if (value.is_null()) return mark + "null";
   switch (value.type().kind()) {
-    case HclType::Kind::string: return mark + quoted_ascii(value.as_string());
-    case HclType::Kind::number: return mark + value.as_number().text();
-    case HclType::Kind::boolean: return mark + (value.as_boolean() ? "true" : "false");
-    default: break;
+    case HclType::Kind::string:
+      return mark + quoted_ascii(value.as_string());
+    case HclType::Kind::number:
+      return mark + value.as_number().text();
+    case HclType::Kind::boolean:
+      return mark + (value.as_boolean() ? "true" : "false");
+    default:
+      break;
   }
   std::vector<std::string> parts;
   if (value.type().is_keyed()) {
-    for (const auto& [key, member] : value.members()) parts.push_back(quoted_ascii(key) + ":" + shown(member));
+    for (const auto& [key, member] : value.members())
+      parts.push_back(quoted_ascii(key) + ":" + shown(member));
     return mark + "{" + join(parts, ",") + "}";
   }
   for (const auto& item : value.items()) parts.push_back(shown(item));
@@ -128,7 +136,8 @@ class RowReader {
   std::string body(const HclBody& body, const RowSchema& schema) {
     if (schema.just_attributes) return "(just" + attributes(hcl_just_attributes(body, found)) + ")";
     const HclScope* dynamic = mode_ == "dynamic" ? &scope_ : nullptr;
-    if (mode_ != "partial") return "(body" + content(hcl_content(body, schema.schema, found, dynamic), schema) + ")";
+    if (mode_ != "partial")
+      return "(body" + content(hcl_content(body, schema.schema, found, dynamic), schema) + ")";
     RowSchema first = half_of(schema, false);
     RowSchema second = half_of(schema, true);
     HclBody rest;
@@ -174,7 +183,8 @@ struct Outcome {
   std::set<std::string> errors;
 };
 
-Outcome outcome(const std::string& name, const std::string& source, const std::string& mode, const RowSchema& schema) {
+Outcome outcome(const std::string& name, const std::string& source, const std::string& mode,
+                const RowSchema& schema) {
   RowReader reader(mode);
   auto file = text_file(name, source);
   HclBody body = name.ends_with(".json") ? parse_hcl_json(file, reader.found) : parse_hcl(file, reader.found);
@@ -210,8 +220,10 @@ void check_rows(const std::string& path) {
     std::set<std::string> errors;
     for (const Value& error : row.find("errors")->as_list()) errors.insert(error.as_string());
     // Where our place is nearer to the mistake than HCL's, the row has none.
-    if (!errors.empty() && errors.begin()->find(" @") == std::string::npos) got.errors = without_places(got.errors);
-    EXPECT_EQ(got.content, row.find("content")->as_string()) << mode << "\n" << source << to_json(*row.find("schema"));
+    if (!errors.empty() && errors.begin()->find(" @") == std::string::npos)
+      got.errors = without_places(got.errors);
+    EXPECT_EQ(got.content, row.find("content")->as_string()) << mode << "\n"
+                                                             << source << to_json(*row.find("schema"));
     EXPECT_EQ(got.errors, errors) << mode << "\n" << source << to_json(*row.find("schema"));
   }
 }
@@ -234,7 +246,9 @@ HclExpressionPtr json_attribute(const std::string& text) {
   return attributes.at(0).expression;
 }
 
-std::string part_of(const SourceRange& range) { return range.file->text.substr(range.begin, range.end - range.begin); }
+std::string part_of(const SourceRange& range) {
+  return range.file->text.substr(range.begin, range.end - range.begin);
+}
 
 TEST(HclJson, places_within_strings_are_those_of_the_file) {
   auto expression = json_attribute(R"({"a": "\t\u0041é${ str }-${no\u0070e.x}"})");
@@ -291,7 +305,11 @@ TEST(HclBody, the_nearest_name_is_a_hint_where_hcl_has_none) {
 
 TEST(HclBody, what_depends_on_a_sensitive_for_each_is_sensitive_all_the_way_down) {
   Diagnostics found;
-  HclBody body = parse_hcl(text_file("t.hcl", "dynamic \"b\" {\n  for_each = sec\n  content {\n    c {\n      x = b.value\n    }\n  }\n}\n"), found);
+  HclBody body = parse_hcl(
+      text_file(
+          "t.hcl",
+          "dynamic \"b\" {\n  for_each = sec\n  content {\n    c {\n      x = b.value\n    }\n  }\n}\n"),
+      found);
   HclScope scope = row_scope();
   HclContent outer = hcl_content(body, {{}, {{"b", {}}}}, found, &scope);
   ASSERT_EQ(outer.blocks.size(), 1u);
@@ -308,11 +326,15 @@ TEST(HclBody, what_depends_on_a_sensitive_for_each_is_sensitive_all_the_way_down
 
 TEST(HclBody, a_rest_may_be_read_in_place_and_keeps_dynamic_blocks_of_other_types) {
   for (bool json : {false, true}) {
-    std::string text = json ? R"({"a": 1, "dynamic": {"b": {"for_each": ["x"], "content": {}}, "c": {"for_each": ["y", "z"], "content": {}}}})"
-                            : "a = 1\ndynamic \"b\" {\n for_each = [\"x\"]\n content {\n }\n}\ndynamic \"c\" {\n for_each = [\"y\", \"z\"]\n content {\n }\n}\n";
+    std::string text =
+        json
+            ? R"({"a": 1, "dynamic": {"b": {"for_each": ["x"], "content": {}}, "c": {"for_each": ["y", "z"], "content": {}}}})"
+            : "a = 1\ndynamic \"b\" {\n for_each = [\"x\"]\n content {\n }\n}\ndynamic \"c\" {\n for_each = "
+              "[\"y\", \"z\"]\n content {\n }\n}\n";
     Diagnostics found;
     HclScope scope;
-    HclBody body = json ? parse_hcl_json(text_file("t.json", text), found) : parse_hcl(text_file("t.hcl", text), found);
+    HclBody body =
+        json ? parse_hcl_json(text_file("t.json", text), found) : parse_hcl(text_file("t.hcl", text), found);
     HclContent first = hcl_partial_content(body, {{{"a", true}}, {{"b", {}}}}, body, found, &scope);
     EXPECT_EQ(first.attributes.size(), 1u);
     EXPECT_EQ(first.blocks.size(), 1u);
@@ -336,7 +358,8 @@ TEST(HclBody, nesting_and_sizes_are_bounded) {
   // Five levels of a hundred elements each would be 10^10 blocks.
   std::string list = "[" + repeat("1, ", 100) + "]";
   std::string text;
-  for (int i = 0; i < 5; ++i) text += fmt::format("dynamic \"b\" {{\nfor_each = {}\niterator = i{}\ncontent {{\n", list, i);
+  for (int i = 0; i < 5; ++i)
+    text += fmt::format("dynamic \"b\" {{\nfor_each = {}\niterator = i{}\ncontent {{\n", list, i);
   text += repeat("}\n}\n", 5);
   Diagnostics found;
   HclScope scope;

@@ -79,6 +79,7 @@ std::string dump(const HclExpressionPtr& expression) {
     case HclExpressionKind::for_object: return "(for " + names + all + (e.expands ? " ..." : "") + ")";
     case HclExpressionKind::template_for: return "(join (for " + names + " " + item(0) + " _ " + item(1) + " _))";
     case HclExpressionKind::bound: return "(bound" + all + ")";
+    case HclExpressionKind::wrong_string: return "?";
     case HclExpressionKind::template_if:
       return "(cond " + item(0) + " " + item(1) + " " + (e.items[2] ? item(2) : "\"\"") + ")";
   }

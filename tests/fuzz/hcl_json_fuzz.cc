@@ -1,5 +1,5 @@
-// Any text as HCL's JSON syntax, read by a schema with dynamic blocks, its attributes evaluated: no crash, bounded;
-// every place lies inside the file.
+// Any text as HCL's JSON syntax, read by a schema with dynamic blocks, its attributes evaluated: no crash,
+// bounded; every place lies inside the file.
 #include <cstdint>
 #include <string>
 
@@ -55,11 +55,13 @@ struct Reader {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  auto file = std::make_shared<SourceFile>(SourceFile{"fuzz.json", std::string(reinterpret_cast<const char*>(data), size)});
+  auto file = std::make_shared<SourceFile>(
+      SourceFile{"fuzz.json", std::string(reinterpret_cast<const char*>(data), size)});
   Reader reader;
   reader.size = size;
   reader.scope.variables["x"] = HclValue::unknown(HclType::dynamic());
-  reader.scope.variables["l"] = HclValue::list(HclType::string(), {HclValue::string("p"), HclValue::string("q")});
+  reader.scope.variables["l"] =
+      HclValue::list(HclType::string(), {HclValue::string("p"), HclValue::string("q")});
   HclBody body = parse_hcl_json(file, reader.found);
   reader.read(body);
   for (const auto& item : reader.found.items()) {

@@ -1,6 +1,6 @@
-// What the runner of HCL's specification suite expects of an `hcldec`, on this HCL: decodes a file by a spec file and
-// prints the result as JSON, or diagnostics. Besides, `--test-file FILE.t` prints what a test expects as JSON.
-// Source: the suite's README and the documentation of hcldec's spec format.
+// What the runner of HCL's specification suite expects of an `hcldec`, on this HCL: decodes a file by a spec
+// file and prints the result as JSON, or diagnostics. Besides, `--test-file FILE.t` prints what a test
+// expects as JSON. Source: the suite's README and the documentation of hcldec's spec format.
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -40,13 +40,20 @@ Value object(std::vector<std::pair<std::string, Value>> members) {
 Value type_json(const HclType& type) {
   auto with = [](const char* kind, Value inner) { return Value(Value::List{Value(kind), std::move(inner)}); };
   switch (type.kind()) {
-    case HclType::Kind::dynamic: return Value("dynamic");
-    case HclType::Kind::boolean: return Value("bool");
-    case HclType::Kind::number: return Value("number");
-    case HclType::Kind::string: return Value("string");
-    case HclType::Kind::list: return with("list", type_json(type.element()));
-    case HclType::Kind::set: return with("set", type_json(type.element()));
-    case HclType::Kind::map: return with("map", type_json(type.element()));
+    case HclType::Kind::dynamic:
+      return Value("dynamic");
+    case HclType::Kind::boolean:
+      return Value("bool");
+    case HclType::Kind::number:
+      return Value("number");
+    case HclType::Kind::string:
+      return Value("string");
+    case HclType::Kind::list:
+      return with("list", type_json(type.element()));
+    case HclType::Kind::set:
+      return with("set", type_json(type.element()));
+    case HclType::Kind::map:
+      return with("map", type_json(type.element()));
     case HclType::Kind::tuple: {
       Value::List items;
       for (const auto& item : type.elements()) items.push_back(type_json(item));
@@ -64,9 +71,12 @@ Value type_json(const HclType& type) {
 Value value_json(const HclValue& value) {
   if (!value.has_content()) return {};
   switch (value.type().kind()) {
-    case HclType::Kind::boolean: return Value(value.as_boolean());
-    case HclType::Kind::number: return Value(Number{value.as_number().text()});
-    case HclType::Kind::string: return Value(value.as_string());
+    case HclType::Kind::boolean:
+      return Value(value.as_boolean());
+    case HclType::Kind::number:
+      return Value(Number{value.as_number().text()});
+    case HclType::Kind::string:
+      return Value(value.as_string());
     case HclType::Kind::map:
     case HclType::Kind::object: {
       Value out = Value::empty_object();
@@ -112,14 +122,17 @@ Value diagnostics_json(const Diagnostics& found) {
 Value reference_json(const HclReference& reference) {
   SourceRange root = reference.range;
   root.end = std::min(root.end, root.begin + reference.root.size());
-  Value::List steps{object({{"kind", Value("root")}, {"name", Value(reference.root)}, {"range", range_json(root)}})};
+  Value::List steps{
+      object({{"kind", Value("root")}, {"name", Value(reference.root)}, {"range", range_json(root)}})};
   for (const auto& step : reference.steps) {
     bool index = step.kind == HclStep::Kind::index;
     Value one = object({{"kind", Value(index ? "index" : "attr")}, {"range", range_json(step.range)}});
     one.set(index ? "key" : "name", index ? step.key : Value(step.name));
     steps.push_back(std::move(one));
   }
-  return object({{"root_name", Value(reference.root)}, {"steps", Value(std::move(steps))}, {"range", range_json(reference.range)}});
+  return object({{"root_name", Value(reference.root)},
+                 {"steps", Value(std::move(steps))},
+                 {"range", range_json(reference.range)}});
 }
 
 // ---- specs
@@ -127,8 +140,8 @@ Value reference_json(const HclReference& reference) {
 /// How to make a value of a body; one struct for all kinds, each uses what it needs.
 struct Spec {
   std::string kind = "literal";
-  std::string name;                                    ///< attribute or block type
-  HclType type;                                        ///< attr, block_attrs
+  std::string name;  ///< attribute or block type
+  HclType type;      ///< attr, block_attrs
   bool required = false;
   int64_t min_items = 0;
   int64_t max_items = 0;
@@ -172,7 +185,8 @@ class SpecReader {
   /// The whole file; variables and functions that it declares go to `scope`.
   Spec file(const HclBody& body, HclScope& scope, HclFunctionTable& functions) {
     HclBody rest;
-    HclContent content = hcl_partial_content(body, {{}, {{"variables", {}}, {"function", {"name"}}}}, rest, found_);
+    HclContent content =
+        hcl_partial_content(body, {{}, {{"variables", {}}, {"function", {"name"}}}}, rest, found_);
     for (const auto& block : content.blocks) {
       if (block.type == "function") {
         functions[block.labels[0].text] = function(block.body);
@@ -189,15 +203,16 @@ class SpecReader {
  private:
   static HclSchema spec_schema(std::vector<std::string> labels) {
     HclSchema out;
-    for (const char* kind : {"object", "array", "literal", "attr", "block", "block_list", "block_map", "block_set",
-                             "block_attrs", "default", "transform"}) {
+    for (const char* kind : {"object", "array", "literal", "attr", "block", "block_list", "block_map",
+                             "block_set", "block_attrs", "default", "transform"}) {
       out.blocks.push_back({kind, labels});
     }
     return out;
   }
 
   HclFunction function(const HclBody& body) {
-    HclContent content = hcl_content(body, {{{"params", true}, {"variadic_param", false}, {"result", true}}, {}}, found_);
+    HclContent content =
+        hcl_content(body, {{{"params", true}, {"variadic_param", false}, {"result", true}}, {}}, found_);
     HclFunction out;
     std::vector<std::string> names;
     HclParameter any{"", HclType::dynamic(), true, true, true, true};
@@ -212,18 +227,22 @@ class SpecReader {
     if (const auto* rest = content.find("variadic_param")) add(*rest->expression), out.variadic = any;
     const auto* result = content.find("result");
     if (!result) return out;
-    auto evaluate = [names, fixed, expression = result->expression, outer = functions_](const std::vector<HclValue>& given) {
+    auto evaluate = [names, fixed, expression = result->expression,
+                     outer = functions_](const std::vector<HclValue>& given) {
       HclScope scope = outer;
       for (size_t i = 0; i < fixed; ++i) scope.variables[names[i]] = given.at(i);
       if (names.size() > fixed) {
-        scope.variables[names[fixed]] = HclValue::tuple({given.begin() + static_cast<ptrdiff_t>(fixed), given.end()});
+        scope.variables[names[fixed]] =
+            HclValue::tuple({given.begin() + static_cast<ptrdiff_t>(fixed), given.end()});
       }
       Diagnostics wrong;
       HclValue value = evaluate_hcl(*expression, scope, wrong);
       if (wrong.has_errors()) throw HclFunctionError{wrong.items()[0].detail};
       return value;
     };
-    out.call = [evaluate](const std::vector<HclValue>& given, const HclType&, const HclHost&) { return evaluate(given); };
+    out.call = [evaluate](const std::vector<HclValue>& given, const HclType&, const HclHost&) {
+      return evaluate(given);
+    };
     out.type = [evaluate](const std::vector<HclValue>& given) { return evaluate(given).type(); };
     return out;
   }
@@ -241,7 +260,10 @@ class SpecReader {
     out.kind = block.type;
     if (!block.labels.empty()) out.name = block.labels[0].text;
     if (out.kind == "object" || out.kind == "array" || out.kind == "default") {
-      HclContent content = hcl_content(block.body, spec_schema(out.kind == "object" ? std::vector<std::string>{"key"} : std::vector<std::string>{}), found_);
+      HclContent content = hcl_content(
+          block.body,
+          spec_schema(out.kind == "object" ? std::vector<std::string>{"key"} : std::vector<std::string>{}),
+          found_);
       for (const auto& child : content.blocks) {
         out.children.push_back({child.labels.empty() ? "" : child.labels[0].text, spec(child)});
       }
@@ -252,16 +274,20 @@ class SpecReader {
     if (out.kind == "transform") names = {{"result", true}};
     if (out.kind == "attr") names.push_back({"type", true});
     if (out.kind == "block_attrs") names.push_back({"element_type", true});
-    if (out.kind == "block_list" || out.kind == "block_set") names.insert(names.end(), {{"min_items", false}, {"max_items", false}});
+    if (out.kind == "block_list" || out.kind == "block_set")
+      names.insert(names.end(), {{"min_items", false}, {"max_items", false}});
     if (out.kind == "block_map") names.push_back({"labels", true});
     HclBody rest;
     HclContent content = hcl_partial_content(block.body, {names, {}}, rest, found_);
     for (const auto& attribute : content.attributes) set(out, attribute);
     bool nested = out.kind == "transform" || (out.is_block() && out.kind != "block_attrs");
-    if (nested) out.children.push_back({"", only_child(rest)});
-    else hcl_content(rest, {}, found_);
+    if (nested)
+      out.children.push_back({"", only_child(rest)});
+    else
+      hcl_content(rest, {}, found_);
     if ((out.is_block() || out.kind == "attr") && out.name.empty()) {
-      found_.error(fmt::format("Missing name in {} spec", out.kind), "The name of what is to be found is required.", content.missing_item);
+      found_.error(fmt::format("Missing name in {} spec", out.kind),
+                   "The name of what is to be found is required.", content.missing_item);
     }
     return out;
   }
@@ -314,9 +340,12 @@ class Decoder {
 
  private:
   static void add_to_schema(HclSchema& schema, const Spec& spec) {
-    if (spec.kind == "attr") schema.attributes.push_back({spec.name, spec.required});
-    else if (spec.is_block()) schema.blocks.push_back({spec.name, spec.labels});
-    else for (const auto& [key, child] : spec.children) add_to_schema(schema, child);
+    if (spec.kind == "attr")
+      schema.attributes.push_back({spec.name, spec.required});
+    else if (spec.is_block())
+      schema.blocks.push_back({spec.name, spec.labels});
+    else
+      for (const auto& [key, child] : spec.children) add_to_schema(schema, child);
   }
 
   void references(const HclContent& content, const Spec& spec, std::vector<HclReference>& out) {
@@ -385,13 +414,16 @@ class Decoder {
     }
     if (count < spec.min_items) {
       found_.error(fmt::format("Insufficient {} blocks", spec.name),
-                   fmt::format("At least {} {} blocks are required.", spec.min_items, go_quote(spec.name)), content.missing_item);
+                   fmt::format("At least {} {} blocks are required.", spec.min_items, go_quote(spec.name)),
+                   content.missing_item);
     } else if (spec.max_items > 0 && count > spec.max_items) {
       found_.error(fmt::format("Too many {} blocks", spec.name),
                    fmt::format("No more than {} {} blocks are allowed", spec.max_items, go_quote(spec.name)),
                    own[static_cast<size_t>(spec.max_items)]->header);
     }
-    if (items.empty()) return spec.kind == "block_set" ? HclValue::set(type.element(), {}) : HclValue::list(type.element(), {});
+    if (items.empty())
+      return spec.kind == "block_set" ? HclValue::set(type.element(), {})
+                                      : HclValue::list(type.element(), {});
     auto element = hcl_unify(types, true);
     for (auto& item : items) {
       auto converted = element ? hcl_convert(item, *element) : std::nullopt;
@@ -402,26 +434,29 @@ class Decoder {
       }
       item = *converted;
     }
-    return spec.kind == "block_set" ? HclValue::set(*element, std::move(items)) : HclValue::list(*element, std::move(items));
+    return spec.kind == "block_set" ? HclValue::set(*element, std::move(items))
+                                    : HclValue::list(*element, std::move(items));
   }
 
   HclValue single(const HclContent& content, const Spec& spec, const std::vector<const HclBlock*>& own) {
     HclType type = implied_type(spec);
     if (own.empty()) {
       if (spec.required) {
-        found_.error(fmt::format("Missing {} block", spec.name), fmt::format("A block of type {} is required here.", go_quote(spec.name)),
+        found_.error(fmt::format("Missing {} block", spec.name),
+                     fmt::format("A block of type {} is required here.", go_quote(spec.name)),
                      content.missing_item);
       }
       return HclValue::null(type);
     }
     if (own.size() > 1) {
-      found_.error(fmt::format("Duplicate {} block", spec.name), fmt::format("Only one block of type {} is allowed.", go_quote(spec.name)),
-                   own[1]->header);
+      found_.error(fmt::format("Duplicate {} block", spec.name),
+                   fmt::format("Only one block of type {} is allowed.", go_quote(spec.name)), own[1]->header);
     }
     if (spec.kind == "block") return decode(own[0]->body, spec.children.at(0).second);
     HclValue::Members members;
     for (const auto& attribute : hcl_just_attributes(own[0]->body, found_)) {
-      members[attribute.name] = evaluate_hcl_as(*attribute.expression, spec.type, scope_, attribute.name, found_);
+      members[attribute.name] =
+          evaluate_hcl_as(*attribute.expression, spec.type, scope_, attribute.name, found_);
     }
     return HclValue::map(type.element(), std::move(members));
   }
@@ -439,9 +474,11 @@ class Decoder {
         continue;
       }
       for (size_t i = 1; i < group.size(); ++i) {
-        found_.error(fmt::format("Duplicate {} block", spec.name),
-                     fmt::format("A block for {} with these labels was already defined. The {} labels must be unique.", spec.name, spec.name),
-                     group[i]->header);
+        found_.error(
+            fmt::format("Duplicate {} block", spec.name),
+            fmt::format("A block for {} with these labels was already defined. The {} labels must be unique.",
+                        spec.name, spec.name),
+            group[i]->header);
       }
       members[label] = decode(group[0]->body, spec.children.at(0).second);
     }
@@ -461,8 +498,10 @@ Value expected_range(const HclBody& body, Diagnostics& found) {
   for (const auto& block : hcl_partial_content(body, {{}, {{"from", {}}, {"to", {}}}}, rest, found).blocks) {
     Value place = Value::empty_object();
     for (const char* name : {"line", "column", "byte"}) {
-      HclContent content = hcl_content(block.body, {{{"line", true}, {"column", true}, {"byte", true}}, {}}, found);
-      if (const auto* attribute = content.find(name)) place.set(name, value_json(evaluate_hcl(*attribute->expression, none, found)));
+      HclContent content =
+          hcl_content(block.body, {{{"line", true}, {"column", true}, {"byte", true}}, {}}, found);
+      if (const auto* attribute = content.find(name))
+        place.set(name, value_json(evaluate_hcl(*attribute->expression, none, found)));
     }
     out.set(block.type == "from" ? "start" : "end", place);
   }
@@ -473,7 +512,8 @@ Value test_file(const std::string& path, Diagnostics& found) {
   HclScope none;
   Value out = Value::empty_object();
   HclBody body = parse(path, found);
-  HclContent content = hcl_content(body, {{{"result", false}, {"result_type", false}}, {{"traversals", {}}, {"diagnostics", {}}}}, found);
+  HclContent content = hcl_content(
+      body, {{{"result", false}, {"result_type", false}}, {{"traversals", {}}, {"diagnostics", {}}}}, found);
   HclType type;
   if (const auto* attribute = content.find("result_type")) {
     if (auto constraint = hcl_type_constraint(*attribute->expression, found)) type = constraint->type;
@@ -489,7 +529,9 @@ Value test_file(const std::string& path, Diagnostics& found) {
         HclBody rest;
         HclContent own = hcl_partial_content(expect.body, {{{"ref", true}}, {}}, rest, found);
         auto reference = own.find("ref") ? hcl_as_reference(*own.find("ref")->expression) : std::nullopt;
-        if (reference) list.push_back(object({{"reference", reference_json(*reference)}, {"range", expected_range(rest, found)}}));
+        if (reference)
+          list.push_back(
+              object({{"reference", reference_json(*reference)}, {"range", expected_range(rest, found)}}));
       }
     } else {
       for (const auto& one : hcl_content(block.body, {{}, {{"error", {}}, {"warning", {}}}}, found).blocks) {
@@ -508,10 +550,14 @@ int run(const std::vector<std::string>& arguments) {
   bool show_references = false;
   for (size_t i = 0; i < arguments.size(); ++i) {
     const std::string& argument = arguments[i];
-    if (argument.starts_with("--spec=")) spec_path = argument.substr(7);
-    else if (argument == "--var-refs") show_references = true;
-    else if (argument == "--test-file" && i + 1 < arguments.size()) test = arguments[++i];
-    else if (!argument.starts_with("--")) input = argument;
+    if (argument.starts_with("--spec="))
+      spec_path = argument.substr(7);
+    else if (argument == "--var-refs")
+      show_references = true;
+    else if (argument == "--test-file" && i + 1 < arguments.size())
+      test = arguments[++i];
+    else if (!argument.starts_with("--"))
+      input = argument;
   }
   Diagnostics found;
   auto done = [&](const Value& out) {
