@@ -323,13 +323,14 @@ void HclParser::single_line_body(HclBlock& block) {
   }
   next();
   if (!at(Kind::assign)) {
+    bool block = at(Kind::open_quote) || at(Kind::open_brace) || at(Kind::identifier);
     fail("Argument definition required",
          fmt::format("A single-line block definition can contain only a single "
                      "argument. If you meant to define argument \"{}\", use an equals sign to assign it a "
                      "value. To define "
                      "a nested block, place it on a line of its own within its parent block.",
                      name.text),
-         {file_, name.begin, peek().end()});
+         {file_, name.begin, block ? peek().end() : name.end()});
   }
   next();
   HclAttribute out;
