@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "lang/go_literal.h"
 #include "lang/packer_fixers.h"
 #include "lang/packer_json.h"
 
@@ -79,12 +80,12 @@ double number_of(const Number& number) { return std::strtod(number.text.c_str(),
 std::string go_number(const Number& number) {
   double value = number_of(number);
   double size = std::fabs(value);
-  auto format = size != 0 && (size < 1e-6 || size >= 1e21) ? std::chars_format::scientific : std::chars_format::fixed;
-  char buffer[512];
-  auto end = std::to_chars(buffer, buffer + sizeof buffer, value, format).ptr;
+  if (size == 0 || (size >= 1e-6 && size < 1e21)) return plain_decimal(value);
+  char buffer[64];
+  auto end = std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific).ptr;
   std::string text(buffer, end);
   size_t digit = text.size() - 2;
-  if (text.size() > 4 && text[digit - 2] == 'e' && text[digit - 1] == '-' && text[digit] == '0') text.erase(digit, 1);
+  if (text[digit - 1] == '-' && text[digit] == '0') text.erase(digit, 1);  // e-07 is e-7
   return text;
 }
 
