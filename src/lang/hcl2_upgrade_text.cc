@@ -85,22 +85,23 @@ std::string node_type(go_template::NodeKind kind) {
   }
 }
 
-/// One argument, no function: `.Name`, `$x`, a constant. Such an action stays an action.
-bool is_kept(const go_template::Node& action) {
+/// One word that is none of our functions: `.Name`, `$x`, a constant. Such an action stays an action.
+bool is_kept(const go_template::Node& action, const StandInFunctions& table) {
   const auto& commands = action.pipe->children;
-  return commands.size() == 1 && commands[0]->children.size() == 1 &&
-         commands[0]->children[0]->kind != go_template::NodeKind::identifier;
+  if (commands.size() != 1 || commands[0]->children.size() != 1) return false;
+  const auto& word = *commands[0]->children[0];
+  return word.kind != go_template::NodeKind::identifier || table.count(word.text) == 0;
 }
 
 /// The template again, with the actions that stay written so that they come out as text.
-std::string keep_plain_actions(const go_template::Tree& tree) {
+std::string keep_plain_actions(const go_template::Tree& tree, const StandInFunctions& table) {
   std::string out;
   for (const auto& node : tree.root->children) {
     if (node->kind == go_template::NodeKind::text) {
       out += node->text;
     } else if (node->kind != go_template::NodeKind::action) {
       throw Untranslatable{"\n# unhandled node type *parse." + node_type(node->kind) + "\n"};
-    } else if (is_kept(*node)) {
+    } else if (is_kept(*node, table)) {
       const auto& argument = *node->pipe->children[0]->children[0];
       bool nested = argument.kind == go_template::NodeKind::pipeline;
       std::string text = go_template::to_string(argument);
@@ -119,24 +120,36 @@ go_template::Tree parse_for(const std::string& text, const StandInFunctions& tab
 /// Throws SyntaxError. No data: every .Field is missing.
 Rendered run_template(const std::string& text, const StandInFunctions& table) {
   go_template::Budget budget;
-  Value no_data = Value::empty_object();
-  return go_template::execute(parse_for(text, table), {}, no_data, budget, &table);
+  return go_template::execute(parse_for(text, table), {}, {}, budget, &table);
 }
 
-/// {{user \"x\"}}, as HCL writes {{user "x"}} in a string: the quotes of the call are taken out of their escapes.
+/// The text with the escapes of HCL taken out of its actions; what stands between them stays in the string.
+std::string unescape_actions(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    size_t begin = text.find("{{");
+    size_t end = begin == std::string_view::npos ? begin : text.find("}}", begin);
+    if (end == std::string_view::npos) break;
+    std::string action(text.substr(begin, end - begin));
+    out += text.substr(0, begin);
+    out += go_unquote("\"" + action + "\"").value_or(action);
+    text.remove_prefix(end);
+  }
+  return out.append(text);
+}
+
+/// {{user \"x\"}}, as HCL writes {{user "x"}} in a string: the quotes of calls are taken out of their escapes.
 std::string unescape_calls(const std::string& text) {
-  static const RE2 call(R"((\{\{\s*\w*\s*)(\\".*\\")(\s*\w*\s*\}\}))");
+  static const RE2 calls(R"(\{\{\s*\w*\s*(\\".*\\")\s*\w*\s*\}\})");
   std::string out;
   re2::StringPiece rest(text);
-  re2::StringPiece groups[4];
-  while (call.Match(rest, 0, rest.size(), RE2::UNANCHORED, groups, 4)) {
+  re2::StringPiece groups[2];
+  while (calls.Match(rest, 0, rest.size(), RE2::UNANCHORED, groups, 2)) {
     out.append(rest.data(), static_cast<size_t>(groups[0].data() - rest.data()));
-    std::string quoted(groups[2].data(), groups[2].size());
-    // A quote that is not escaped ends the string, so what lies between is no call.
-    auto plain = go_unquote("\"" + quoted + "\"");
-    out.append(groups[1].data(), groups[1].size());
-    out += plain.value_or(quoted);
-    out.append(groups[3].data(), groups[3].size());
+    std::string_view found(groups[0].data(), groups[0].size());
+    // A bare quote ends the string: Packer leaves such a line as it is.
+    bool one_string = go_unquote("\"" + std::string(groups[1].data(), groups[1].size()) + "\"").has_value();
+    out += one_string ? unescape_actions(found) : std::string(found);
     rest.remove_prefix(static_cast<size_t>(groups[0].data() + groups[0].size() - rest.data()));
   }
   return out.append(rest.data(), rest.size());
@@ -146,12 +159,12 @@ std::string unescape_calls(const std::string& text) {
 std::string run_block(const std::string& block, const StandInFunctions& table, std::string& tried) {
   std::string kept;
   try {
-    kept = keep_plain_actions(parse_for(block, table));
+    kept = keep_plain_actions(parse_for(block, table), table);
   } catch (const go_template::SyntaxError& error) {
     if (!contains(error.message, "unexpected \"\\\\\" in operand")) fail_template(error.message);
     std::string unescaped = unescape_calls(block);
     try {
-      kept = keep_plain_actions(parse_for(unescaped, table));
+      kept = keep_plain_actions(parse_for(unescaped, table), table);
     } catch (const go_template::SyntaxError& again) {
       tried = unescaped;
       fail_template(again.message);
@@ -172,9 +185,12 @@ std::string constant_call(const char* text, const Arguments&) { return text; }
 
 std::string Translator::secret(const Arguments& arguments) {
   std::string name = arguments[0];
-  std::string key = arguments.size() > 1 ? arguments[1] : "";
-  size_t at = 0;
-  while (at < secrets.size() && !(secrets[at].name == name && (key.empty() || secrets[at].key == key))) ++at;
+  std::string key = arguments.size() == 2 ? arguments[1] : "";
+  // Without a key, any read of that secret will do; of several, Packer takes the last.
+  size_t at = secrets.size();
+  for (size_t i = 0; i < secrets.size(); ++i) {
+    if (secrets[i].name == name && (key.empty() || secrets[i].key == key)) at = i;
+  }
   if (at == secrets.size()) secrets.push_back({name, key});
   return fmt::format("${{data.amazon-secretsmanager.autogenerated_{}.value}}", at + 1);
 }
@@ -201,6 +217,7 @@ StandInFunctions Translator::functions(bool in_variables, std::vector<std::strin
   table["user"] = {"s", [this](const Arguments& a) { return fmt::format("${{{}.{}}}", locals.count(a[0]) ? "local" : "var", a[0]); }};
   table["env"] = {"s", [](const Arguments& a) { return fmt::format("${{env({})}}", go_quote(a[0])); }};
   table["build"] = {"s", [](const Arguments& a) { return "${build." + a[0] + "}"; }};
+  table["data"] = {"s", [](const Arguments& a) { return "${data." + a[0] + "}"; }};  // ours: how sources name their images
   table["aws_secretsmanager"] = {"ss*", [this](const Arguments& a) { return secret(a); }};
   auto by_hand = [&](const std::string& name, const char* parameters, const char* shape) {
     table[name] = {parameters, [&complaints, name, shape](const Arguments& a) {
@@ -214,7 +231,7 @@ StandInFunctions Translator::functions(bool in_variables, std::vector<std::strin
   by_hand("replace", "ssis", "{{{{ {0} `{1}` `{2}` `{4}` {3} }}}}");
   by_hand("replace_all", "sss", "{{{{ {0} `{1}` `{2}` `{3}` }}}}");
   if (in_variables) {
-    for (auto name : {"build", "build_name", "build_type", "clean_resource_name"}) table.erase(name);
+    for (auto name : {"data", "build", "build_name", "build_type", "clean_resource_name"}) table.erase(name);
   }
   return table;
 }

@@ -20,7 +20,7 @@ class Translator {
     std::string key;  ///< may be empty
   };
 
-  std::set<std::string> locals;  ///< variables that become locals
+  std::set<std::string> locals;  ///< variables that become locals, those known so far
   bool uses_timestamp = false;
   bool uses_isotime = false;
   bool uses_strftime = false;
