@@ -2,8 +2,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <algorithm>
-
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/file.h"
@@ -45,8 +43,7 @@ std::string initialization_error(const CommandOptions& options, const Template& 
 }
 
 bool knows_builder(const std::string& type) {
-  const auto& builders = component_table().builders;
-  return std::any_of(builders.begin(), builders.end(), [&](const auto& builder) { return builder.type == type; });
+  return find_component(component_table().builders, type) != nullptr;
 }
 
 }  // namespace
@@ -76,7 +73,7 @@ int run_hcl2_upgrade(Invocation& invocation, CommandOptions& options,
     if (diagnostics.has_errors()) return refuse(legacy_parse_text(diagnostics));
     initialization = initialization_error(options, parsed);
   } catch (const Error& error) {
-    return refuse(error.message());
+    return refuse(raw.empty() ? "Failed to parse file as legacy JSON template: " + error.message() : error.message());
   }
   if (!initialization.empty()) ui.error("Ignoring following initialization error: <nil>: ; " + initialization);
   Hcl2Upgrade upgrade = upgrade_to_hcl2(parsed, raw, {options.with_annotations, knows_builder});

@@ -11,6 +11,7 @@ namespace kiln {
 
 struct Hcl2UpgradeOptions {
   bool with_annotations = false;
+  /// Beside the builders of the plug-ins that the result requires, which are all taken to be there.
   std::function<bool(const std::string& type)> knows_builder;
 };
 

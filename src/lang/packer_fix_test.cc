@@ -87,9 +87,9 @@ TEST(PackerFix, goes_through_provisioners_and_post_processors) {
                  {"type":"ansible-local","galaxycommand":"g"}]})",
                R"({"builders":[],"provisioners":[{"type":"powershell","environment_vars":["A=$b"],"elevated_password":"\"`"},
                  {"type":"ansible-local","galaxy_command":"g"}]})");
-  expect_fixed(R"({"builders":[],"post-processors":["x",[{"type":"vagrant","aws":{"a":1}},{"type":"manifest","filename":"f"}],
+  expect_fixed(R"({"builders":[{"type":"docker","login_email":"e"}],"post-processors":["x",[{"type":"vagrant","aws":{"a":1}},{"type":"manifest","filename":"f"}],
                  {"type":"docker-tag","tag":"a,b","tags":["b","c"]},{"type":"docker-push","login_email":"e"}]})",
-               R"({"builders":[],"post-processors":["x",[{"type":"vagrant","override":{"aws":{"a":1}}},{"type":"manifest","output":"f"}],
+               R"({"builders":[{"type":"docker"}],"post-processors":["x",[{"type":"vagrant","override":{"aws":{"a":1}}},{"type":"manifest","output":"f"}],
                  {"type":"docker-tag","tags":["a","b","c"]},{"type":"docker-push"}]})");
 }
 

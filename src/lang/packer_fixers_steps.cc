@@ -57,6 +57,7 @@ void each_provisioner(Value& root, const std::function<void(Value&)>& change) {
   }
   if (!given || given->is_null() || (given->is_object() && given->as_object().empty())) return;
   Value list = given->is_list() ? *given : Value(Value::List{*given});
+  if (list.as_list().empty()) return;
   for (auto& provisioner : list.as_list()) {
     if (provisioner.is_object()) change(provisioner);
   }
@@ -99,6 +100,9 @@ void fix_manifest_filename(Value& root) {
 }
 
 void fix_docker_email(Value& root) {
+  const Value* steps = root.find("post-processors");
+  if (!steps || steps->is_null()) return;  // Packer then leaves the builders alone too.
+  each_builder(root, [](Value& builder, std::string_view) { builder.take("login_email"); });
   each_post_processor(root, [](Value& step) { step.take("login_email"); });
 }
 
@@ -118,6 +122,9 @@ void fix_docker_tags(Value& root) {
 void fix_powershell_escapes(Value& root) {
   each_provisioner(root, [](Value& step) {
     if (!has_type(step, "powershell")) return;
+    for (const char* key : {"elevated_user", "elevated_password"}) {
+      if (step.find(key) && !find_text(step, key)) throw Error(ErrorKind::user, fmt::format("powershell: '{}' must be a string", key));
+    }
     if (const Value* variables = step.find("environment_vars")) {
       auto list = unescaped_list(*variables);
       if (!list) return;  // Packer then leaves the rest alone too.
@@ -125,7 +132,6 @@ void fix_powershell_escapes(Value& root) {
     }
     for (auto& member : step.as_object()) {
       if (!is_one_of(member.key, {"elevated_user", "elevated_password"})) continue;
-      if (!member.value.is_string()) throw Error(ErrorKind::user, fmt::format("powershell: '{}' must be a string", member.key));
       member.value = Value(without_powershell_escapes(member.value.as_string()));
     }
   });
@@ -133,9 +139,9 @@ void fix_powershell_escapes(Value& root) {
 
 void fix_galaxy_command(Value& root) {
   each_provisioner(root, [](Value& step) {
-    if (!has_type(step, "ansible-local") || !find_text(step, "galaxycommand")) return;
-    Value command = *step.take("galaxycommand");
-    if (!step.find("galaxy_command")) step.set("galaxy_command", std::move(command));
+    if (!has_type(step, "ansible-local")) return;
+    if (step.find("galaxy_command")) step.take("galaxycommand");
+    if (find_text(step, "galaxycommand")) step.set("galaxy_command", *step.take("galaxycommand"));
   });
 }
 
