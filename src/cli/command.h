@@ -42,6 +42,10 @@ struct CommandOptions {
   bool no_warn_undeclared_variable = false;
   bool evaluate_datasources = false;
 
+  bool validate_fixed = true;
+  std::string output_file;
+  bool with_annotations = false;
+
   bool dry_run = false;
   bool markdown = false;
   std::string output = "docs/reference";
@@ -108,6 +112,8 @@ int run_plugins(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_plugins_installed(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_plugins_required(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_plugins_change(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_fix(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_hcl2_upgrade(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_not_yet(Invocation&, CommandOptions&, const std::vector<std::string>&);
 
 }  // namespace kiln

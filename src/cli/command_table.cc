@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "cli/command.h"
+#include "lang/packer_fix.h"
 
 namespace kiln {
 
@@ -108,6 +109,31 @@ void declare_meta(FlagSet& flags, CommandOptions& o) {
   flags.add_choice("config-type", &o.config_type, {"json", "hcl2"}, "", "-config-type");
   for (auto name : {"upgrade", "force"})
     flags.add_bool(name, &o.force, "Taken for compatibility; there is nothing to fetch.");
+}
+
+void declare_fix(FlagSet& flags, CommandOptions& o) {
+  flags.add_bool("validate", &o.validate_fixed, "Check the fixed template as a whole. (Default: true)",
+                 "-validate=true");
+  declare_meta_silently(flags, o);
+  flags.add_choice("config-type", &o.config_type, {"json", "hcl2"}, "", "-config-type");
+}
+
+void declare_hcl2_upgrade(FlagSet& flags, CommandOptions& o) {
+  flags.add_string("output-file", &o.output_file, "File to write. (Default: TEMPLATE.pkr.hcl)",
+                   "-output-file=path");
+  flags.add_bool("with-annotations", &o.with_annotations, "Explain the blocks in comments.");
+  declare_meta_silently(flags, o);
+  flags.add_choice("config-type", &o.config_type, {"json", "hcl2"}, "", "-config-type");
+}
+
+std::string fix_description() {
+  std::string out =
+      "Brings a JSON template of an older Packer up to date and shows the result;\n"
+      "the file stays as it is. A template that cannot be fixed is told, with exit\n"
+      "code 1. What is changed, in this order:\n\n";
+  for (const auto& fixer : packer_fixers()) out += fmt::format("  {:<26} {}\n", fixer.name, fixer.synopsis);
+  out.pop_back();
+  return out;
 }
 
 void declare_nothing(FlagSet&, CommandOptions&) {}
@@ -279,13 +305,13 @@ std::vector<Subcommand> make_other_commands() {
        run_plugins_change,
        never},
       {"fix",
-       "fixes templates from old versions of packer (not yet)",
-       "",
-       "",
-       declare_nothing,
-       {},
-       run_not_yet,
-       never},
+       "fixes templates from old versions of packer",
+       "fix [options] TEMPLATE",
+       fix_description(),
+       declare_fix,
+       {{"fix template.json > fixed.json", "the template as today's Packer wants it"},
+        {"fix -validate=false template.json", "without a look at the result"}},
+       run_fix},
       {"fmt",
        "Rewrites HCL2 config files to canonical format",
        "fmt [options] [TEMPLATE ...]",
@@ -298,13 +324,15 @@ std::vector<Subcommand> make_other_commands() {
         {"fmt - < a.pkr.hcl", "from standard input"}},
        run_fmt},
       {"hcl2_upgrade",
-       "transform a JSON template into HCL2 (not yet)",
-       "",
-       "",
-       declare_nothing,
-       {},
-       run_not_yet,
-       never},
+       "transform a JSON template into an HCL2 configuration",
+       "hcl2_upgrade [options] TEMPLATE",
+       "Writes a JSON template as HCL2. What has no counterpart there is kept as it is,\n"
+       "under a comment that says what to do. Read the result before using it.",
+       declare_hcl2_upgrade,
+       {{"hcl2_upgrade template.json", "writes template.json.pkr.hcl"},
+        {"hcl2_upgrade -with-annotations -output-file=web.pkr.hcl template.json",
+         "with explanations, into a file of your choice"}},
+       run_hcl2_upgrade},
       {"sbom-generate", "", "", "", declare_nothing, {}, run_not_yet, never},
       {"verify-attestation", "", "", "", declare_nothing, {}, run_not_yet, never},
   };
