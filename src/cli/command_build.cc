@@ -1,13 +1,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/build_report.h"
 #include "cli/command.h"
-#include "cli/component_table.h"
-#include "cli/diagnostic_text.h"
 #include "cli/signals.h"
 #include "cli/template_input.h"
 #include "core/engine.h"
@@ -22,12 +21,17 @@ constexpr const char* no_builds =
     "except flags have been specified at run time check that at least one build is\n"
     "selected for execution.\n\n";
 
+/// What -only goes by.
+const std::string& build_name(const Stage& stage) {
+  return stage.source.display_name.empty() ? stage.info.name : stage.source.display_name;
+}
+
 /// The command line that runs this build alone again. Values of variables are left to the person where they
 /// are given by -var: they may be secret.
 std::string reproduce_command(const Invocation& invocation, const CommandOptions& options,
                               const std::string& path, const Stage& stage) {
   std::string command = "cd " + shell_quote(fs::current_path().string()) + " && " + invocation.program +
-                        " build -on-error=ask -only=" + shell_quote(stage.info.name);
+                        " build -on-error=ask -only=" + shell_quote(build_name(stage));
   for (const auto& file : options.variable_files) command += " -var-file=" + shell_quote(file);
   for (const auto& [name, value] : options.variables) command += " -var " + shell_quote(name + "=...");
   return command + " " + shell_quote(path);
@@ -63,21 +67,20 @@ bool run_stages(Invocation& invocation, const CommandOptions& options, const std
 
 int run_build(Invocation& invocation, CommandOptions& options, const std::vector<std::string>& arguments) {
   if (arguments.size() != 1) return show_help;
-  auto parsed = load_template(invocation, options, arguments[0]);
-  if (!parsed) return 1;
-  PlanInput input = make_plan_input(invocation, options, *parsed);
+  auto loaded = load_template(invocation, options, arguments[0], DataSources::run);
+  if (!loaded) return 1;
   Diagnostics diagnostics;
-  Plan plan = make_plan(*parsed, input, component_table(), diagnostics);
-  for (const auto& secret : plan.secrets) invocation.redactor.add(secret);
+  Plan plan = plan_template(invocation, options, *loaded, diagnostics);
   // Packer's order: it decides colours, the order of results, and who comes first with -parallel-builds.
-  std::stable_sort(plan.stages.begin(), plan.stages.end(),
-                   [](auto& a, auto& b) { return a.info.name < b.info.name; });
+  std::stable_sort(plan.stages.begin(), plan.stages.end(), [](auto& a, auto& b) {
+    return std::tie(a.info.name, a.info.display_name) < std::tie(b.info.name, b.info.display_name);
+  });
   Ui ui = invocation.ui();
   bool wrong = diagnostics.has_errors();
   if (wrong)
-    ui.error(legacy_prepare_text(diagnostics));
+    ui.error(mistakes_text(*loaded, diagnostics));
   else if (!diagnostics.empty())
-    ui.say(legacy_prepare_text(diagnostics));
+    ui.say(mistakes_text(*loaded, diagnostics));
   if (plan.stages.empty()) {
     if (!wrong) ui.error(no_builds);
     return 1;

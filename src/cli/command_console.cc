@@ -102,7 +102,7 @@ int run_console(Invocation& invocation, CommandOptions& options, const std::vect
     invocation.ui().error("Error: The template and the expressions cannot both come from standard input.");
     return 1;
   }
-  auto parsed = load_template(invocation, options, arguments.size() == 1 ? arguments[0] : "");
+  auto parsed = load_legacy_template(invocation, options, arguments.size() == 1 ? arguments[0] : "");
   if (!parsed) return 1;
   TemplateScope scope = make_scope(*parsed);
   Diagnostics ignored;  // as Packer: a console with unset variables is still a console

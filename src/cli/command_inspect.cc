@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "base/text.h"
 #include "cli/command.h"
 #include "cli/template_input.h"
 
@@ -65,10 +66,10 @@ void inspect_variables(const Template& parsed, const Ui& ui) {
 
 void inspect_builders(const Template& parsed, const Ui& ui) {
   ui.say("Builders:\n");
-  if (parsed.builders.empty()) ui.say("  <No builders>");
+  if (parsed.build().sources.empty()) ui.say("  <No builders>");
   std::map<std::string, std::string> types;
   size_t width = 0;
-  for (const auto& builder : parsed.builders) {
+  for (const auto& builder : parsed.build().sources) {
     types[builder.name] = builder.type;
     width = std::max(width, builder.name.size());
   }
@@ -79,22 +80,17 @@ void inspect_builders(const Template& parsed, const Ui& ui) {
   ui.say("");
 }
 
-}  // namespace
-
-int run_inspect(Invocation& invocation, CommandOptions& options, const std::vector<std::string>& arguments) {
-  auto parsed = load_template(invocation, options, arguments.size() == 1 ? arguments[0] : "");
-  if (!parsed) return 1;
-  Ui ui = invocation.ui();
+void inspect_legacy(const Template& parsed, const Ui& ui) {
   ui.say("Packer Inspect: JSON mode");
-  if (!parsed->description.empty()) {
+  if (!parsed.description.empty()) {
     ui.say("Description:\n");
-    ui.say(parsed->description + "\n");
+    ui.say(parsed.description + "\n");
   }
-  inspect_variables(*parsed, ui);
-  inspect_builders(*parsed, ui);
+  inspect_variables(parsed, ui);
+  inspect_builders(parsed, ui);
   ui.say("Provisioners:\n");
-  if (parsed->provisioners.empty()) ui.say("  <No provisioners>");
-  for (const auto& provisioner : parsed->provisioners) {
+  if (parsed.build().provisioners.empty()) ui.say("  <No provisioners>");
+  for (const auto& provisioner : parsed.build().provisioners) {
     ui.machine("template-provisioner", {provisioner.type});
     ui.say("  " + provisioner.type);
   }
@@ -102,6 +98,59 @@ int run_inspect(Invocation& invocation, CommandOptions& options, const std::vect
       "\nNote: If your build names contain user variables or template\n"
       "functions such as 'timestamp', these are processed at build time,\n"
       "and therefore only show in their raw form here.");
+}
+
+std::string step_text(const std::string& type, const std::string& name) { return name.empty() ? type : type + "." + name; }
+
+std::string builds_text(const Template& outline) {
+  std::string out = "> builds:\n";
+  for (size_t i = 0; i < outline.builds.size(); ++i) {
+    const BuildDeclaration& build = outline.builds[i];
+    out += build.name.empty() ? fmt::format("\n  > <unnamed build {}>:\n", i) : fmt::format("\n  > {}:\n", build.name);
+    if (!build.description.empty()) out += "\n  > Description: " + build.description + "\n";
+    out += "\n    sources:\n";
+    for (const auto& source : build.sources) out += fmt::format("\n      {}\n", source.filter_name);
+    if (build.sources.empty()) out += "\n      <no source>\n";
+    out += "\n    provisioners:\n\n";
+    for (const auto& step : build.provisioners) out += "      " + step_text(step.type, step.name) + "\n";
+    if (build.provisioners.empty()) out += "      <no provisioner>\n";
+    out += "\n    post-processors:\n";
+    for (size_t chain = 0; chain < build.post_processors.size(); ++chain) {
+      out += fmt::format("\n      {}:\n", chain);
+      for (const auto& step : build.post_processors[chain]) out += "        " + step_text(step.type, step.name) + "\n";
+    }
+    if (build.post_processors.empty()) out += "\n      <no post-processor>\n";
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string hcl_variables_text(const HclEvaluation& evaluation) {
+  std::string out = "> input-variables:\n\n";
+  for (const auto& [name, value] : evaluation.variables()) {
+    out += fmt::format("var.{}: {}\n", name, go_quote(hcl_console_text(value)));
+  }
+  out += "\n> local-variables:\n\n";
+  for (const auto& [name, value] : evaluation.locals()) {
+    out += fmt::format("local.{}: {}\n", name, go_quote(hcl_console_text(value)));
+  }
+  return out;
+}
+
+int run_inspect(Invocation& invocation, CommandOptions& options, const std::vector<std::string>& arguments) {
+  auto loaded =
+      load_template(invocation, options, arguments.size() == 1 ? arguments[0] : "", DataSources::run);
+  if (!loaded) return 1;
+  Ui ui = invocation.ui();
+  if (!loaded->hcl) {
+    inspect_legacy(loaded->legacy, ui);
+    return 0;
+  }
+  std::shared_ptr<HclEvaluation> evaluation;
+  Template outline = outline_hcl(invocation, *loaded->hcl, evaluation);
+  ui.say("Packer Inspect: HCL2 mode\n");
+  ui.say(hcl_variables_text(*evaluation) + "\n" + builds_text(outline));
   return 0;
 }
 

@@ -1,27 +1,25 @@
 #include "cli/command.h"
-#include "cli/component_table.h"
-#include "cli/diagnostic_text.h"
 #include "cli/template_input.h"
 
 namespace kiln {
 
 int run_validate(Invocation& invocation, CommandOptions& options, const std::vector<std::string>& arguments) {
   if (arguments.size() != 1) return show_help;
-  auto parsed = load_template(invocation, options, arguments[0]);
-  if (!parsed) return 1;
-  PlanInput input = make_plan_input(invocation, options, *parsed);
+  options.warn_on_undeclared_variable = !options.no_warn_undeclared_variable;
+  auto loaded = load_template(invocation, options, arguments[0],
+                              options.evaluate_datasources ? DataSources::run : DataSources::leave_unknown);
+  if (!loaded) return 1;
   if (options.syntax_only) {
     invocation.ui().say("Syntax-only check passed. Everything looks okay.");
     return 0;
   }
   Diagnostics diagnostics;
-  Plan plan = make_plan(*parsed, input, component_table(), diagnostics);
-  for (const auto& secret : plan.secrets) invocation.redactor.add(secret);
+  plan_template(invocation, options, *loaded, diagnostics);
   if (diagnostics.has_errors()) {
-    invocation.ui().error(legacy_prepare_text(diagnostics));
+    invocation.ui().error(mistakes_text(*loaded, diagnostics));
     return 1;
   }
-  if (!diagnostics.empty()) invocation.ui().say(legacy_prepare_text(diagnostics));
+  if (!diagnostics.empty()) invocation.ui().say(mistakes_text(*loaded, diagnostics));
   invocation.ui().say("The configuration is valid.");
   return 0;
 }

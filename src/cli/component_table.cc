@@ -4,6 +4,8 @@
 #include "builder/null/null.h"
 #include "builder/qemu/qemu.h"
 #include "builder/rootfs/rootfs.h"
+#include "data_source/http/http.h"
+#include "data_source/null/null.h"
 #include "post_processor/artifice/artifice.h"
 #include "post_processor/checksum/checksum.h"
 #include "post_processor/compress/compress.h"
@@ -24,6 +26,7 @@ const Components& component_table() {
        breakpoint_provisioner()},
       {manifest_post_processor(), checksum_post_processor(), compress_post_processor(),
        artifice_post_processor(), shell_local_post_processor()},
+      {null_data_source(), http_data_source()},
   };
   return table;
 }

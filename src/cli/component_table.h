@@ -4,7 +4,7 @@
 
 namespace kiln {
 
-/// Builders, provisioners and post-processors of this program.
+/// Builders, provisioners, post-processors and data sources of this program.
 const Components& component_table();
 
 }  // namespace kiln

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "lang/hcl_ast.h"
 
 namespace kiln {
 
@@ -154,6 +155,62 @@ std::string legacy_prepare_text(const Diagnostics& diagnostics) {
     if (!texts.empty())
       out += std::string(trim_right(body_text(items[0]->severity, first.head, texts))) + "\n\n";
     out += places_text(items, true);
+  }
+  return out;
+}
+
+namespace {
+
+/// `source "null" "x"`: the outermost block around a place. The file is read again: mistakes are rare.
+std::string block_around(const SourceRange& range) {
+  if (!range.file->name.ends_with(".hcl")) return "";
+  Diagnostics ignored;
+  for (const auto& block : parse_hcl(range.file, ignored).blocks) {
+    if (range.begin < block.range.begin || range.begin >= block.range.end) continue;
+    std::string out = ", in " + block.type;
+    for (const auto& label : block.labels) out += " " + go_quote(label.text);
+    return out;
+  }
+  return "";
+}
+
+std::string hcl_place_text(const SourceRange& range) {
+  constexpr size_t most_lines = 12;
+  if (!range.known()) return "";
+  const std::string& name = range.file->name;
+  auto from = line_column(range);
+  size_t last = std::max(from.line, line_column({range.file, range.end, range.end}).line);
+  auto lines = split(range.file->text, '\n');
+  std::string out = fmt::format("  on {} line {}{}:\n", name, from.line, block_around(range));
+  for (size_t line = from.line; line <= last && line <= lines.size(); ++line) {
+    if (line - from.line == most_lines) {
+      out += "      ...\n";
+      break;
+    }
+    out += fmt::format("{:4}: {}\n", line, lines[line - 1]);
+    if (line != from.line) continue;
+    // A caret under the first line: the whole of what lies on it.
+    std::string place = render_place(range);
+    size_t caret = place.rfind('\n', place.size() - 2);
+    std::string marked = place.substr(caret + 1);
+    if (marked.find('^') != std::string::npos) {
+      out += fmt::format("{}  {}:{}:{}\n", trim_right(marked), name, from.line, from.column);
+    }
+  }
+  return out + "\n";
+}
+
+}  // namespace
+
+std::string hcl_text(const Diagnostics& diagnostics) {
+  std::vector<Diagnostic> all = diagnostics.items();
+  std::stable_partition(all.begin(), all.end(), [](const Diagnostic& d) { return d.severity == Severity::error; });
+  std::string out;
+  for (const auto& d : all) {
+    out += fmt::format("{}: {}\n\n", d.severity == Severity::error ? "Error" : "Warning", d.summary);
+    out += hcl_place_text(d.range);
+    if (!d.detail.empty()) out += std::string(trim_right(wrap_text(d.detail))) + "\n\n";
+    if (!d.hint.empty()) out += wrap_text(d.hint) + "\n\n";
   }
   return out;
 }

@@ -1,5 +1,5 @@
-// How mistakes in legacy JSON templates are shown: Packer's text first, so that whoever greps for it finds
-// it, then the places with file, line, column, caret and hint, which Packer does not have.
+// How mistakes in templates are shown: Packer's text first, so that whoever greps for it finds it, then what
+// Packer does not have: places in legacy JSON, carets, columns, hints.
 #pragma once
 #include <string>
 
@@ -11,6 +11,9 @@ namespace kiln {
 std::string legacy_parse_text(const Diagnostics& diagnostics);
 /// Mistakes found afterwards: variables, names, components' options.
 std::string legacy_prepare_text(const Diagnostics& diagnostics);
+/// Mistakes in HCL2 templates, errors before warnings: "Error: SUMMARY", "  on FILE line N, in source "null" "x":" with
+/// the source lines and a caret, the detail wrapped, the hint (packer-surface 5.15).
+std::string hcl_text(const Diagnostics& diagnostics);
 /// go-multierror's layout: "2 errors occurred:\n\t* one\n\t* two\n\n".
 std::string multierror_text(const std::vector<std::string>& errors);
 /// Wrapped at 80 columns, line by line; lines that begin with white space are left alone.

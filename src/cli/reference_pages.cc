@@ -38,8 +38,8 @@ std::string options_table(const std::vector<OptionDoc>& options) {
 
 std::string file_name(const ReferencePage& page) { return fmt::format("{}-{}.md", page.kind, page.type); }
 
-template <class T>
-void add_pages(const std::vector<ComponentEntry<T>>& entries, const char* kind,
+template <class Entry>
+void add_pages(const std::vector<Entry>& entries, const char* kind,
                std::vector<ReferencePage>& pages) {
   for (const auto& entry : entries) pages.push_back({kind, entry.type, entry.summary, entry.options});
 }
@@ -51,6 +51,7 @@ std::vector<ReferencePage> reference_pages(const Components& components) {
   add_pages(components.builders, "builder", pages);
   add_pages(components.provisioners, "provisioner", pages);
   add_pages(components.post_processors, "post-processor", pages);
+  add_pages(components.data_sources, "data-source", pages);
   return pages;
 }
 

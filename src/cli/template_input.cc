@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "cli/component_table.h"
 #include "cli/diagnostic_text.h"
 #include "cli/environment.h"
 #include "lang/packer_json.h"
@@ -25,38 +26,15 @@ std::string read_standard_input() {
   return all;
 }
 
-bool has_hcl_name(const std::string& path) {
-  return path.ends_with(".pkr.hcl") || path.ends_with(".pkr.json");
-}
-
-Error hcl_not_yet(const std::string& path) {
-  return Error(
-      ErrorKind::user,
-      fmt::format(
-          "Error: HCL2 templates are not supported yet\n\n{} is an HCL2 template. This version of Kiln "
-          "reads Packer's legacy JSON\ntemplates; HCL2 is the next milestone.\n",
-          path.empty() ? "The input" : path));
-}
-
-/// HCL2 or a path that is none: throws what has to be said. Else it is legacy JSON.
-void check_language(const CommandOptions& options, const std::string& path) {
+/// A path that is none: throws what has to be said.
+void check_path(const std::string& path) {
   std::error_code ignored;
-  bool stdin_or_none = path.empty() || path == "-";
-  if (!stdin_or_none && fs::is_directory(path, ignored)) {
-    for (const auto& entry : fs::directory_iterator(path, ignored)) {
-      if (has_hcl_name(entry.path().filename().string())) throw hcl_not_yet(path);
-    }
-    throw Error(ErrorKind::user,
-                fmt::format("Error: Could not find any config file in {}\n\nA config file must be suffixed "
-                            "with `.pkr.hcl` or `.pkr.json`. A folder can be\nreferenced.\n",
-                            path));
+  if (path.empty() || path == "-" || fs::exists(path, ignored)) return;
+  std::string missing = fmt::format("stat {}: no such file or directory", path);
+  if (path.ends_with(".pkr.hcl") || path.ends_with(".pkr.json")) {
+    throw Error(ErrorKind::user, "Error: \n\n" + missing + "\n");
   }
-  if (!stdin_or_none && !fs::exists(path, ignored)) {
-    std::string missing = fmt::format("stat {}: no such file or directory", path);
-    if (has_hcl_name(path)) throw Error(ErrorKind::user, "Error: \n\n" + missing + "\n");
-    throw Error(ErrorKind::user, fmt::format("\"{}\": {}", path, missing));
-  }
-  if (has_hcl_name(path) || options.config_type == "hcl2") throw hcl_not_yet(path);
+  throw Error(ErrorKind::user, fmt::format("\"{}\": {}", path, missing));
 }
 
 std::string go_json_type(const Value& value) {
@@ -108,9 +86,8 @@ OnError on_error_of(const std::string& word) {
 
 }  // namespace
 
-std::optional<Template> load_template(Invocation& invocation, const CommandOptions& options,
-                                      const std::string& path) {
-  check_language(options, path);
+std::optional<Template> load_legacy_template(Invocation& invocation, const CommandOptions&, const std::string& path) {
+  check_path(path);
   std::string text = path.empty() ? tiny_template : path == "-" ? read_standard_input() : read_file(path);
   auto file = std::make_shared<SourceFile>(SourceFile{path == "-" ? "<stdin>" : path, std::move(text)});
   Diagnostics diagnostics;
@@ -121,12 +98,37 @@ std::optional<Template> load_template(Invocation& invocation, const CommandOptio
   return std::nullopt;
 }
 
+std::optional<LoadedTemplate> load_template(Invocation& invocation, const CommandOptions& options,
+                                            const std::string& path, DataSources data_sources) {
+  check_path(path);
+  LoadedTemplate loaded;
+  if (is_hcl_template(options, path)) {
+    loaded.hcl = load_hcl(invocation, options, path, data_sources);
+    if (!loaded.hcl) return std::nullopt;
+  } else {
+    auto legacy = load_legacy_template(invocation, options, path);
+    if (!legacy) return std::nullopt;
+    loaded.legacy = std::move(*legacy);
+  }
+  return loaded;
+}
+
 std::map<std::string, std::string> given_variables(const CommandOptions& options) {
   std::map<std::string, std::string> values;
   for (const auto& path : options.variable_files) read_variable_file(path, values);
   for (const auto& [name, value] : options.variables) values[name] = value;
   return values;
 }
+
+namespace {
+
+std::string template_directory(const Template& parsed) {
+  fs::path whole = fs::absolute(parsed.path).lexically_normal();
+  std::error_code ignored;
+  return (fs::is_directory(whole, ignored) ? whole : whole.parent_path()).string();
+}
+
+}  // namespace
 
 TemplateScope make_scope(const Template& parsed) {
   TemplateScope scope;
@@ -136,15 +138,17 @@ TemplateScope make_scope(const Template& parsed) {
   if (parsed.path == "-")
     scope.template_dir = scope.working_directory;
   else if (!parsed.path.empty())
-    scope.template_dir = fs::absolute(parsed.path).lexically_normal().parent_path().string();
+    scope.template_dir = template_directory(parsed);
   scope.env = [](const std::string& name) { return get_env(name.c_str()); };
   return scope;
 }
 
-PlanInput make_plan_input(const Invocation& invocation, const CommandOptions& options,
-                          const Template& parsed) {
+namespace {
+
+/// What the command line adds to a template; for legacy JSON that includes the variable files.
+PlanInput make_plan_input(const Invocation& invocation, const CommandOptions& options, const Template& parsed) {
   PlanInput input;
-  input.variables = given_variables(options);
+  if (!parsed.is_hcl()) input.variables = given_variables(options);
   input.only = options.only;
   input.except = options.except;
   input.force = options.force;
@@ -154,6 +158,25 @@ PlanInput make_plan_input(const Invocation& invocation, const CommandOptions& op
   input.cache_directory = cache_directory();
   input.scope = make_scope(parsed);
   return input;
+}
+
+}  // namespace
+
+Plan plan_template(Invocation& invocation, const CommandOptions& options, LoadedTemplate& loaded,
+                   Diagnostics& diagnostics) {
+  Template lowered;
+  if (loaded.hcl) {
+    diagnostics.append(loaded.hcl->warnings);
+    lowered = lower_hcl(invocation, *loaded.hcl, diagnostics);
+  }
+  const Template& parsed = loaded.hcl ? lowered : loaded.legacy;
+  Plan plan = make_plan(parsed, make_plan_input(invocation, options, parsed), component_table(), diagnostics);
+  for (const auto& secret : plan.secrets) invocation.redactor.add(secret);
+  return plan;
+}
+
+std::string mistakes_text(const LoadedTemplate& loaded, const Diagnostics& diagnostics) {
+  return loaded.hcl ? hcl_text(diagnostics) : legacy_prepare_text(diagnostics);
 }
 
 void mask_sensitive(Invocation& invocation, const Template& parsed,

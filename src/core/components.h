@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/builder.h"
+#include "core/data_source.h"
 #include "core/post_processor.h"
 #include "core/provisioner.h"
 
@@ -20,15 +21,20 @@ struct ComponentEntry {
   std::function<std::unique_ptr<T>()> make;
 };
 
+struct DataSourceEntry : ComponentEntry<DataSource> {
+  std::vector<OptionDoc> outputs;  ///< what `data.TYPE.NAME` has
+};
+
 struct Components {
   std::vector<ComponentEntry<Builder>> builders;
   std::vector<ComponentEntry<Provisioner>> provisioners;
   std::vector<ComponentEntry<PostProcessor>> post_processors;
+  std::vector<DataSourceEntry> data_sources;
 };
 
 /// The entry of that type, or nullptr.
-template <class T>
-const ComponentEntry<T>* find_component(const std::vector<ComponentEntry<T>>& entries, const std::string& type) {
+template <class Entry>
+const Entry* find_component(const std::vector<Entry>& entries, const std::string& type) {
   for (const auto& entry : entries) {
     if (entry.type == type) return &entry;
   }

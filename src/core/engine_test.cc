@@ -50,7 +50,7 @@ void install_machine(ScriptedRun& run) {
 TEST(Engine, RunsTheStepsAndTakesBackTheNewestFirst) {
   ScriptedRun run;
   install_machine(run);
-  run.parsed.provisioners = {scripted_provisioner("a"), scripted_provisioner("b")};
+  run.parsed.build().provisioners = {scripted_provisioner("a"), scripted_provisioner("b")};
   StageResult result = run.run_one();
   EXPECT_EQ(result.error, "");
   EXPECT_EQ(result.stage, "scripted.vm");
@@ -73,7 +73,7 @@ TEST(Engine, AnArtifactMayBeMissing) {
     run.story.add("post-processor");
     return PostProcessed{input, true, true};
   };
-  run.parsed.post_processors = {{scripted_post_processor("")}};
+  run.parsed.build().post_processors = {{scripted_post_processor("")}};
   StageResult result = run.run_one();
   EXPECT_EQ(result.error, "");
   EXPECT_THAT(result.artifacts, IsEmpty());
@@ -85,8 +85,8 @@ const char* const cleanup_line = "Provisioning step had errors: Running the clea
 TEST(OnError, CleanupRunsTheCleanupProvisionerAndAllUndo) {
   ScriptedRun run;
   install_machine(run);
-  run.parsed.provisioners = {scripted_provisioner("fail"), scripted_provisioner("never")};
-  run.parsed.error_cleanup_provisioner = scripted_provisioner("tidy");
+  run.parsed.build().provisioners = {scripted_provisioner("fail"), scripted_provisioner("never")};
+  run.parsed.build().error_cleanup_provisioner = scripted_provisioner("tidy");
   StageResult result = run.run_one();
   EXPECT_EQ(result.error, "failed");
   EXPECT_THAT(run.story.lines(), ElementsAre("StepMake", "StepConnect", "provision fail", "provision tidy",
@@ -97,8 +97,8 @@ TEST(OnError, CleanupRunsTheCleanupProvisionerAndAllUndo) {
 TEST(OnError, AFailedCleanupProvisionerTellsBothErrors) {
   ScriptedRun run;
   install_machine(run);
-  run.parsed.provisioners = {scripted_provisioner("fail")};
-  run.parsed.error_cleanup_provisioner = scripted_provisioner("fail too");
+  run.parsed.build().provisioners = {scripted_provisioner("fail")};
+  run.parsed.build().error_cleanup_provisioner = scripted_provisioner("fail too");
   EXPECT_EQ(run.run_one().error, "Cleanup failed: fail tooed. Original Provisioning error: failed");
 }
 
@@ -106,8 +106,8 @@ TEST(OnError, AbortLeavesEverything) {
   ScriptedRun run;
   install_machine(run);
   run.input.on_error = OnError::abort;
-  run.parsed.provisioners = {scripted_provisioner("fail")};
-  run.parsed.error_cleanup_provisioner = scripted_provisioner("tidy");
+  run.parsed.build().provisioners = {scripted_provisioner("fail")};
+  run.parsed.build().error_cleanup_provisioner = scripted_provisioner("tidy");
   EXPECT_EQ(run.run_one().error, "failed");
   EXPECT_THAT(run.story.lines(), ElementsAre("StepMake", "StepConnect", "provision fail"));
   EXPECT_THAT(run.sink.texts(), ElementsAre("failed", "Step \"StepProvision\" failed, aborting...",
@@ -119,8 +119,8 @@ TEST(OnError, RunCleanupProvisionerRunsThatAlone) {
   ScriptedRun run;
   install_machine(run);
   run.input.on_error = OnError::run_cleanup_provisioner;
-  run.parsed.provisioners = {scripted_provisioner("fail")};
-  run.parsed.error_cleanup_provisioner = scripted_provisioner("tidy");
+  run.parsed.build().provisioners = {scripted_provisioner("fail")};
+  run.parsed.build().error_cleanup_provisioner = scripted_provisioner("tidy");
   EXPECT_EQ(run.run_one().error, "failed");
   EXPECT_THAT(run.story.lines(), ElementsAre("StepMake", "StepConnect", "provision fail", "provision tidy"));
   EXPECT_THAT(run.sink.texts(), ElementsAre(cleanup_line, "failed", "Step \"StepConnect\" failed, aborting...",
@@ -132,7 +132,7 @@ TEST(OnError, AskRetriesTheStepAsOftenAsTold) {
   install_machine(run);
   run.input.on_error = OnError::ask;
   run.sink.answers = {"r", "x", "c"};
-  run.parsed.provisioners = {scripted_provisioner("a"), scripted_provisioner("fail")};
+  run.parsed.build().provisioners = {scripted_provisioner("a"), scripted_provisioner("fail")};
   EXPECT_EQ(run.run_one().error, "failed");
   EXPECT_THAT(run.story.lines(), ElementsAre("StepMake", "StepConnect", "provision a", "provision fail", "provision a",
                                              "provision fail", "undo StepConnect failed", "undo StepMake failed"));
@@ -147,7 +147,7 @@ TEST(OnError, AskMayAbort) {
   install_machine(run);
   run.input.on_error = OnError::ask;
   run.sink.answers = {"a"};
-  run.parsed.provisioners = {scripted_provisioner("fail")};
+  run.parsed.build().provisioners = {scripted_provisioner("fail")};
   run.run_one();
   EXPECT_THAT(run.story.lines(), ElementsAre("StepMake", "StepConnect", "provision fail"));
 }
@@ -156,7 +156,7 @@ TEST(OnError, AskWithoutATerminalCleansUp) {
   ScriptedRun run;
   install_machine(run);
   run.input.on_error = OnError::ask;
-  run.parsed.provisioners = {scripted_provisioner("fail")};
+  run.parsed.build().provisioners = {scripted_provisioner("fail")};
   run.run_one();
   EXPECT_EQ(run.story.count("undo StepMake failed"), 1u);
 }
@@ -170,7 +170,7 @@ TEST(OnError, ARetryThatWorksEndsWell) {
   };
   run.input.on_error = OnError::ask;
   run.sink.answers = {"R"};
-  run.parsed.provisioners = {scripted_provisioner("")};
+  run.parsed.build().provisioners = {scripted_provisioner("")};
   StageResult result = run.run_one();
   EXPECT_EQ(result.error, "");
   EXPECT_EQ(result.artifacts.size(), 1u);
@@ -187,7 +187,7 @@ TEST(OnError, AFailureWhileTheMachineComesUpNeedsNoCleanupProvisioner) {
       throw Error(ErrorKind::environment, "no room");
     });
   };
-  run.parsed.error_cleanup_provisioner = scripted_provisioner("tidy");
+  run.parsed.build().error_cleanup_provisioner = scripted_provisioner("tidy");
   EXPECT_EQ(run.run_one().error, "no room");
   EXPECT_THAT(run.story.lines(),
               ElementsAre("StepMake", "StepConnect", "undo half", "undo StepConnect failed", "undo StepMake failed"));
@@ -209,7 +209,7 @@ TEST(OnError, AnUndoThatFailsIsToldBesideTheFirstError) {
     context.undo.add("the disk", [](Outcome) { throw Error(ErrorKind::environment, "busy"); });
   };
   run.script->provision = [](const std::string&, StageContext&) { throw Error(ErrorKind::remote, "first"); };
-  run.parsed.provisioners = {scripted_provisioner("")};
+  run.parsed.build().provisioners = {scripted_provisioner("")};
   EXPECT_EQ(run.run_one().error, "first");
   EXPECT_THAT(run.sink.texts(), Contains("Error cleaning up: the disk: busy"));
   EXPECT_THAT(run.story.lines(), ElementsAre("older undone"));
@@ -218,8 +218,8 @@ TEST(OnError, AnUndoThatFailsIsToldBesideTheFirstError) {
 TEST(Cancel, EndsWaitsAndCleansUp) {
   ScriptedRun run;
   install_machine(run);
-  run.parsed.provisioners = {scripted_provisioner("stop"), scripted_provisioner("never")};
-  run.parsed.error_cleanup_provisioner = scripted_provisioner("tidy");
+  run.parsed.build().provisioners = {scripted_provisioner("stop"), scripted_provisioner("never")};
+  run.parsed.build().error_cleanup_provisioner = scripted_provisioner("tidy");
   StageResult result = run.run_one();
   EXPECT_TRUE(result.cancelled);
   EXPECT_EQ(result.error, "context canceled");
@@ -231,7 +231,7 @@ TEST(Cancel, WithAbortLeavesEverything) {
   ScriptedRun run;
   install_machine(run);
   run.input.on_error = OnError::abort;
-  run.parsed.provisioners = {scripted_provisioner("stop")};
+  run.parsed.build().provisioners = {scripted_provisioner("stop")};
   EXPECT_TRUE(run.run_one().cancelled);
   EXPECT_THAT(run.sink.texts(), ElementsAre("Interrupted, aborting...", "aborted: skipping cleanup of step \"StepConnect\"",
                                             "aborted: skipping cleanup of step \"StepMake\""));
@@ -241,8 +241,8 @@ TEST(Cancel, BuildsThatWaitForASlotNeverStart) {
   ScriptedRun run;
   install_machine(run);
   run.options.parallel_builds = 1;
-  run.parsed.provisioners = {scripted_provisioner("stop")};
-  for (auto name : {"a", "b", "c"}) run.parsed.builders.push_back(scripted_source(name));
+  run.parsed.build().provisioners = {scripted_provisioner("stop")};
+  for (auto name : {"a", "b", "c"}) run.parsed.build().sources.push_back(scripted_source(name));
   auto results = run.run();
   ASSERT_EQ(results.size(), 3u);
   for (const auto& result : results) EXPECT_TRUE(result.cancelled);
@@ -255,7 +255,7 @@ TEST(Scheduler, RunsAllAtOnceWhenNothingLimitsThem) {
   ScriptedRun run;
   std::barrier meeting(builds);  // nobody gets past it unless all are running
   run.script->start = [&](StageContext&) { meeting.arrive_and_wait(); };
-  for (int i = 0; i < builds; ++i) run.parsed.builders.push_back(scripted_source("vm" + std::to_string(i)));
+  for (int i = 0; i < builds; ++i) run.parsed.build().sources.push_back(scripted_source("vm" + std::to_string(i)));
   auto results = run.run();
   ASSERT_EQ(results.size(), static_cast<size_t>(builds));
   for (int i = 0; i < builds; ++i) EXPECT_EQ(results[static_cast<size_t>(i)].stage, "scripted.vm" + std::to_string(i));
@@ -273,7 +273,7 @@ TEST(Scheduler, KeepsToTheLimit) {
     --now;
     return std::nullopt;
   };
-  for (int i = 0; i < 20; ++i) run.parsed.builders.push_back(scripted_source("vm" + std::to_string(i)));
+  for (int i = 0; i < 20; ++i) run.parsed.build().sources.push_back(scripted_source("vm" + std::to_string(i)));
   EXPECT_EQ(run.run().size(), 20u);
   EXPECT_FALSE(too_many);
 }
@@ -283,7 +283,7 @@ TEST(Debug, PausesAfterStepsBeforeProvisionersAndBeforeCleanup) {
   install_machine(run);
   run.input.debug = true;
   run.sink.answers = std::vector<std::string>(20, "");
-  run.parsed.provisioners = {scripted_provisioner("a")};
+  run.parsed.build().provisioners = {scripted_provisioner("a")};
   EXPECT_EQ(run.run_one().error, "");
   EXPECT_THAT(run.sink.questions(),
               ElementsAre("Pausing after run of step 'StepMake'. Press enter to continue. ",
@@ -319,7 +319,7 @@ TEST(Evidence, OfAFailureIsKeptAndTakenBeforeCleanUp) {
     context.ui.say("the password is hunter2");
     provision(argument, context);
   };
-  run.parsed.provisioners = {scripted_provisioner("fail")};
+  run.parsed.build().provisioners = {scripted_provisioner("fail")};
   StageResult result = run.run_one();
   EXPECT_THAT(run.story.lines(), ElementsAre("StepMake", "StepConnect", "provision fail", "evidence",
                                              "undo StepConnect failed", "undo StepMake failed"));
@@ -356,7 +356,7 @@ TEST(Evidence, BuildsOfTheSameFileNameDoNotMeet) {
   ScriptedRun run;
   run.options.evidence_root = root.path();
   run.script->start = [](StageContext&) { throw Error(ErrorKind::user, "no"); };
-  run.parsed.builders = {scripted_source("a/b"), scripted_source("a b")};
+  run.parsed.build().sources = {scripted_source("a/b"), scripted_source("a b")};
   auto results = run.run();
   ASSERT_EQ(results.size(), 2u);
   EXPECT_NE(results[0].evidence, results[1].evidence);

@@ -22,15 +22,16 @@ bool names_it(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-/// Hands on what a component's prepare found, under the build's headline and with a place where it had none.
-void report_found(const Diagnostics& found, const std::string& build, const SourceRange& range, Diagnostics& out) {
-  for (Diagnostic item : found.items()) {
-    item.detail = item.detail.empty() ? item.summary : item.summary.empty() ? item.detail : item.summary + "\n\n" + item.detail;
-    item.summary = item.severity == Severity::error ? fmt::format("Failed to prepare build: {}", go_quote(build))
-                                                    : fmt::format("Warning when preparing build: {}", go_quote(build));
-    if (!item.range.known()) item.range = range;
-    out.add(std::move(item));
-  }
+/// What a component's prepare found, under the build's headline as Packer has it for legacy templates.
+Diagnostic with_headline(Diagnostic item, const std::string& build) {
+  item.detail = item.detail.empty() ? item.summary : item.summary.empty() ? item.detail : item.summary + "\n\n" + item.detail;
+  item.summary = item.severity == Severity::error ? fmt::format("Failed to prepare build: {}", go_quote(build))
+                                                  : fmt::format("Warning when preparing build: {}", go_quote(build));
+  return item;
+}
+
+BodyInput body_input(const SourceDeclaration& source, const BuildInfo& info) {
+  return {info.scope.build_data, info.scope.build_data_known, source.type, source.override_name};
 }
 
 /// Plans one stage after the other.
@@ -42,12 +43,15 @@ class Planner {
   Plan plan();
 
  private:
+  void read_variables(Plan& plan, Diagnostics& whole);
+  bool selected(const std::string& name) const;
   std::optional<std::string> builder_name(const SourceDeclaration& source);
-  std::optional<Stage> plan_stage(const SourceDeclaration& source, const std::string& name);
+  std::optional<Stage> plan_stage(const BuildDeclaration& build, const SourceDeclaration& source, const std::string& name);
+  void report(const Diagnostics& found, const Stage& stage, const SourceRange& range);
   BuildInfo build_info(const SourceDeclaration& source, const std::string& name) const;
   bool add_builder(Stage& stage);
-  bool add_provisioners(Stage& stage);
-  bool add_post_processors(Stage& stage);
+  bool add_provisioners(const BuildDeclaration& build, Stage& stage);
+  bool add_post_processors(const BuildDeclaration& build, Stage& stage);
   std::optional<PlannedProvisioner> plan_provisioner(const ProvisionerDeclaration& declaration, const Stage& stage);
   std::optional<int> retries(const ProvisionerDeclaration& declaration, const Stage& stage);
   template <class T>
@@ -81,8 +85,17 @@ std::unique_ptr<T> Planner::make(const std::vector<ComponentEntry<T>>& entries, 
   return nullptr;
 }
 
+/// HCL2's mistakes stand for themselves; each gets a place where it had none.
+void Planner::report(const Diagnostics& found, const Stage& stage, const SourceRange& range) {
+  for (Diagnostic item : found.items()) {
+    if (!parsed_.is_hcl()) item = with_headline(std::move(item), stage.info.name);
+    if (!item.range.known()) item.range = range;
+    diagnostics_.add(std::move(item));
+  }
+}
+
 std::optional<std::string> Planner::builder_name(const SourceDeclaration& source) {
-  if (!contains(source.name, "{{")) return source.name;
+  if (parsed_.is_hcl() || !contains(source.name, "{{")) return source.name;
   Rendered rendered = render_template_once(source.name, scope_);
   if (rendered.ok()) return rendered.text;
   diagnostics_.error("", fmt::format("Error interpolating builder '{}': {}", source.name, *rendered.error), source.range);
@@ -92,7 +105,9 @@ std::optional<std::string> Planner::builder_name(const SourceDeclaration& source
 BuildInfo Planner::build_info(const SourceDeclaration& source, const std::string& name) const {
   BuildInfo info;
   info.name = name;
-  info.display_name = name == source.type ? name : source.type + "." + name;
+  info.display_name = !source.display_name.empty() ? source.display_name
+                      : name == source.type        ? name
+                                                   : source.type + "." + name;
   info.builder_type = source.type;
   info.force = input_.force;
   info.debug = input_.debug;
@@ -111,9 +126,10 @@ bool Planner::add_builder(Stage& stage) {
   stage.builder = make(components_.builders, "builder", stage.source.type, stage.source.range, stage.info.name);
   if (!stage.builder) return false;
   Diagnostics found;
-  Value config = stage.source.body(Value::unknown(), found);
-  stage.builder->prepare({config, stage.info, found});
-  report_found(found, stage.info.name, stage.source.range, diagnostics_);
+  Value config = stage.source.body(body_input(stage.source, stage.info), found);
+  // Of a body that could not be read, what it then lacks is no news.
+  if (!found.has_errors()) stage.builder->prepare({config, stage.info, found});
+  report(found, stage, stage.source.range);
   stage.info.scope.build_data = placeholder_build_data(stage.builder->generated_data_names());
   return !found.has_errors();
 }
@@ -148,35 +164,35 @@ std::optional<PlannedProvisioner> Planner::plan_provisioner(const ProvisionerDec
   PlannedProvisioner planned{declaration, max_retries.value_or(0), std::move(component)};
   Diagnostics found;
   prepare_provisioner(planned, stage.source, stage.info, found);
-  report_found(found, stage.info.name, declaration.range, diagnostics_);
+  report(found, stage, declaration.range);
   if (found.has_errors() || !max_retries) return std::nullopt;
   return planned;
 }
 
-bool Planner::add_provisioners(Stage& stage) {
+bool Planner::add_provisioners(const BuildDeclaration& build, Stage& stage) {
   bool ok = true;
-  for (const auto& declaration : parsed_.provisioners) {
-    if (!declaration.filter.allows(stage.source.name)) continue;
+  for (const auto& declaration : build.provisioners) {
+    if (!declaration.filter.allows(stage.source.filter_name)) continue;
     if (auto planned = plan_provisioner(declaration, stage)) {
       stage.provisioners.push_back(std::move(*planned));
     } else {
       ok = false;
     }
   }
-  if (parsed_.error_cleanup_provisioner) {
-    stage.error_cleanup = plan_provisioner(*parsed_.error_cleanup_provisioner, stage);
+  if (build.error_cleanup_provisioner) {
+    stage.error_cleanup = plan_provisioner(*build.error_cleanup_provisioner, stage);
     ok &= stage.error_cleanup.has_value();
   }
   return ok;
 }
 
-bool Planner::add_post_processors(Stage& stage) {
+bool Planner::add_post_processors(const BuildDeclaration& build, Stage& stage) {
   bool ok = true;
-  for (const auto& chain : parsed_.post_processors) {
+  for (const auto& chain : build.post_processors) {
     std::vector<PlannedPostProcessor> planned;
     for (const auto& declaration : chain) {
-      if (names_it(input_.except, declaration.name.empty() ? declaration.type : declaration.name)) break;
-      if (!declaration.filter.allows(stage.source.name)) continue;
+      if (!parsed_.is_hcl() && names_it(input_.except, declaration.name.empty() ? declaration.type : declaration.name)) break;
+      if (!declaration.filter.allows(stage.source.filter_name)) continue;
       auto component =
           make(components_.post_processors, "post-processor", declaration.type, declaration.range, stage.info.name);
       if (!component) {
@@ -185,8 +201,8 @@ bool Planner::add_post_processors(Stage& stage) {
       }
       planned.push_back({declaration, std::move(component)});
       Diagnostics found;
-      prepare_post_processor(planned.back(), stage.info, found);
-      report_found(found, stage.info.name, declaration.range, diagnostics_);
+      prepare_post_processor(planned.back(), stage.source, stage.info, found);
+      report(found, stage, declaration.range);
       ok &= !found.has_errors();
     }
     if (!planned.empty()) stage.post_processors.push_back(std::move(planned));
@@ -194,26 +210,22 @@ bool Planner::add_post_processors(Stage& stage) {
   return ok;
 }
 
-std::optional<Stage> Planner::plan_stage(const SourceDeclaration& source, const std::string& name) {
+std::optional<Stage> Planner::plan_stage(const BuildDeclaration& build, const SourceDeclaration& source,
+                                         const std::string& name) {
   Stage stage;
   stage.info = build_info(source, name);
   stage.source = source;
   bool ok = add_builder(stage);
-  ok &= add_provisioners(stage);
-  ok &= add_post_processors(stage);
+  ok &= add_provisioners(build, stage);
+  ok &= add_post_processors(build, stage);
   if (!ok) return std::nullopt;
   return stage;
 }
 
-Plan Planner::plan() {
-  Plan plan;
-  if (scope_.packer_version.empty()) scope_.packer_version = answered_packer_version;
-  Diagnostics whole;
+/// Variables of a legacy template, and what of them is secret. HCL2's are in its expressions.
+void Planner::read_variables(Plan& plan, Diagnostics& whole) {
   check_template(parsed_, answered_packer_version, whole);
   plan.variables = resolve_variables(parsed_, input_.variables, scope_, whole);
-  diagnostics_.append(whole);
-  scope_.env = nullptr;
-  scope_.keep_dot_actions = false;
   scope_.user_variables = plan.variables;
   for (const auto& variable : parsed_.variables) {
     if (variable.sensitive || names_it(parsed_.sensitive_variables, variable.name)) {
@@ -224,20 +236,37 @@ Plan Planner::plan() {
     auto found = plan.variables.find(name);
     if (found != plan.variables.end() && !names_it(plan.secrets, found->second)) plan.secrets.push_back(found->second);
   }
+}
+
+/// -only and -except by the exact name; HCL2's lowering has selected already.
+bool Planner::selected(const std::string& name) const {
+  if (parsed_.is_hcl()) return true;
+  return (input_.only.empty() || names_it(input_.only, name)) && !names_it(input_.except, name);
+}
+
+Plan Planner::plan() {
+  Plan plan;
+  if (scope_.packer_version.empty()) scope_.packer_version = answered_packer_version;
+  Diagnostics whole;
+  if (parsed_.is_hcl()) plan.secrets = parsed_.secrets;
+  else read_variables(plan, whole);
+  diagnostics_.append(whole);
+  scope_.env = nullptr;
+  scope_.keep_dot_actions = false;
   if (whole.has_errors()) return plan;
-  for (const auto& source : parsed_.builders) {
-    auto name = builder_name(source);
-    if (!name) continue;
-    if (!input_.only.empty() && !names_it(input_.only, *name)) continue;
-    if (names_it(input_.except, *name)) continue;
-    if (auto stage = plan_stage(source, *name)) plan.stages.push_back(std::move(*stage));
+  for (const auto& build : parsed_.builds) {
+    for (const auto& source : build.sources) {
+      auto name = builder_name(source);
+      if (!name || !selected(*name)) continue;
+      if (auto stage = plan_stage(build, source, *name)) plan.stages.push_back(std::move(*stage));
+    }
   }
   return plan;
 }
 
 Value merged_config(const ConfigBody& body, const std::map<std::string, Value>& overrides, const std::string& builder,
-                    const Value& build_data, Diagnostics& diagnostics) {
-  Value config = body(build_data, diagnostics);
+                    const BodyInput& input, Diagnostics& diagnostics) {
+  Value config = body(input, diagnostics);
   if (!config.is_object()) config = Value::empty_object();
   auto found = overrides.find(builder);
   if (found != overrides.end() && found->second.is_object()) {
@@ -250,15 +279,15 @@ Value merged_config(const ConfigBody& body, const std::map<std::string, Value>& 
 
 void prepare_provisioner(PlannedProvisioner& planned, const SourceDeclaration& source, const BuildInfo& info,
                          Diagnostics& diagnostics) {
-  Value config = merged_config(planned.declaration.body, planned.declaration.overrides, source.name,
-                               info.scope.build_data_known ? info.scope.build_data : Value::unknown(), diagnostics);
-  planned.component->prepare({config, info, diagnostics});
+  Value config = merged_config(planned.declaration.body, planned.declaration.overrides, source.override_name,
+                               body_input(source, info), diagnostics);
+  if (!diagnostics.has_errors()) planned.component->prepare({config, info, diagnostics});
 }
 
-void prepare_post_processor(PlannedPostProcessor& planned, const BuildInfo& info, Diagnostics& diagnostics) {
-  Value config = merged_config(planned.declaration.body, {}, "",
-                               info.scope.build_data_known ? info.scope.build_data : Value::unknown(), diagnostics);
-  planned.component->prepare({config, info, diagnostics});
+void prepare_post_processor(PlannedPostProcessor& planned, const SourceDeclaration& source, const BuildInfo& info,
+                            Diagnostics& diagnostics) {
+  Value config = merged_config(planned.declaration.body, {}, "", body_input(source, info), diagnostics);
+  if (!diagnostics.has_errors()) planned.component->prepare({config, info, diagnostics});
 }
 
 Plan make_plan(const Template& parsed, const PlanInput& input, const Components& components,

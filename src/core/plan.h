@@ -60,6 +60,7 @@ Plan make_plan(const Template& parsed, const PlanInput& input, const Components&
 /// the engine again with the machine's, just before it runs. Overrides go by the source's raw name.
 void prepare_provisioner(PlannedProvisioner& planned, const SourceDeclaration& source, const BuildInfo& info,
                          Diagnostics& diagnostics);
-void prepare_post_processor(PlannedPostProcessor& planned, const BuildInfo& info, Diagnostics& diagnostics);
+void prepare_post_processor(PlannedPostProcessor& planned, const SourceDeclaration& source, const BuildInfo& info,
+                            Diagnostics& diagnostics);
 
 }  // namespace kiln

@@ -51,7 +51,7 @@ void install_post_processing(ScriptedRun& run) {
 void add_sequence(ScriptedRun& run, const std::vector<std::string>& arguments) {
   PostProcessorChain chain;
   for (const auto& argument : arguments) chain.push_back(scripted_post_processor(argument));
-  run.parsed.post_processors.push_back(chain);
+  run.parsed.build().post_processors.push_back(chain);
 }
 
 class KeepTable : public testing::TestWithParam<Keep> {};
@@ -61,7 +61,7 @@ TEST_P(KeepTable, FirstOfASequenceDecidesOnTheBuiltArtifact) {
   ScriptedRun run;
   install_post_processing(run);
   add_sequence(run, {std::string("a:") + (row.keep_default ? "k" : "") + (row.force ? "f" : "")});
-  run.parsed.post_processors[0][0].keep_input_artifact = row.user;
+  run.parsed.build().post_processors[0][0].keep_input_artifact = row.user;
   StageResult result = run.run_one();
   EXPECT_EQ(result.error, "");
   if (row.kept) {
@@ -78,7 +78,7 @@ TEST_P(KeepTable, LaterOnesDecideOnTheOneBefore) {
   ScriptedRun run;
   install_post_processing(run);
   add_sequence(run, {"a:k", std::string("b:") + (row.keep_default ? "k" : "") + (row.force ? "f" : "")});
-  run.parsed.post_processors[0][1].keep_input_artifact = row.user;
+  run.parsed.build().post_processors[0][1].keep_input_artifact = row.user;
   StageResult result = run.run_one();
   if (row.kept) {
     EXPECT_THAT(ids(result), ElementsAre("built", "a", "b"));
@@ -147,7 +147,7 @@ TEST(PostProcess, SaysWhatRuns) {
   ScriptedRun run;
   install_post_processing(run);
   add_sequence(run, {"a:k", "b:k"});
-  run.parsed.post_processors[0][1].name = "second";
+  run.parsed.build().post_processors[0][1].name = "second";
   run.run_one();
   EXPECT_THAT(run.sink.texts(),
               ElementsAre("Running post-processor: scripted", "Running post-processor: second (type scripted)"));
@@ -157,7 +157,7 @@ TEST(PostProcess, ExceptDropsTheRestOfTheSequence) {
   ScriptedRun run;
   install_post_processing(run);
   add_sequence(run, {"a:k", "b:k", "c:k"});
-  run.parsed.post_processors[0][1].name = "second";
+  run.parsed.build().post_processors[0][1].name = "second";
   run.input.except = {"second"};
   run.run_one();
   EXPECT_THAT(run.story.lines(), ElementsAre("a of built"));

@@ -35,8 +35,8 @@ TEST_P(RetryMatrix, TriesAndTellsTheFirstError) {
   const RetryCase& expected = GetParam();
   ScriptedRun run;
   fail_first(run, expected.failures);
-  run.parsed.provisioners.push_back(scripted_provisioner(""));
-  run.parsed.provisioners[0].max_retries = Value(expected.max_retries);
+  run.parsed.build().provisioners.push_back(scripted_provisioner(""));
+  run.parsed.build().provisioners[0].max_retries = Value(expected.max_retries);
   StageResult result = run.run_one();
   EXPECT_EQ(run.story.count("try"), expected.tries);
   EXPECT_EQ(result.error, expected.succeeds ? "" : "failure 1");
@@ -61,8 +61,8 @@ TEST(Provision, TimeoutStopsTheProvisionerAndNotTheBuild) {
   run.script->provision = [](const std::string&, StageContext& context) {
     sleep_for(std::chrono::hours(1), context.stop);
   };
-  run.parsed.provisioners.push_back(scripted_provisioner(""));
-  run.parsed.provisioners[0].timeout = std::chrono::milliseconds(5);
+  run.parsed.build().provisioners.push_back(scripted_provisioner(""));
+  run.parsed.build().provisioners[0].timeout = std::chrono::milliseconds(5);
   StageResult result = run.run_one();
   EXPECT_FALSE(result.cancelled);
   EXPECT_EQ(result.error, "the provisioner scripted did not end within its timeout of 5ms");
@@ -77,9 +77,9 @@ TEST(Provision, TimeoutIsTriedAgain) {
   run.script->provision = [tries](const std::string&, StageContext& context) {
     if (++*tries == 1) sleep_for(std::chrono::hours(1), context.stop);
   };
-  run.parsed.provisioners.push_back(scripted_provisioner(""));
-  run.parsed.provisioners[0].timeout = std::chrono::milliseconds(5);
-  run.parsed.provisioners[0].max_retries = Value("1");
+  run.parsed.build().provisioners.push_back(scripted_provisioner(""));
+  run.parsed.build().provisioners[0].timeout = std::chrono::milliseconds(5);
+  run.parsed.build().provisioners[0].max_retries = Value("1");
   EXPECT_EQ(run.run_one().error, "");
   EXPECT_EQ(*tries, 2);
 }
@@ -89,9 +89,9 @@ TEST(Provision, PauseComesFirstAndTurnsTheTimeoutOff) {
   run.script->provision = [&](const std::string&, StageContext& context) {
     run.story.add(context.stop.requested() ? "stopped" : "runs");
   };
-  run.parsed.provisioners.push_back(scripted_provisioner(""));
-  run.parsed.provisioners[0].pause_before = std::chrono::milliseconds(2);
-  run.parsed.provisioners[0].timeout = std::chrono::nanoseconds(1);
+  run.parsed.build().provisioners.push_back(scripted_provisioner(""));
+  run.parsed.build().provisioners[0].pause_before = std::chrono::milliseconds(2);
+  run.parsed.build().provisioners[0].timeout = std::chrono::nanoseconds(1);
   EXPECT_EQ(run.run_one().error, "");
   EXPECT_THAT(run.sink.texts(), ElementsAre("Pausing 2ms before the next provisioner..."));
   EXPECT_THAT(run.story.lines(), ElementsAre("runs"));
@@ -100,10 +100,10 @@ TEST(Provision, PauseComesFirstAndTurnsTheTimeoutOff) {
 TEST(Provision, ContinueOnErrorGoesOnAfterRetries) {
   ScriptedRun run;
   fail_first(run, 2);
-  run.parsed.provisioners.push_back(scripted_provisioner("a"));
-  run.parsed.provisioners[0].max_retries = Value(1);
-  run.parsed.provisioners[0].continue_on_error = true;
-  run.parsed.provisioners.push_back(scripted_provisioner("b"));
+  run.parsed.build().provisioners.push_back(scripted_provisioner("a"));
+  run.parsed.build().provisioners[0].max_retries = Value(1);
+  run.parsed.build().provisioners[0].continue_on_error = true;
+  run.parsed.build().provisioners.push_back(scripted_provisioner("b"));
   EXPECT_EQ(run.run_one().error, "");
   EXPECT_EQ(run.story.count("try"), 3u);
   EXPECT_THAT(run.sink.texts(), Contains("Warning: Provisioner failed with \"failure 1\", but continue_on_error is set; "
@@ -117,9 +117,9 @@ TEST(Provision, CancellingEndsRetriesAndContinueOnError) {
     run.stop.request();
     context.stop.check();
   };
-  run.parsed.provisioners.push_back(scripted_provisioner(""));
-  run.parsed.provisioners[0].max_retries = Value(5);
-  run.parsed.provisioners[0].continue_on_error = true;
+  run.parsed.build().provisioners.push_back(scripted_provisioner(""));
+  run.parsed.build().provisioners[0].max_retries = Value(5);
+  run.parsed.build().provisioners[0].continue_on_error = true;
   StageResult result = run.run_one();
   EXPECT_TRUE(result.cancelled);
   EXPECT_EQ(result.error, "context canceled");
@@ -130,7 +130,7 @@ TEST(Provision, PreparesAgainWithTheMachinesData) {
   ScriptedRun run;
   run.script->build_data.set("Host", "10.0.0.9");
   run.script->provision = [&](const std::string& argument, StageContext&) { run.story.add(argument); };
-  run.parsed.provisioners.push_back(scripted_provisioner("{{ build `Host` }} {{ build `ID` }}"));
+  run.parsed.build().provisioners.push_back(scripted_provisioner("{{ build `Host` }} {{ build `ID` }}"));
   EXPECT_EQ(run.run_one().error, "");
   EXPECT_THAT(run.story.lines(), ElementsAre("10.0.0.9 ERR_ID_NOT_IMPLEMENTED_BY_BUILDER"));
 }
@@ -140,7 +140,7 @@ TEST(Provision, TurnedDownWithRealDataIsAFailure) {
   run.script->prepare = [&](const std::string&, const PrepareInput& input) {
     if (input.build.scope.build_data_known) input.diagnostics.error("not with this host");
   };
-  run.parsed.provisioners.push_back(scripted_provisioner(""));
+  run.parsed.build().provisioners.push_back(scripted_provisioner(""));
   EXPECT_EQ(run.run_one().error, "not with this host");
 }
 

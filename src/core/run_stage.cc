@@ -96,7 +96,7 @@ class StageRun {
     StageContext context = context_;
     context.step = [this](const std::string& name, const std::function<void()>& body) { plain_step(name, body); };
     auto prepare = [&](PlannedPostProcessor& planned) {
-      check_prepared([&](Diagnostics& found) { prepare_post_processor(planned, info_, found); });
+      check_prepared([&](Diagnostics& found) { prepare_post_processor(planned, stage_.source, info_, found); });
     };
     PostProcessResult processed = run_post_processors(artifact, stage_.post_processors, context, prepare);
     undo_.run(processed.error.empty() ? Outcome::succeeded : Outcome::failed, undo_report());

@@ -193,7 +193,11 @@ inline ConfigBody scripted_body(const std::string& argument) {
 }
 
 inline SourceDeclaration scripted_source(const std::string& name, const std::string& argument = "") {
-  return {"scripted", name, scripted_body(argument), {}};
+  SourceDeclaration source;
+  source.type = "scripted";
+  source.name = source.filter_name = source.override_name = name;
+  source.body = scripted_body(argument);
+  return source;
 }
 
 inline ProvisionerDeclaration scripted_provisioner(const std::string& argument) {
@@ -231,7 +235,7 @@ struct ScriptedRun {
   }
   /// With one builder "vm".
   StageResult run_one() {
-    if (parsed.builders.empty()) parsed.builders.push_back(scripted_source("vm"));
+    if (parsed.build().sources.empty()) parsed.build().sources.push_back(scripted_source("vm"));
     auto results = run();
     KILN_CHECK(results.size() == 1);
     return results[0];

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "base/text.h"
-#include "core/version.h"
+#include "lang/version.h"
 
 namespace kiln {
 
@@ -46,11 +46,12 @@ struct TemplateCheck {
 void check_minimum_version(const Template& parsed, const std::string& packer_version, Diagnostics& diagnostics) {
   const std::string& minimum = parsed.min_packer_version;
   if (minimum.empty()) return;
-  if (!is_version(minimum)) {
+  auto wanted = Version::parse(minimum), ours = Version::parse(packer_version);
+  if (!wanted) {
     diagnostics.error("", "min_version is invalid: malformed version: " + minimum);
     return;
   }
-  if (compare_versions(packer_version, minimum).value_or(0) < 0) {
+  if (ours && compare(*ours, *wanted) < 0) {
     diagnostics.error("", fmt::format("This template requires Packer version {} or higher; using {}", minimum, packer_version));
   }
 }
@@ -59,14 +60,14 @@ void check_minimum_version(const Template& parsed, const std::string& packer_ver
 
 void check_template(const Template& parsed, const std::string& packer_version, Diagnostics& diagnostics) {
   TemplateCheck check{{}, diagnostics};
-  for (const auto& builder : parsed.builders) check.builders.push_back(builder.name);
-  if (parsed.builders.empty()) {
+  for (const auto& builder : parsed.build().sources) check.builders.push_back(builder.name);
+  if (parsed.build().sources.empty()) {
     check.report("at least one builder must be defined", {});
     return;
   }
   check_minimum_version(parsed, packer_version, diagnostics);
-  for (size_t i = 0; i < parsed.provisioners.size(); ++i) {
-    const auto& provisioner = parsed.provisioners[i];
+  for (size_t i = 0; i < parsed.build().provisioners.size(); ++i) {
+    const auto& provisioner = parsed.build().provisioners[i];
     std::string where = fmt::format("provisioner {}", i + 1);
     check.check_filter(where, provisioner.filter, provisioner.range);
     for (const auto& [name, members] : provisioner.overrides) {
@@ -76,8 +77,8 @@ void check_template(const Template& parsed, const std::string& packer_version, D
       }
     }
   }
-  for (size_t i = 0; i < parsed.post_processors.size(); ++i) {
-    const auto& chain = parsed.post_processors[i];
+  for (size_t i = 0; i < parsed.build().post_processors.size(); ++i) {
+    const auto& chain = parsed.build().post_processors[i];
     for (size_t j = 0; j < chain.size(); ++j) {
       check.check_filter(fmt::format("post-processor {}.{}", i + 1, j + 1), chain[j].filter, chain[j].range);
     }

@@ -33,10 +33,32 @@ struct Transfer {
   std::optional<Deadline> timer;
 };
 
+/// "content-type" as Go's http.Header has it: "Content-Type".
+std::string canonical_header_name(std::string_view name) {
+  std::string out = lower(name);
+  bool first = true;
+  for (char& c : out) {
+    if (first && c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+    first = c == '-';
+  }
+  return out;
+}
+
+void note_header(std::string_view line, std::map<std::string, std::string>& headers) {
+  size_t colon = line.find(':');
+  if (colon == std::string_view::npos) return;
+  std::string& value = headers[canonical_header_name(trim(line.substr(0, colon)))];
+  value += (value.empty() ? "" : ", ") + std::string(trim(line.substr(colon + 1)));
+}
+
 size_t on_header(char* data, size_t, size_t size, void* user) {
   auto& transfer = *static_cast<Transfer*>(user);
   std::string_view line(data, size);
-  if (line.starts_with("HTTP/")) transfer.result.etag.clear();
+  if (line.starts_with("HTTP/")) {
+    transfer.result.etag.clear();
+    transfer.result.headers.clear();
+  }
+  note_header(line, transfer.result.headers);
   if (lower(line.substr(0, 5)) == "etag:") transfer.result.etag = std::string(trim(line.substr(5)));
   return size;
 }
@@ -84,6 +106,19 @@ int on_timer(CURLM*, long milliseconds, void* user) {
   return 0;
 }
 
+using HeaderList = std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)>;
+
+HeaderList request_headers(const FetchRequest& request) {
+  HeaderList list(nullptr, &curl_slist_free_all);
+  auto add = [&](const std::string& line) {
+    curl_slist* longer = curl_slist_append(list.get(), line.c_str());
+    if (longer) (void)list.release(), list.reset(longer);
+  };
+  for (const auto& [name, value] : request.headers) add(name + ": " + value);
+  if (request.resume_from > 0 && !request.if_range.empty()) add("If-Range: " + request.if_range);
+  return list;
+}
+
 void set_up_easy(CURL* easy, Transfer& transfer) {
   const FetchRequest& request = *transfer.request;
   curl_easy_setopt(easy, CURLOPT_URL, request.url.c_str());
@@ -100,6 +135,11 @@ void set_up_easy(CURL* easy, Transfer& transfer) {
   curl_easy_setopt(easy, CURLOPT_FILETIME, 1L);
   curl_easy_setopt(easy, CURLOPT_FAILONERROR, 1L);
   curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 256L * 1024);
+  if (!request.body.empty()) {
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request.body.c_str());
+  }
+  if (!request.method.empty()) curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request.method.c_str());
   if (request.head) curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
   curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, &on_header);
   curl_easy_setopt(easy, CURLOPT_HEADERDATA, &transfer);
@@ -213,12 +253,8 @@ FetchResult http_fetch(const FetchRequest& request, const BodyStart& start, cons
   if (request.resume_from > 0) curl_easy_setopt(easy.get(), CURLOPT_RANGE, range.c_str());
   std::array<char, CURL_ERROR_SIZE> detail{};
   curl_easy_setopt(easy.get(), CURLOPT_ERRORBUFFER, detail.data());
-  curl_slist* headers = nullptr;
-  if (request.resume_from > 0 && !request.if_range.empty()) {
-    headers = curl_slist_append(nullptr, ("If-Range: " + request.if_range).c_str());
-    curl_easy_setopt(easy.get(), CURLOPT_HTTPHEADER, headers);
-  }
-  std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> owned_headers(headers, &curl_slist_free_all);
+  auto headers = request_headers(request);
+  if (headers) curl_easy_setopt(easy.get(), CURLOPT_HTTPHEADER, headers.get());
   curl_multi_setopt(multi.get(), CURLMOPT_SOCKETFUNCTION, &on_socket);
   curl_multi_setopt(multi.get(), CURLMOPT_SOCKETDATA, &transfer);
   curl_multi_setopt(multi.get(), CURLMOPT_TIMERFUNCTION, &on_timer);

@@ -1,6 +1,7 @@
 // One transfer by libcurl (http, https, ftp), driven through base/wait.h so that Stop ends it.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <string>
 
 #include "base/process.h"
@@ -12,6 +13,9 @@ namespace kiln {
 struct FetchRequest {
   std::string url;
   bool head = false;         ///< only look: no body
+  std::string method;        ///< "POST", ...; empty: GET or HEAD
+  std::map<std::string, std::string> headers;
+  std::string body;          ///< of the request
   uint64_t resume_from = 0;  ///< bytes we have
   std::string if_range;      ///< ETag or Last-Modified of those bytes; empty: trust them
   ProgressFn progress;       ///< counts from the start of the file, resumed bytes included; may be empty
@@ -25,6 +29,7 @@ struct FetchResult {
   long status = 0;         ///< HTTP status, or FTP reply
   uint64_t length = 0;     ///< of the whole file; 0: unknown
   std::string etag;
+  std::map<std::string, std::string> headers;  ///< of the last answer, names as Go writes them ("Content-Type")
   int64_t modified = -1;  ///< Last-Modified, Unix seconds; -1: unknown
   bool ok() const { return error.empty(); }
 };

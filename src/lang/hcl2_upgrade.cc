@@ -148,7 +148,7 @@ class Upgrade {
   }
 
   void sort_sources() {
-    for (const auto& builder : parsed_.builders) sources_.push_back({builder.type, builder.name, members_of(constant_of(builder.body))});
+    for (const auto& builder : parsed_.build().sources) sources_.push_back({builder.type, builder.name, members_of(constant_of(builder.body))});
     std::sort(sources_.begin(), sources_.end(), [](auto& a, auto& b) { return a.type + a.name < b.type + b.name; });
     for (size_t i = 0; i < sources_.size(); ++i) {
       Source& source = sources_[i];
@@ -181,9 +181,9 @@ class Upgrade {
   bool uses_plugin(std::string_view name) const {
     auto of_it = [&](const auto& component) { return component.type.starts_with(name); };
     auto in_chain = [&](const PostProcessorChain& chain) { return std::any_of(chain.begin(), chain.end(), of_it); };
-    return std::any_of(parsed_.builders.begin(), parsed_.builders.end(), of_it) ||
-           std::any_of(parsed_.provisioners.begin(), parsed_.provisioners.end(), of_it) ||
-           std::any_of(parsed_.post_processors.begin(), parsed_.post_processors.end(), in_chain);
+    return std::any_of(parsed_.build().sources.begin(), parsed_.build().sources.end(), of_it) ||
+           std::any_of(parsed_.build().provisioners.begin(), parsed_.build().provisioners.end(), of_it) ||
+           std::any_of(parsed_.build().post_processors.begin(), parsed_.build().post_processors.end(), in_chain);
   }
 
   std::string variables_section() {
@@ -298,10 +298,10 @@ class Upgrade {
     std::vector<std::string> names;
     for (const auto& source : sources_) names.push_back("source." + source.type + "." + source.name);
     body += hcl_attribute("sources", names_value(names));
-    for (const auto& provisioner : parsed_.provisioners) body += provisioner_text("provisioner", provisioner);
-    if (parsed_.error_cleanup_provisioner) body += provisioner_text("error-cleanup-provisioner", *parsed_.error_cleanup_provisioner);
+    for (const auto& provisioner : parsed_.build().provisioners) body += provisioner_text("provisioner", provisioner);
+    if (parsed_.build().error_cleanup_provisioner) body += provisioner_text("error-cleanup-provisioner", *parsed_.build().error_cleanup_provisioner);
     body += "\n";
-    for (const auto& chain : parsed_.post_processors) body += translated(chain_text(chain));
+    for (const auto& chain : parsed_.build().post_processors) body += translated(chain_text(chain));
     return annotated(hcl2_upgrade::build_note, "\n" + block_text("build", {}, body));
   }
 

@@ -45,6 +45,11 @@ HclContent hcl_content(const HclBody& body, const HclSchema& schema, Diagnostics
 /// The same, but what the schema does not name is left in `rest` without complaint.
 HclContent hcl_partial_content(const HclBody& body, const HclSchema& schema, HclBody& rest, Diagnostics& diagnostics,
                                const HclScope* dynamic = nullptr);
+/// Everything that expressions anywhere within the body refer to, blocks and labels included; names that dynamic
+/// blocks bring along are left out where that can be told. Needs no schema.
+void hcl_body_references(const HclBody& body, std::vector<HclReference>& out);
+/// The same of its dynamic blocks alone: what must be known before the body can be taken apart.
+void hcl_dynamic_references(const HclBody& body, std::vector<HclReference>& out);
 /// All items as attributes; blocks are reported.
 std::vector<HclAttribute> hcl_just_attributes(const HclBody& body, Diagnostics& diagnostics);
 

@@ -162,7 +162,7 @@ Value rest_of(const Value& block, std::initializer_list<std::string_view> keys) 
 
 class TemplateReader {
  public:
-  TemplateReader(Template& out, Diagnostics& diagnostics) : out_(out), diagnostics_(diagnostics) {}
+  TemplateReader(Template& out, Diagnostics& diagnostics) : out_(out), diagnostics_(diagnostics) { out_.builds.resize(1); }
 
   void read(const Value& root) {
     read_texts(root);
@@ -177,12 +177,12 @@ class TemplateReader {
     if (const Value* list = list_of(root, "provisioners", "Provisioners")) {
       for (size_t i = 0; i < list->as_list().size(); ++i) {
         auto one = read_provisioner(list->as_list()[i], fmt::format("provisioner {}", i + 1));
-        if (one) out_.provisioners.push_back(std::move(*one));
+        if (one) out_.build().provisioners.push_back(std::move(*one));
       }
     }
     const Value* cleanup = find_fold(root, "error-cleanup-provisioner");
     if (cleanup && !cleanup->is_null()) {
-      out_.error_cleanup_provisioner = read_provisioner(*cleanup, "On Error Cleanup Provisioner error");
+      out_.build().error_cleanup_provisioner = read_provisioner(*cleanup, "On Error Cleanup Provisioner error");
     }
   }
 
@@ -298,7 +298,7 @@ class TemplateReader {
       return;
     }
     if (source.name.empty()) source.name = source.type;
-    for (const auto& other : out_.builders) {
+    for (const auto& other : out_.build().sources) {
       if (other.name != source.name) continue;
       const Value* name = find_fold(block, "name");
       diagnostics_.error(fmt::format("{}: builder with name '{}' already exists", prefix, source.name), "",
@@ -306,8 +306,9 @@ class TemplateReader {
                          name ? "Names of builders are unique." : "Give one of them a \"name\" of its own.");
       return;
     }
+    source.filter_name = source.override_name = source.name;
     source.body = constant_body(rest_of(block, {"type", "name"}));
-    out_.builders.push_back(std::move(source));
+    out_.build().sources.push_back(std::move(source));
   }
 
   std::optional<ProvisionerDeclaration> read_provisioner(const Value& block, const std::string& prefix) {
@@ -362,7 +363,7 @@ class TemplateReader {
       diagnostics_.error(fmt::format("post-processor {}: bad format", number), "", element.range,
                          "A post-processor is a type name, an object, or a list of these.");
     }
-    if (!chain.empty()) out_.post_processors.push_back(std::move(chain));
+    if (!chain.empty()) out_.build().post_processors.push_back(std::move(chain));
   }
 
   void read_post_processor(const Value& item, const std::string& prefix, std::string_view otherwise,

@@ -68,41 +68,41 @@ TEST(PackerJson, reads_a_whole_template) {
   EXPECT_EQ(t.variables[0].default_value->as_string(), "eu");
   EXPECT_FALSE(t.variables[1].default_value.has_value());
   EXPECT_TRUE(t.variables[1].sensitive);
-  ASSERT_EQ(t.builders.size(), 2u);
-  EXPECT_EQ(t.builders[0].name, "{{user `region`}}");
-  EXPECT_EQ(to_json(body(t.builders[0].body)), R"({"memory":512})");
-  EXPECT_EQ(t.builders[1].name, "null");
-  ASSERT_EQ(t.provisioners.size(), 2u);
-  EXPECT_THAT(t.provisioners[0].filter.only, ElementsAre("null"));
-  EXPECT_EQ(t.provisioners[0].pause_before, std::chrono::seconds(10));
-  EXPECT_EQ(t.provisioners[0].timeout, std::chrono::seconds(5));
-  EXPECT_EQ(t.provisioners[0].max_retries.as_string(), "{{user `n`}}");
-  EXPECT_EQ(to_json(t.provisioners[0].overrides.at("null")), R"({"inline":["b"]})");
-  EXPECT_EQ(to_json(body(t.provisioners[0].body)), R"({"inline":["a"]})");
-  EXPECT_THAT(t.provisioners[1].filter.except, ElementsAre("null"));
-  ASSERT_TRUE(t.error_cleanup_provisioner.has_value());
-  EXPECT_EQ(t.error_cleanup_provisioner->type, "shell-local");
-  ASSERT_EQ(t.post_processors.size(), 3u);
-  EXPECT_EQ(t.post_processors[0][0].name, "manifest");
-  EXPECT_EQ(t.post_processors[1][0].name, "sums");
-  EXPECT_EQ(t.post_processors[1][0].keep_input_artifact, false);
-  ASSERT_EQ(t.post_processors[2].size(), 2u);
-  EXPECT_FALSE(t.post_processors[2][0].keep_input_artifact.has_value());
-  EXPECT_EQ(to_json(body(t.post_processors[2][1].body)), R"({"inline":["x"]})");
+  ASSERT_EQ(t.build().sources.size(), 2u);
+  EXPECT_EQ(t.build().sources[0].name, "{{user `region`}}");
+  EXPECT_EQ(to_json(body(t.build().sources[0].body)), R"({"memory":512})");
+  EXPECT_EQ(t.build().sources[1].name, "null");
+  ASSERT_EQ(t.build().provisioners.size(), 2u);
+  EXPECT_THAT(t.build().provisioners[0].filter.only, ElementsAre("null"));
+  EXPECT_EQ(t.build().provisioners[0].pause_before, std::chrono::seconds(10));
+  EXPECT_EQ(t.build().provisioners[0].timeout, std::chrono::seconds(5));
+  EXPECT_EQ(t.build().provisioners[0].max_retries.as_string(), "{{user `n`}}");
+  EXPECT_EQ(to_json(t.build().provisioners[0].overrides.at("null")), R"({"inline":["b"]})");
+  EXPECT_EQ(to_json(body(t.build().provisioners[0].body)), R"({"inline":["a"]})");
+  EXPECT_THAT(t.build().provisioners[1].filter.except, ElementsAre("null"));
+  ASSERT_TRUE(t.build().error_cleanup_provisioner.has_value());
+  EXPECT_EQ(t.build().error_cleanup_provisioner->type, "shell-local");
+  ASSERT_EQ(t.build().post_processors.size(), 3u);
+  EXPECT_EQ(t.build().post_processors[0][0].name, "manifest");
+  EXPECT_EQ(t.build().post_processors[1][0].name, "sums");
+  EXPECT_EQ(t.build().post_processors[1][0].keep_input_artifact, false);
+  ASSERT_EQ(t.build().post_processors[2].size(), 2u);
+  EXPECT_FALSE(t.build().post_processors[2][0].keep_input_artifact.has_value());
+  EXPECT_EQ(to_json(body(t.build().post_processors[2][1].body)), R"({"inline":["x"]})");
 }
 
 TEST(PackerJson, takes_root_keys_in_any_case) {
   Parsed parsed = parse(R"({"Builders": [{"type": "null"}], "VARIABLES": {"a": "b"}, "push": {}, "comments": []})");
   EXPECT_TRUE(parsed.diagnostics.empty()) << render_diagnostics(parsed.diagnostics);
-  EXPECT_EQ(parsed.result.builders.size(), 1u);
+  EXPECT_EQ(parsed.result.build().sources.size(), 1u);
   EXPECT_EQ(parsed.result.variables.size(), 1u);
 }
 
 TEST(PackerJson, keeps_a_type_key_in_another_case_in_the_body) {
   Parsed parsed = parse(R"({"builders": [{"Type": "null", "communicator": "none"}]})");
-  ASSERT_EQ(parsed.result.builders.size(), 1u);
-  EXPECT_EQ(parsed.result.builders[0].type, "null");
-  EXPECT_EQ(to_json(body(parsed.result.builders[0].body)), R"({"Type":"null","communicator":"none"})");
+  ASSERT_EQ(parsed.result.build().sources.size(), 1u);
+  EXPECT_EQ(parsed.result.build().sources[0].type, "null");
+  EXPECT_EQ(to_json(body(parsed.result.build().sources[0].body)), R"({"Type":"null","communicator":"none"})");
 }
 
 TEST(PackerJson, reports_unknown_root_keys_with_the_nearest_name) {
@@ -190,14 +190,14 @@ TEST(PackerJson, reports_everything_at_once) {
   Parsed parsed = parse(R"({"builders": [{}, {"type": "null"}], "zork": 1, "provisioners": [{}],
                             "variables": {"a": 1}})");
   EXPECT_EQ(parsed.errors().size(), 4u);
-  EXPECT_EQ(parsed.result.builders.size(), 1u);
+  EXPECT_EQ(parsed.result.build().sources.size(), 1u);
 }
 
 TEST(PackerJson, a_wrong_block_does_not_hide_the_next) {
   Parsed parsed = parse(R"({"provisioners": [{"type": "shell", "timeout": "x"}, {"type": "file"}]})");
   EXPECT_EQ(parsed.errors().size(), 1u);
-  ASSERT_EQ(parsed.result.provisioners.size(), 1u);
-  EXPECT_EQ(parsed.result.provisioners[0].type, "file");
+  ASSERT_EQ(parsed.result.build().provisioners.size(), 1u);
+  EXPECT_EQ(parsed.result.build().provisioners[0].type, "file");
 }
 
 TEST(PackerJson, lays_errors_out_as_packer_does) {

@@ -5,7 +5,7 @@
 namespace kiln {
 
 ConfigBody constant_body(Value value) {
-  return [value = std::move(value)](const Value&, Diagnostics&) { return value; };
+  return [value = std::move(value)](const BodyInput&, Diagnostics&) { return value; };
 }
 
 bool BuildFilter::allows(const std::string& build) const {

@@ -12,9 +12,17 @@
 
 namespace kiln {
 
-/// A component's configuration, evaluated when it is needed: once while preparing (build data unknown) and again
-/// just before it runs. Legacy JSON gives the same object each time; HCL2 evaluates its expressions.
-using ConfigBody = std::function<Value(const Value& build_data, Diagnostics& diagnostics)>;
+/// What a component's configuration may depend on besides the template.
+struct BodyInput {
+  Value build_data;               ///< an object: what is known of the machine, or placeholders
+  bool build_data_known = false;  ///< false while preparing: build_data then has only the names
+  std::string source_type;
+  std::string source_name;        ///< the name within the build
+};
+
+/// A component's configuration, evaluated when it is needed: once while preparing and again just before it runs.
+/// Legacy JSON gives the same object each time; HCL2 evaluates its expressions. Callable from any thread.
+using ConfigBody = std::function<Value(const BodyInput& input, Diagnostics& diagnostics)>;
 /// A body that is a constant.
 ConfigBody constant_body(Value value);
 
@@ -34,7 +42,11 @@ struct VariableDeclaration {
 
 struct SourceDeclaration {
   std::string type;
-  std::string name;  ///< as written: legacy names may hold template actions until variables are known
+  /// As written, also what PACKER_BUILD_NAME says: legacy names may hold template actions until variables are known.
+  std::string name;
+  std::string display_name;   ///< HCL2: "BUILD.TYPE.LOCALNAME", what -only goes by. Legacy JSON: empty, made by the planner
+  std::string filter_name;    ///< what only/except of blocks go by: the name, in HCL2 "TYPE.LOCALNAME"
+  std::string override_name;  ///< what `override` goes by: the name, in HCL2 the local one
   ConfigBody body;
   SourceRange range;
 };
@@ -64,17 +76,34 @@ struct PostProcessorDeclaration {
 };
 using PostProcessorChain = std::vector<PostProcessorDeclaration>;
 
-/// A legacy JSON template after parsing; HCL2 lowers its builds to the same lists.
-struct Template {
-  std::string path;  ///< as named by the person; "-" for standard input
+/// Sources that are taken through the same steps. Legacy JSON has one, HCL2 one a build block.
+struct BuildDeclaration {
+  std::string name;  ///< HCL2 only; may be empty
   std::string description;
-  std::string min_packer_version;
-  std::vector<VariableDeclaration> variables;  ///< in written order
-  std::vector<std::string> sensitive_variables;
-  std::vector<SourceDeclaration> builders;
+  std::vector<SourceDeclaration> sources;
   std::vector<ProvisionerDeclaration> provisioners;
   std::optional<ProvisionerDeclaration> error_cleanup_provisioner;
   std::vector<PostProcessorChain> post_processors;
+  SourceRange range;
+};
+
+enum class TemplateLanguage { json, hcl2 };
+
+/// A template after parsing: of HCL2 the selected builds, of legacy JSON all of it.
+struct Template {
+  TemplateLanguage language = TemplateLanguage::json;
+  std::string path;  ///< as named by the person; "-" for standard input
+  std::string description;
+  std::string min_packer_version;
+  std::vector<VariableDeclaration> variables;  ///< in written order; legacy JSON
+  std::vector<std::string> sensitive_variables;
+  std::vector<BuildDeclaration> builds;
+  std::vector<std::string> secrets;  ///< HCL2: texts to be masked
+
+  bool is_hcl() const { return language == TemplateLanguage::hcl2; }
+  /// The one build of a legacy template.
+  BuildDeclaration& build() { return builds.empty() ? builds.emplace_back() : builds[0]; }
+  const BuildDeclaration& build() const { return builds[0]; }
 };
 
 }  // namespace kiln

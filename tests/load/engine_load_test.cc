@@ -78,13 +78,13 @@ struct Factory {
 };
 
 void fill(ScriptedRun& run) {
-  for (int i = 0; i < builds; ++i) run.parsed.builders.push_back(scripted_source(std::to_string(i)));
+  for (int i = 0; i < builds; ++i) run.parsed.build().sources.push_back(scripted_source(std::to_string(i)));
   auto provisioner = scripted_provisioner("");
   provisioner.max_retries = Value(1);
   provisioner.timeout = std::chrono::milliseconds(50);
-  run.parsed.provisioners = {provisioner};
-  run.parsed.error_cleanup_provisioner = scripted_provisioner("tidy");
-  run.parsed.post_processors = {{scripted_post_processor("")}};
+  run.parsed.build().provisioners = {provisioner};
+  run.parsed.build().error_cleanup_provisioner = scripted_provisioner("tidy");
+  run.parsed.build().post_processors = {{scripted_post_processor("")}};
 }
 
 void expect_nothing_left(ScriptedRun& run, const Factory& factory, const std::vector<StageResult>& results) {

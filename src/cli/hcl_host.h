@@ -1,0 +1,12 @@
+// What HCL's functions may reach of this machine.
+#pragma once
+#include <string>
+
+#include "lang/hcl_function.h"
+
+namespace kiln {
+
+/// `base_directory`: where the template lies; relative paths of file() and the like start there.
+HclHost make_hcl_host(const std::string& base_directory);
+
+}  // namespace kiln

@@ -1,0 +1,292 @@
+#include "cli/hcl_input.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/glob.h"
+#include "base/text.h"
+#include "cli/component_table.h"
+#include "cli/diagnostic_text.h"
+#include "cli/hcl_host.h"
+#include "cli/template_input.h"
+#include "lang/version.h"
+
+extern char** environ;
+
+namespace kiln {
+
+namespace {
+
+using SourceFilePtr = std::shared_ptr<const SourceFile>;
+
+SourceFilePtr read_source(const fs::path& path) {
+  return std::make_shared<SourceFile>(SourceFile{path.string(), read_file(path)});
+}
+
+/// The files of a directory whose names end so, in lexical order; "./x" is told as "x".
+std::vector<fs::path> files_ending(const fs::path& directory, std::string_view ending) {
+  std::vector<fs::path> out;
+  for (const auto& entry : fs::directory_iterator(directory)) {
+    std::string name = entry.path().filename().string();
+    if (name.ends_with(ending) && !entry.is_directory()) out.push_back((directory / name).lexically_normal());
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+std::vector<SourceFilePtr> template_files(const std::string& path) {
+  std::vector<SourceFilePtr> out;
+  if (path == "-") {
+    std::string all;
+    for (std::string part; !(part = read_some(STDIN_FILENO)).empty();) all += part;
+    out.push_back(std::make_shared<SourceFile>(SourceFile{"<stdin>", std::move(all)}));
+  } else if (fs::is_directory(path)) {
+    for (auto ending : {".pkr.hcl", ".pkr.json"}) {
+      for (const auto& file : files_ending(path, ending)) out.push_back(read_source(file));
+    }
+    if (out.empty()) {
+      throw Error(ErrorKind::user,
+                  fmt::format("Error: Could not find any config file in {}\n\nA config file must be suffixed "
+                              "with `.pkr.hcl` or `.pkr.json`. A folder can be\nreferenced.\n\n",
+                              path));
+    }
+  } else {
+    out.push_back(read_source(path));
+  }
+  return out;
+}
+
+void add_variable_files(const CommandOptions& options, const std::string& path, std::vector<SourceFilePtr>& out,
+                        Diagnostics& diagnostics) {
+  std::error_code ignored;
+  if (fs::is_directory(path, ignored)) {
+    for (auto ending : {".auto.pkrvars.hcl", ".auto.pkrvars.json"}) {
+      for (const auto& file : files_ending(path, ending)) out.push_back(read_source(file));
+    }
+  }
+  for (const auto& file : options.variable_files) {
+    if (!file.ends_with(".hcl") && !file.ends_with(".json")) {
+      diagnostics.error("Could not guess format of " + file, "A var file must be suffixed with `.hcl` or `.json`.");
+      continue;
+    }
+    try {
+      out.push_back(read_source(file));
+    } catch (const Error& error) {
+      diagnostics.error("Failed to read file", fmt::format("The configuration file {} could not be read.", go_quote(file)),
+                        {}, error.message());
+    }
+  }
+}
+
+HclVariableInput variable_input(const CommandOptions& options, const std::string& path, Diagnostics& diagnostics) {
+  HclVariableInput input;
+  constexpr std::string_view prefix = "PKR_VAR_";
+  for (char** entry = environ; *entry; ++entry) {
+    std::string_view text = *entry;
+    size_t equals = text.find('=');
+    if (!text.starts_with(prefix) || equals == std::string_view::npos) continue;
+    input.environment.emplace_back(text.substr(prefix.size(), equals - prefix.size()), text.substr(equals + 1));
+  }
+  add_variable_files(options, path, input.files, diagnostics);
+  input.command_line = options.variables;
+  input.warn_undeclared = options.warn_on_undeclared_variable;
+  return input;
+}
+
+template <class Entry>
+const std::vector<OptionDoc>* docs_in(const std::vector<Entry>& entries, const std::string& type) {
+  const Entry* entry = find_component(entries, type);
+  return entry ? &entry->options : nullptr;
+}
+
+template <class Entry>
+std::vector<std::string> types_in(const std::vector<Entry>& entries) {
+  std::vector<std::string> out;
+  for (const auto& entry : entries) out.push_back(entry.type);
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+HclComponentDocs component_docs() {
+  HclComponentDocs out;
+  out.docs = [](std::string_view kind, const std::string& type) {
+    const Components& table = component_table();
+    if (kind == kind_source) return docs_in(table.builders, type);
+    if (kind == kind_provisioner) return docs_in(table.provisioners, type);
+    if (kind == kind_post_processor) return docs_in(table.post_processors, type);
+    return docs_in(table.data_sources, type);
+  };
+  out.known = [](std::string_view kind) {
+    const Components& table = component_table();
+    if (kind == kind_source) return types_in(table.builders);
+    if (kind == kind_provisioner) return types_in(table.provisioners);
+    if (kind == kind_post_processor) return types_in(table.post_processors);
+    return types_in(table.data_sources);
+  };
+  out.outputs = [](const std::string& type) -> const std::vector<OptionDoc>* {
+    const auto* entry = find_component(component_table().data_sources, type);
+    return entry ? &entry->outputs : nullptr;
+  };
+  return out;
+}
+
+/// Strings within options are Go templates once more, in which {{user}} has nothing to say.
+TemplateScope hcl_template_scope(const std::string& root) {
+  TemplateScope scope;
+  scope.packer_version = packer_version;
+  scope.started = std::chrono::system_clock::now();
+  scope.working_directory = fs::current_path().string();
+  scope.template_dir = fs::absolute(root).lexically_normal().string();
+  return scope;
+}
+
+HclDataRunner data_runner(const std::string& root) {
+  return [root](const HclComponentBlock& block, const Value& config, Diagnostics& diagnostics) -> std::optional<Value> {
+    const auto* entry = find_component(component_table().data_sources, block.type);
+    if (!entry) return std::nullopt;
+    Diagnostics found;
+    std::optional<Value> result;
+    Stop stop;
+    TemplateScope scope = hcl_template_scope(root);
+    try {
+      Value value = entry->make()->read({config, scope, found, stop});
+      if (!found.has_errors()) result = std::move(value);
+    } catch (const Error& error) {
+      found.error("Datasource.Execute failed: " + error.message());
+    }
+    for (Diagnostic item : found.items()) {
+      if (!item.range.known()) item.range = block.range;
+      diagnostics.add(std::move(item));
+    }
+    return result;
+  };
+}
+
+std::string root_of(const std::string& path) {
+  if (path == "-") return ".";
+  std::error_code ignored;
+  fs::path named(path);
+  fs::path root = fs::is_directory(named, ignored) ? named : named.parent_path();
+  std::string text = root.lexically_normal().string();
+  while (text.size() > 1 && text.ends_with('/')) text.pop_back();
+  return text.empty() ? "." : text;
+}
+
+bool glob_matches(const std::string& pattern, const std::string& name) {
+  std::string error;
+  auto glob = Glob::compile(pattern, &error);
+  return glob && glob->matches(name);
+}
+
+/// Globs that are none are told before anything else is looked at.
+void check_globs(const CommandOptions& options, Diagnostics& diagnostics) {
+  auto check = [&](const std::vector<std::string>& patterns, const char* flag) {
+    for (const auto& pattern : patterns) {
+      std::string error;
+      if (!Glob::compile(pattern, &error)) {
+        diagnostics.error(fmt::format("Invalid {} glob {}: {}", flag, go_quote(pattern), error));
+      }
+    }
+  };
+  check(options.only, "-only");
+  check(options.except, "-except");
+}
+
+}  // namespace
+
+bool is_hcl_template(const CommandOptions& options, const std::string& path) {
+  if (path.ends_with(".pkr.hcl") || path.ends_with(".pkr.json")) return true;
+  std::error_code ignored;
+  if (!path.empty() && path != "-" && fs::is_directory(path, ignored)) return true;
+  return options.config_type == "hcl2" && !path.empty();
+}
+
+std::optional<HclInput> load_hcl(Invocation& invocation, const CommandOptions& options, const std::string& path,
+                                 DataSources data_sources) {
+  HclInput input;
+  HclEnvironment& environment = input.environment;
+  environment.root_directory = root_of(path);
+  environment.host = make_hcl_host(environment.root_directory);
+  environment.packer_version = packer_version;
+  environment.components = component_docs();
+  environment.sequential = options.sequential_evaluation;
+  environment.only = options.only;
+  environment.except = options.except;
+  environment.matches = glob_matches;
+  if (data_sources == DataSources::run) environment.run_data = data_runner(environment.root_directory);
+
+  Diagnostics diagnostics;
+  check_globs(options, diagnostics);
+  input.config = std::make_shared<PackerHcl>(
+      parse_packer_hcl(template_files(path), packer_version, environment.host, diagnostics));
+  input.config->path = path;
+  if (!diagnostics.has_errors()) {
+    HclVariableInput variables = variable_input(options, path, diagnostics);
+    collect_hcl_variables(*input.config, variables, diagnostics);
+  }
+  if (diagnostics.has_errors()) {
+    invocation.ui().error(hcl_text(diagnostics));
+    return std::nullopt;
+  }
+  input.warnings = diagnostics;
+  return input;
+}
+
+std::string builtin_plugin_version(const std::string& source) {
+  // The version whose options are answered for (docs/reference).
+  return source == "github.com/hashicorp/qemu" ? "1.1.4" : "";
+}
+
+std::vector<HclRequiredPlugin> missing_plugins(const PackerHcl& config) {
+  std::vector<HclRequiredPlugin> out;
+  for (const auto& plugin : config.required_plugins) {
+    std::string version = builtin_plugin_version(plugin.source);
+    auto constraint = VersionConstraint::parse(plugin.version);
+    if (version.empty() || !constraint || !constraint->allows(version)) out.push_back(plugin);
+  }
+  return out;
+}
+
+void report_missing_plugins(const std::vector<HclRequiredPlugin>& missing, Diagnostics& diagnostics) {
+  if (missing.empty()) return;
+  std::string list;
+  for (const auto& plugin : missing) list += fmt::format("\n* {} {}", plugin.source, plugin.version);
+  std::string hint = "Kiln fetches no plug-ins. ";
+  for (const auto& plugin : missing) {
+    if (std::string version = builtin_plugin_version(plugin.source); !version.empty()) {
+      hint += fmt::format("The components of {} are built in, as of version {}. ", plugin.source, version);
+    }
+  }
+  diagnostics.error("Missing plugins",
+                    "The following plugins are required, but not installed:\n" + list +
+                        "\n\nDid you run packer init for this project ?",
+                    {}, hint + "`docs` lists what is built in.");
+}
+
+Template lower_hcl(Invocation& invocation, HclInput& input, Diagnostics& diagnostics) {
+  Template none;
+  none.language = TemplateLanguage::hcl2;
+  auto missing = missing_plugins(*input.config);
+  report_missing_plugins(missing, diagnostics);
+  if (!missing.empty()) return none;
+  validate_hcl_variables(*input.config, input.environment.host, diagnostics);
+  auto evaluation = std::make_shared<HclEvaluation>(input.config, input.environment);
+  for (const auto& secret : evaluation->secrets()) invocation.redactor.add(secret);
+  Template lowered = lower_packer_hcl(evaluation, diagnostics);
+  for (const auto& secret : lowered.secrets) invocation.redactor.add(secret);
+  return lowered;
+}
+
+Template outline_hcl(Invocation& invocation, HclInput& input, std::shared_ptr<HclEvaluation>& evaluation) {
+  evaluation = std::make_shared<HclEvaluation>(input.config, input.environment);
+  Template outline = outline_packer_hcl(evaluation);
+  for (const auto& secret : evaluation->secrets()) invocation.redactor.add(secret);
+  return outline;
+}
+
+}  // namespace kiln

@@ -1,0 +1,548 @@
+// Build blocks to BuildDeclarations: sources with their overrides, provisioners, post-processors (packer-surface 5.6, 5.7).
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/text.h"
+#include "lang/hcl_body.h"
+#include "lang/hcl_json.h"
+#include "lang/hcl_write.h"
+#include "lang/packer_hcl.h"
+#include "lang/packer_hcl_internal.h"
+
+namespace kiln {
+
+namespace {
+
+using Evaluation = std::shared_ptr<HclEvaluation>;
+
+/// What an expression of a component may see besides the template's own names.
+HclScope component_scope(const HclEvaluation& evaluation, const BodyInput& input, const std::string* build_name) {
+  HclScope scope;
+  scope.parent = &evaluation.scope();
+  if (!input.source_type.empty()) {
+    scope.variables["source"] = HclValue::object({{"type", HclValue::string(input.source_type)},
+                                                  {"name", HclValue::string(input.source_name)}});
+  }
+  if (!build_name) return scope;
+  HclValue unknown = HclValue::string("<unknown>");
+  HclValue::Members build;
+  for (auto name : {"ID", "Host", "Port", "User", "Password", "ConnType", "PackerRunUUID", "PackerHTTPPort",
+                    "PackerHTTPIP", "PackerHTTPAddr", "SSHPublicKey", "SSHPrivateKey", "WinRMPassword"}) {
+    build[name] = unknown;
+  }
+  if (input.build_data.is_object()) {
+    for (const auto& member : input.build_data.as_object()) {
+      build[member.key] = input.build_data_known ? from_plain_value(member.value) : unknown;
+    }
+  }
+  build["name"] = HclValue::string(*build_name);
+  scope.variables["build"] = HclValue::object(std::move(build));
+  return scope;
+}
+
+/// One build block of the template, or the outline of it.
+class BuildLowering {
+ public:
+  BuildLowering(const Evaluation& evaluation, const HclBlock& block, Diagnostics& diagnostics)
+      : evaluation_(evaluation), environment_(evaluation->environment()), block_(block), diagnostics_(diagnostics) {}
+
+  /// Takes the block apart; nothing of its components' bodies is evaluated.
+  bool open();
+  /// Names, then the builds that -only and -except leave.
+  void select();
+  size_t matched_only() const { return matched_only_; }
+  const std::vector<std::string>& possible_names() const { return possible_names_; }
+  /// What the selected sources and all steps refer to.
+  std::vector<HclReference> references() const;
+  /// All names that the block itself needs.
+  std::vector<HclReference> head_references() const;
+  void check_components();
+  BuildDeclaration finish();
+
+ private:
+  struct SourceUse {
+    std::string type;
+    std::string name;
+    std::string local_name;
+    const HclComponentBlock* source = nullptr;
+    std::optional<HclBody> more;  ///< of a source block within the build
+    SourceRange range;
+  };
+  struct Step {
+    std::string_view kind;
+    HclBlock block;
+    HclContent meta;
+    HclBody rest;
+  };
+
+  std::string text(const HclContent& content, std::string_view name, const SourceRange& fallback);
+  std::vector<std::string> texts(const HclAttribute& attribute);
+  HclValue value_of(const HclContent& content, std::string_view name, const HclType& type);
+  void listed_source(const HclAttribute& attribute);
+  void add_use(const std::string& reference, const SourceRange& range, std::optional<HclBody> more);
+  void read_source_block(const HclBlock& block);
+  void find_sources();
+  std::string display_name(const SourceUse& use) const;
+  Step step(const HclBlock& block, std::string_view kind);
+  void read_chain(const HclBlock& block);
+  const std::vector<OptionDoc>* docs_of(std::string_view kind, const std::string& type, const SourceRange& range);
+  SourceDeclaration source(const SourceUse& use);
+  ConfigBody source_body(const SourceUse& use);
+  ConfigBody step_body(const Step& step);
+  BuildFilter filter(const HclContent& meta, const SourceRange& range);
+  std::chrono::nanoseconds duration(const HclContent& meta, const char* name);
+  ProvisionerDeclaration provisioner(const Step& step);
+  PostProcessorDeclaration post_processor(const Step& step);
+  std::map<std::string, Value> overrides(const HclContent& meta, const Step& step);
+
+  Evaluation evaluation_;
+  const HclEnvironment& environment_;
+  const HclBlock& block_;
+  Diagnostics& diagnostics_;
+  HclContent content_;
+  BuildDeclaration build_;
+  std::vector<SourceUse> uses_;
+  std::vector<Step> provisioners_;
+  std::optional<Step> error_cleanup_;
+  std::vector<std::vector<Step>> chains_;
+  std::vector<std::string> possible_names_;
+  size_t matched_only_ = 0;
+};
+
+const HclSchema& build_schema() {
+  static const HclSchema schema{{{"name"}, {"description"}, {"sources"}},
+                                {{"from", {"type"}},
+                                 {"source", {"reference"}},
+                                 {"provisioner", {"type"}},
+                                 {"error-cleanup-provisioner", {"type"}},
+                                 {"post-processor", {"type"}},
+                                 {"post-processors", {}},
+                                 {"hcp_packer_registry", {}}}};
+  return schema;
+}
+
+const HclSchema& provisioner_schema() {
+  static const HclSchema schema{{{"name"}, {"pause_before"}, {"max_retries"}, {"timeout"}, {"only"}, {"except"},
+                                 {"override"}, {"continue_on_error"}},
+                                {}};
+  return schema;
+}
+
+const HclSchema& post_processor_schema() {
+  static const HclSchema schema{{{"name"}, {"only"}, {"except"}, {"keep_input_artifact"}}, {}};
+  return schema;
+}
+
+HclValue BuildLowering::value_of(const HclContent& content, std::string_view name, const HclType& type) {
+  const HclAttribute* attribute = content.find(name);
+  if (!attribute) return HclValue::null(type);
+  Diagnostics found;
+  BodyInput none;
+  HclScope scope = component_scope(*evaluation_, none, &build_.name);
+  HclValue value = evaluate_hcl(*attribute->expression, scope, found);
+  std::string why;
+  if (!found.has_errors()) {
+    auto converted = hcl_convert(value, type, &why);
+    if (converted && !converted->is_known()) {
+      converted.reset();
+      why = "value must be known";
+    }
+    if (converted) {
+      diagnostics_.append(found);
+      return *converted;
+    }
+    found.error("Unsuitable value type", "Unsuitable value: " + why, attribute->expression->range);
+  }
+  diagnostics_.append(found);
+  return HclValue::null(type);
+}
+
+std::string BuildLowering::text(const HclContent& content, std::string_view name, const SourceRange&) {
+  HclValue value = value_of(content, name, HclType::string());
+  return value.has_content() ? value.as_string() : "";
+}
+
+std::vector<std::string> BuildLowering::texts(const HclAttribute& attribute) {
+  HclContent one;
+  one.attributes.push_back(attribute);
+  HclValue list = value_of(one, attribute.name, HclType::list(HclType::string()));
+  std::vector<std::string> out;
+  if (list.has_content()) {
+    for (const auto& item : list.items()) out.push_back(item.has_content() ? item.as_string() : "");
+  }
+  return out;
+}
+
+std::vector<HclReference> BuildLowering::head_references() const {
+  std::vector<HclReference> out;
+  Diagnostics ignored;
+  HclBody rest;
+  for (const auto& attribute : hcl_partial_content(block_.body, {{{"name"}, {"description"}, {"sources"}}, {}}, rest, ignored).attributes) {
+    for (auto& reference : hcl_references(*attribute.expression)) out.push_back(std::move(reference));
+  }
+  // Dynamic blocks decide what is in the build; what they iterate over is needed to take it apart.
+  hcl_dynamic_references(rest, out);
+  return out;
+}
+
+bool BuildLowering::open() {
+  Diagnostics found;
+  content_ = hcl_content(block_.body, build_schema(), found, &evaluation_->scope());
+  bool ok = !found.has_errors();
+  diagnostics_.append(found);
+  build_.range = block_.header;
+  build_.name = text(content_, "name", block_.header);
+  build_.description = text(content_, "description", block_.header);
+  if (const auto* list = content_.find("sources")) listed_source(*list);
+  for (const auto& block : content_.blocks) {
+    if (block.type == "source") read_source_block(block);
+    else if (block.type == "provisioner") provisioners_.push_back(step(block, kind_provisioner));
+    else if (block.type == "post-processor") chains_.push_back({step(block, kind_post_processor)});
+    else if (block.type == "post-processors") read_chain(block);
+    else if (block.type == "error-cleanup-provisioner") {
+      if (error_cleanup_) {
+        diagnostics_.error("Only one error-cleanup-provisioner is allowed in a build block", "", block.header);
+        ok = false;
+      }
+      error_cleanup_ = step(block, kind_provisioner);
+    }
+  }
+  if (uses_.empty()) {
+    diagnostics_.error("missing source reference", "a build block must reference at least one source to be built",
+                       block_.header);
+    ok = false;
+  }
+  return ok;
+}
+
+void BuildLowering::listed_source(const HclAttribute& attribute) {
+  for (const auto& reference : texts(attribute)) add_use(reference, attribute.expression->range, std::nullopt);
+}
+
+void BuildLowering::add_use(const std::string& reference, const SourceRange& range, std::optional<HclBody> more) {
+  auto parts = split(reference, '.');
+  if (parts.size() > 2) parts.erase(parts.begin());  // "source."; Packer takes any word there
+  if (parts.size() < 2 || !is_hcl_identifier(parts[0]) || !is_hcl_identifier(parts[1])) {
+    diagnostics_.error("Invalid source reference",
+                       "A source type is made of three parts that are split by a dot `.`; each part must start with a "
+                       "letter and may contain only letters, digits, underscores, and dashes. A valid source reference "
+                       "looks like: `source.type.name`",
+                       block_.header, fmt::format("It is {}, at {}.", go_quote(reference), hcl_place(range)));
+    return;
+  }
+  SourceUse use{parts[0], parts[1], parts[1], nullptr, std::move(more), range};
+  if (use.more) {
+    HclBody rest;
+    HclContent meta = hcl_partial_content(*use.more, {{{"name"}}, {}}, rest, diagnostics_, &evaluation_->scope());
+    std::string name = text(meta, "name", range);
+    if (!name.empty()) use.local_name = name;
+    use.more = std::move(rest);
+  }
+  uses_.push_back(std::move(use));
+}
+
+void BuildLowering::read_source_block(const HclBlock& block) { add_use(block.labels[0].text, block.header, block.body); }
+
+BuildLowering::Step BuildLowering::step(const HclBlock& block, std::string_view kind) {
+  Step out{kind, block, {}, {}};
+  const HclSchema& schema = kind == kind_provisioner ? provisioner_schema() : post_processor_schema();
+  out.meta = hcl_partial_content(block.body, schema, out.rest, diagnostics_);
+  return out;
+}
+
+void BuildLowering::read_chain(const HclBlock& block) {
+  static const HclSchema schema{{}, {{"post-processor", {"type"}}}};
+  std::vector<Step> chain;
+  for (const auto& one : hcl_content(block.body, schema, diagnostics_, &evaluation_->scope()).blocks) {
+    chain.push_back(step(one, kind_post_processor));
+  }
+  chains_.push_back(std::move(chain));
+}
+
+std::string BuildLowering::display_name(const SourceUse& use) const {
+  std::string name = use.type + "." + use.local_name;
+  return build_.name.empty() ? name : build_.name + "." + name;
+}
+
+void BuildLowering::find_sources() {
+  std::vector<std::string> known;
+  for (const auto& source : evaluation_->config().sources) known.push_back(source.type + "." + source.name);
+  std::set<std::string> told;
+  for (auto& use : uses_) {
+    for (const auto& source : evaluation_->config().sources) {
+      if (source.type == use.type && source.name == use.name) use.source = &source;
+    }
+    if (use.source || !environment_.components.docs(kind_source, use.type)) continue;
+    std::string wanted = use.type + "." + use.name;
+    if (!told.insert(wanted).second) continue;
+    auto nearest = nearest_name(wanted, known);
+    diagnostics_.error("Unknown source " + wanted,
+                       nearest ? fmt::format("Did you mean to use {}?", go_quote(*nearest))
+                               : fmt::format("Known: [{}]", join(known, " ")),
+                       block_.header,
+                       use.range.known() ? fmt::format("It is named at {}.", hcl_place(use.range)) : "");
+  }
+}
+
+void BuildLowering::select() {
+  std::vector<SourceUse> left;
+  for (auto& use : uses_) {
+    std::string name = display_name(use);
+    possible_names_.push_back(name);
+    auto matches = [&](const std::vector<std::string>& patterns) {
+      return std::any_of(patterns.begin(), patterns.end(),
+                         [&](const std::string& pattern) { return environment_.matches(pattern, name); });
+    };
+    if (!environment_.only.empty()) {
+      if (!matches(environment_.only)) continue;
+      ++matched_only_;
+    }
+    if (matches(environment_.except)) continue;
+    left.push_back(std::move(use));
+  }
+  uses_ = std::move(left);
+}
+
+std::vector<HclReference> BuildLowering::references() const {
+  std::vector<HclReference> out;
+  if (uses_.empty()) return out;
+  for (const auto& use : uses_) {
+    hcl_body_references(use.source->body, out);
+    if (use.more) hcl_body_references(*use.more, out);
+  }
+  auto add = [&](const Step& step) { hcl_body_references(step.block.body, out); };
+  for (const auto& step : provisioners_) add(step);
+  if (error_cleanup_) add(*error_cleanup_);
+  for (const auto& chain : chains_) {
+    for (const auto& step : chain) add(step);
+  }
+  return out;
+}
+
+const std::vector<OptionDoc>* BuildLowering::docs_of(std::string_view kind, const std::string& type,
+                                                     const SourceRange& range) {
+  if (const auto* docs = environment_.components.docs(kind, type)) return docs;
+  auto nearest = nearest_name(type, environment_.components.known(kind));
+  diagnostics_.error(fmt::format("Unknown {} type {}", kind, kind == kind_source ? type : go_quote(type)),
+                     nearest ? fmt::format("Did you mean to use {}?", go_quote(*nearest))
+                             : fmt::format("The {} {} is unknown by Packer, and is likely part of a plugin that is not "
+                                           "installed.\nYou may find the needed plugin along with installation "
+                                           "instructions documented on the Packer integrations "
+                                           "page.\n\nhttps://developer.hashicorp.com/packer/integrations?filter={}",
+                                           kind, type, type),
+                     range);
+  return nullptr;
+}
+
+/// Types and sources that do not exist; also of builds that -only leaves out.
+void BuildLowering::check_components() {
+  std::set<std::string> told;
+  auto check = [&](const Step& step) { docs_of(step.kind, step.block.labels[0].text, step.block.header); };
+  for (const auto& use : uses_) {
+    if (told.insert(use.type).second) docs_of(kind_source, use.type, block_.header);
+  }
+  for (const auto& step : provisioners_) check(step);
+  if (error_cleanup_) check(*error_cleanup_);
+  for (const auto& chain : chains_) {
+    for (const auto& step : chain) check(step);
+  }
+  find_sources();
+}
+
+ConfigBody BuildLowering::source_body(const SourceUse& use) {
+  auto evaluation = evaluation_;
+  const auto* docs = environment_.components.docs(kind_source, use.type);
+  HclBody body = use.source->body;
+  std::optional<HclBody> more = use.more;
+  return [evaluation, docs, body, more](const BodyInput& input, Diagnostics& diagnostics) {
+    HclScope scope = component_scope(*evaluation, input, nullptr);
+    Value config = decode_hcl_component(body, *docs, scope, diagnostics);
+    if (!more) return config;
+    Value added = decode_hcl_component(*more, *docs, scope, diagnostics);
+    for (auto& member : added.as_object()) {
+      if (const Value* first = config.find(member.key); first && !first->is_list()) {
+        diagnostics.error("Duplicate argument",
+                          fmt::format("The argument {} was already set at {}. Each argument may be set only once.",
+                                      go_quote(member.key), hcl_place(first->range)),
+                          member.value.range);
+      } else if (first && member.value.is_list()) {
+        Value both = *first;
+        for (auto& item : member.value.as_list()) both.as_list().push_back(item);
+        config.set(member.key, std::move(both));
+      } else {
+        config.set(member.key, std::move(member.value));
+      }
+    }
+    return config;
+  };
+}
+
+SourceDeclaration BuildLowering::source(const SourceUse& use) {
+  SourceDeclaration out;
+  out.type = use.type;
+  out.name = use.name;
+  out.display_name = display_name(use);
+  out.filter_name = use.type + "." + use.local_name;
+  out.override_name = use.local_name;
+  if (!use.source) return out;  // an outline does not ask
+  out.range = use.source->range;
+  out.body = source_body(use);
+  return out;
+}
+
+ConfigBody BuildLowering::step_body(const Step& step) {
+  auto evaluation = evaluation_;
+  const auto* docs = environment_.components.docs(step.kind, step.block.labels[0].text);
+  HclBody body = step.rest;
+  std::string build = build_.name;
+  return [evaluation, docs, body, build](const BodyInput& input, Diagnostics& diagnostics) {
+    HclScope scope = component_scope(*evaluation, input, &build);
+    return decode_hcl_component(body, *docs, scope, diagnostics);
+  };
+}
+
+BuildFilter BuildLowering::filter(const HclContent& meta, const SourceRange& range) {
+  BuildFilter out;
+  if (const auto* only = meta.find("only")) out.only = texts(*only);
+  if (const auto* except = meta.find("except")) out.except = texts(*except);
+  if (!out.only.empty() && !out.except.empty()) {
+    diagnostics_.error("only one of 'only' or 'except' may be specified", "", range);
+  }
+  return out;
+}
+
+std::chrono::nanoseconds BuildLowering::duration(const HclContent& meta, const char* name) {
+  std::string written = text(meta, name, {});
+  if (written.empty()) return std::chrono::nanoseconds(0);
+  if (auto parsed = parse_go_duration(written)) return *parsed;
+  bool unitless = written.find_first_not_of("0123456789.") == std::string::npos;
+  diagnostics_.error(fmt::format("Failed to parse {} duration", name),
+                     fmt::format("time: {} duration {}", unitless ? "missing unit in" : "invalid", go_quote(written)),
+                     meta.find(name)->expression->range, "A duration is written like \"10s\" or \"1h30m\".");
+  return std::chrono::nanoseconds(0);
+}
+
+std::map<std::string, Value> BuildLowering::overrides(const HclContent& meta, const Step& step) {
+  std::map<std::string, Value> out;
+  const HclAttribute* attribute = meta.find("override");
+  if (!attribute) return out;
+  HclValue value = value_of(meta, "override", HclType::dynamic());
+  if (value.is_null()) return out;
+  bool fits = value.type().is_keyed();
+  if (fits) {
+    for (const auto& [name, members] : value.members()) fits &= members.has_content() && members.type().is_keyed();
+  }
+  if (!fits) {
+    diagnostics_.error("provisioner's override block must be an HCL object", "", step.block.header);
+    return out;
+  }
+  for (const auto& [name, members] : value.members()) out[name] = to_plain_value(members, attribute->expression->range);
+  return out;
+}
+
+ProvisionerDeclaration BuildLowering::provisioner(const Step& step) {
+  ProvisionerDeclaration out;
+  out.type = step.block.labels[0].text;
+  out.range = step.block.header;
+  out.name = text(step.meta, "name", out.range);
+  out.filter = filter(step.meta, out.range);
+  out.pause_before = duration(step.meta, "pause_before");
+  out.timeout = duration(step.meta, "timeout");
+  HclValue retries = value_of(step.meta, "max_retries", HclType::number());
+  if (retries.has_content()) {
+    out.max_retries = Value(Number{retries.as_number().text()});
+    out.max_retries.range = step.meta.find("max_retries")->expression->range;
+  }
+  HclValue goes_on = value_of(step.meta, "continue_on_error", HclType::boolean());
+  out.continue_on_error = goes_on.has_content() && goes_on.as_boolean();
+  out.overrides = overrides(step.meta, step);
+  out.body = step_body(step);
+  return out;
+}
+
+PostProcessorDeclaration BuildLowering::post_processor(const Step& step) {
+  PostProcessorDeclaration out;
+  out.type = step.block.labels[0].text;
+  out.range = step.block.header;
+  out.name = text(step.meta, "name", out.range);
+  out.filter = filter(step.meta, out.range);
+  HclValue keep = value_of(step.meta, "keep_input_artifact", HclType::boolean());
+  if (keep.has_content()) out.keep_input_artifact = keep.as_boolean();
+  out.body = step_body(step);
+  return out;
+}
+
+BuildDeclaration BuildLowering::finish() {
+  for (const auto& use : uses_) build_.sources.push_back(source(use));
+  for (const auto& step : provisioners_) build_.provisioners.push_back(provisioner(step));
+  if (error_cleanup_) build_.error_cleanup_provisioner = provisioner(*error_cleanup_);
+  for (const auto& chain : chains_) {
+    PostProcessorChain out;
+    for (const auto& step : chain) {
+      PostProcessorDeclaration one = post_processor(step);
+      const std::string& called = one.name.empty() ? one.type : one.name;
+      bool excepted = std::any_of(environment_.except.begin(), environment_.except.end(), [&](const std::string& pattern) {
+        return environment_.matches(pattern, called);
+      });
+      if (excepted) break;
+      out.push_back(std::move(one));
+    }
+    if (!out.empty()) build_.post_processors.push_back(std::move(out));
+  }
+  return std::move(build_);
+}
+
+void warn_unmatched(const std::vector<std::string>& names, Diagnostics& diagnostics) {
+  diagnostics.warning("an 'only' option was passed, but not all matches were found for the given build.",
+                      fmt::format("Possible build names: [{}].\nThese could also be matched with a glob pattern like: "
+                                  "'happycloud.*'\n",
+                                  join(names, " ")));
+}
+
+}  // namespace
+
+Template lower_packer_hcl(const Evaluation& evaluation, Diagnostics& diagnostics) {
+  const HclEnvironment& environment = evaluation->environment();
+  bool all = environment.only.empty() && environment.except.empty();
+  Template out;
+  out.language = TemplateLanguage::hcl2;
+  out.path = evaluation->config().path;
+  if (all) evaluation->evaluate_all(diagnostics);
+  if (evaluation->config().builds.empty()) {
+    diagnostics.error("Missing build block", "A build block with one or more sources is required for executing a build.");
+  }
+  for (const auto& block : evaluation->config().builds) {
+    BuildLowering lowering(evaluation, block, diagnostics);
+    if (!all) evaluation->evaluate_for(lowering.head_references(), diagnostics);
+    if (!lowering.open()) continue;
+    size_t before = diagnostics.items().size();
+    lowering.check_components();
+    if (diagnostics.items().size() != before) continue;
+    lowering.select();
+    if (lowering.matched_only() < environment.only.size()) {
+      warn_unmatched(lowering.possible_names(), diagnostics);
+    }
+    if (!all) evaluation->evaluate_for(lowering.references(), diagnostics);
+    out.builds.push_back(lowering.finish());
+  }
+  out.secrets = evaluation->secrets();
+  return out;
+}
+
+Template outline_packer_hcl(const Evaluation& evaluation) {
+  Diagnostics ignored;
+  Template out;
+  out.language = TemplateLanguage::hcl2;
+  out.path = evaluation->config().path;
+  evaluation->evaluate_all(ignored);
+  for (const auto& block : evaluation->config().builds) {
+    BuildLowering lowering(evaluation, block, ignored);
+    if (lowering.open()) out.builds.push_back(lowering.finish());
+  }
+  out.secrets = evaluation->secrets();
+  return out;
+}
+
+}  // namespace kiln
