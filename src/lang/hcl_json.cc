@@ -55,7 +55,9 @@ class HclJsonReader {
       }
       return root;
     } catch (const TooDeep&) {
-      return Value::unknown();
+      Value nothing = Value::empty_object();
+      nothing.range = {file_, 0, 0};
+      return nothing;
     }
   }
 
