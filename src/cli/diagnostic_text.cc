@@ -203,7 +203,14 @@ std::string hcl_place_text(const SourceRange& range) {
 }  // namespace
 
 std::string hcl_text(const Diagnostics& diagnostics) {
-  std::vector<Diagnostic> all = diagnostics.items();
+  std::vector<Diagnostic> all;
+  // A step that several builds share is wrong once.
+  for (const auto& d : diagnostics.items()) {
+    bool told = std::any_of(all.begin(), all.end(), [&](const Diagnostic& other) {
+      return other.summary == d.summary && other.detail == d.detail && same_place(other.range, d.range);
+    });
+    if (!told) all.push_back(d);
+  }
   std::stable_partition(all.begin(), all.end(), [](const Diagnostic& d) { return d.severity == Severity::error; });
   std::string out;
   for (const auto& d : all) {

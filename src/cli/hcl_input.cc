@@ -41,6 +41,7 @@ std::vector<fs::path> files_ending(const fs::path& directory, std::string_view e
 
 std::vector<SourceFilePtr> template_files(const std::string& path) {
   std::vector<SourceFilePtr> out;
+  if (path.empty()) return out;  // console -config-type=hcl2
   if (path == "-") {
     std::string all;
     for (std::string part; !(part = read_some(STDIN_FILENO)).empty();) all += part;
@@ -168,7 +169,7 @@ HclDataRunner data_runner(const std::string& root) {
 }
 
 std::string root_of(const std::string& path) {
-  if (path == "-") return ".";
+  if (path.empty() || path == "-") return ".";
   std::error_code ignored;
   fs::path named(path);
   fs::path root = fs::is_directory(named, ignored) ? named : named.parent_path();
@@ -203,7 +204,7 @@ bool is_hcl_template(const CommandOptions& options, const std::string& path) {
   if (path.ends_with(".pkr.hcl") || path.ends_with(".pkr.json")) return true;
   std::error_code ignored;
   if (!path.empty() && path != "-" && fs::is_directory(path, ignored)) return true;
-  return options.config_type == "hcl2" && !path.empty();
+  return options.config_type == "hcl2";
 }
 
 std::optional<HclInput> load_hcl(Invocation& invocation, const CommandOptions& options, const std::string& path,
