@@ -1,6 +1,7 @@
 // Rows of calls with what they give; confirmed by go-cty, go-cty-funcs and go-cty-yaml, or by `packer console`.
 #include "lang/hcl_function.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
