@@ -42,14 +42,24 @@ struct CommandOptions {
   bool no_warn_undeclared_variable = false;
   bool evaluate_datasources = false;
 
+  bool validate_fixed = true;
+  std::string output_file;
+  bool with_annotations = false;
+
   bool dry_run = false;
   bool markdown = false;
   std::string output = "docs/reference";
+
+  bool check = false;
+  bool diff = false;
+  bool write = true;
+  bool recursive = false;
 };
 
 /// One run of the program: how it was called, where its words go, who may stop it. Owned by run_program.
 struct Invocation {
   std::string program = "kiln";  ///< argv[0]'s last part: "packer" or "kiln"
+  std::string called;            ///< argv[0]
   bool machine_readable = false;
   std::string run_id;
   Redactor redactor;
@@ -94,11 +104,16 @@ int run_console(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_version(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_gc(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_docs(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_fmt(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_completion(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_schema(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_init(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_plugins(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_plugins_installed(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_plugins_required(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_plugins_change(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_fix(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_hcl2_upgrade(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_not_yet(Invocation&, CommandOptions&, const std::vector<std::string>&);
 
 }  // namespace kiln

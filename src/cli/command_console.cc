@@ -3,13 +3,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cctype>
 #include <optional>
 
-#include "base/fd.h"
+#include "base/error.h"
+#include "base/file.h"
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/diagnostic_text.h"
+#include "cli/line_editor.h"
 #include "cli/template_input.h"
+#include "core/journal.h"
+#include "lang/go_template.h"
 #include "lang/packer_json.h"
 
 namespace kiln {
@@ -23,28 +28,6 @@ constexpr const char* console_help =
     "  variables            all variables and their values\n"
     "  help                 this text\n"
     "  exit, or Control-D   leaves\n";
-
-/// Reads lines from standard input, which may be a terminal, a pipe or a file.
-class InputLines {
- public:
-  std::optional<std::string> next() {
-    while (true) {
-      if (size_t end = pending_.find('\n'); end != std::string::npos) {
-        std::string line = pending_.substr(0, end);
-        pending_.erase(0, end + 1);
-        return line;
-      }
-      std::string part = read_some(STDIN_FILENO);
-      if (part.empty()) break;
-      pending_ += part;
-    }
-    if (pending_.empty()) return std::nullopt;
-    return std::exchange(pending_, {});
-  }
-
- private:
-  std::string pending_;
-};
 
 class ConsoleEvaluator {
  public:
@@ -67,7 +50,33 @@ class ConsoleEvaluator {
     return std::nullopt;
   }
 
+  /// Words of the console where a line begins, functions within "{{", variables behind "user `".
+  LineCompletions complete(std::string_view before) const {
+    size_t begin = before.size();
+    while (begin > 0 && is_word_character(before[begin - 1])) --begin;
+    std::string_view word = before.substr(begin), head = before.substr(0, begin);
+    std::vector<std::string> candidates;
+    size_t open = head.rfind("{{");
+    bool inside = open != std::string_view::npos && head.find("}}", open) == std::string_view::npos;
+    if (inside && (head.ends_with('`') || head.ends_with('"'))) {
+      for (const auto& [name, value] : scope_.user_variables) candidates.push_back(name);
+    } else if (inside) {
+      candidates = template_function_names();
+    } else if (head.empty()) {
+      candidates = {"exit", "help", "variables"};
+    }
+    LineCompletions found{begin, {}};
+    for (auto& candidate : candidates) {
+      if (candidate.starts_with(word)) found.words.push_back(std::move(candidate));
+    }
+    return found;
+  }
+
  private:
+  static bool is_word_character(char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || c == '.';
+  }
+
   Ui ui_;
   TemplateScope scope_;
 };
@@ -75,6 +84,15 @@ class ConsoleEvaluator {
 bool is_pipe(int fd) {
   struct stat status {};
   return ::fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode);
+}
+
+/// Where the console keeps what was typed; nowhere when there is no home for it.
+fs::path console_history() {
+  try {
+    return state_directory() / "console-history";
+  } catch (const Error&) {
+    return {};
+  }
 }
 
 }  // namespace
@@ -92,7 +110,8 @@ int run_console(Invocation& invocation, CommandOptions& options, const std::vect
   scope.env = nullptr;
   mask_sensitive(invocation, *parsed, scope.user_variables);
   ConsoleEvaluator console(invocation, std::move(scope));
-  InputLines lines;
+  LineEditor lines(
+      {"> ", console_history(), [&](std::string_view before) { return console.complete(before); }});
   Ui ui = invocation.ui();
   if (is_pipe(STDIN_FILENO)) {
     std::string last;
@@ -102,9 +121,7 @@ int run_console(Invocation& invocation, CommandOptions& options, const std::vect
     ui.message(last);
     return 0;
   }
-  bool prompting = ::isatty(STDIN_FILENO) == 1 && ::isatty(STDOUT_FILENO) == 1;
   while (true) {
-    if (prompting) write_all(STDOUT_FILENO, "> ");
     auto line = lines.next();
     if (!line || trim(*line) == "exit") break;
     auto result = console.evaluate(*line);

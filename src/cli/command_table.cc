@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "cli/command.h"
+#include "lang/packer_fix.h"
 
 namespace kiln {
 
@@ -110,11 +111,46 @@ void declare_meta(FlagSet& flags, CommandOptions& o) {
     flags.add_bool(name, &o.force, "Taken for compatibility; there is nothing to fetch.");
 }
 
+void declare_fix(FlagSet& flags, CommandOptions& o) {
+  flags.add_bool("validate", &o.validate_fixed, "Check the fixed template as a whole. (Default: true)",
+                 "-validate=true");
+  declare_meta_silently(flags, o);
+  flags.add_choice("config-type", &o.config_type, {"json", "hcl2"}, "", "-config-type");
+}
+
+void declare_hcl2_upgrade(FlagSet& flags, CommandOptions& o) {
+  flags.add_string("output-file", &o.output_file, "File to write. (Default: TEMPLATE.pkr.hcl)",
+                   "-output-file=path");
+  flags.add_bool("with-annotations", &o.with_annotations, "Explain the blocks in comments.");
+  declare_meta_silently(flags, o);
+  flags.add_choice("config-type", &o.config_type, {"json", "hcl2"}, "", "-config-type");
+}
+
+std::string fix_description() {
+  std::string out =
+      "Brings a JSON template of an older Packer up to date and shows the result;\n"
+      "the file stays as it is. A template that cannot be fixed is told, with exit\n"
+      "code 1. What is changed, in this order:\n\n";
+  for (const auto& fixer : packer_fixers()) out += fmt::format("  {:<26} {}\n", fixer.name, fixer.synopsis);
+  out.pop_back();
+  return out;
+}
+
 void declare_nothing(FlagSet&, CommandOptions&) {}
 
 void declare_gc(FlagSet& flags, CommandOptions& o) {
   flags.add_bool("dry-run", &o.dry_run, "Say what would be removed, and remove nothing.");
   declare_output(flags, o);
+}
+
+void declare_fmt(FlagSet& flags, CommandOptions& o) {
+  flags.add_bool("check", &o.check, "Write nothing; the exit code is 3 if a file is not in canonical form.");
+  flags.add_bool("diff", &o.diff, "Show what changes, as diff -u does.");
+  flags.add_bool("write", &o.write, "Do not write the files (nor standard input's text). (Default: true)",
+                 "-write=false");
+  flags.add_bool("recursive", &o.recursive, "Also the files of directories within directories.");
+  declare_meta_silently(flags, o);
+  flags.add_choice("config-type", &o.config_type, {"json", "hcl2"}, "", "-config-type");
 }
 
 void declare_docs(FlagSet& flags, CommandOptions& o) {
@@ -201,6 +237,26 @@ std::vector<Subcommand> make_other_commands() {
         {"docs --markdown -output=docs/reference", "the reference pages"}},
        run_docs,
        ours},
+      {"schema",
+       "JSON Schema of templates, for editors",
+       "schema",
+       "Prints a JSON Schema (draft 2020-12) of JSON templates: every component, its\n"
+       "options and what they mean. Editors complete and check with it.",
+       declare_nothing,
+       {{"schema > packer-template.schema.json", "a file to name in the editor's settings"}},
+       run_schema,
+       ours},
+      {"completion",
+       "script for completion in a shell",
+       "completion SHELL",
+       "Prints a script that completes commands, flags and files in SHELL: bash, zsh or\n"
+       "fish. (-autocomplete-install edits the start-up files instead, as Packer does.)",
+       declare_nothing,
+       {{"completion bash > ~/.local/share/bash-completion/completions/kiln", "for bash"},
+        {"completion zsh > ~/.zfunc/_kiln", "for zsh, with ~/.zfunc in fpath"},
+        {"completion fish > ~/.config/fish/completions/kiln.fish", "for fish"}},
+       run_completion,
+       ours},
       {"init",
        "Install missing plugins (all are built in)",
        "init [options] TEMPLATE",
@@ -249,29 +305,34 @@ std::vector<Subcommand> make_other_commands() {
        run_plugins_change,
        never},
       {"fix",
-       "fixes templates from old versions of packer (not yet)",
-       "",
-       "",
-       declare_nothing,
-       {},
-       run_not_yet,
-       never},
+       "fixes templates from old versions of packer",
+       "fix [options] TEMPLATE",
+       fix_description(),
+       declare_fix,
+       {{"fix template.json > fixed.json", "the template as today's Packer wants it"},
+        {"fix -validate=false template.json", "without a look at the result"}},
+       run_fix},
       {"fmt",
-       "Rewrites HCL2 files to canonical format (not yet)",
-       "",
-       "",
-       declare_nothing,
-       {},
-       run_not_yet,
-       never},
+       "Rewrites HCL2 config files to canonical format",
+       "fmt [options] [TEMPLATE ...]",
+       "Rewrites HCL2 files (.pkr.hcl and .pkrvars.hcl) in canonical form. TEMPLATE is a\n"
+       "file, a directory, whose files are rewritten, or - for standard input, which is\n"
+       "written to standard output. The names of changed files are printed.",
+       declare_fmt,
+       {{"fmt .", "the files of this directory"},
+        {"fmt -check -diff -recursive .", "for a CI: exit code 3 and a diff if something is not in form"},
+        {"fmt - < a.pkr.hcl", "from standard input"}},
+       run_fmt},
       {"hcl2_upgrade",
-       "transform a JSON template into HCL2 (not yet)",
-       "",
-       "",
-       declare_nothing,
-       {},
-       run_not_yet,
-       never},
+       "transform a JSON template into an HCL2 configuration",
+       "hcl2_upgrade [options] TEMPLATE",
+       "Writes a JSON template as HCL2. What has no counterpart there is kept as it is,\n"
+       "under a comment that says what to do. Read the result before using it.",
+       declare_hcl2_upgrade,
+       {{"hcl2_upgrade template.json", "writes template.json.pkr.hcl"},
+        {"hcl2_upgrade -with-annotations -output-file=web.pkr.hcl template.json",
+         "with explanations, into a file of your choice"}},
+       run_hcl2_upgrade},
       {"sbom-generate", "", "", "", declare_nothing, {}, run_not_yet, never},
       {"verify-attestation", "", "", "", declare_nothing, {}, run_not_yet, never},
   };

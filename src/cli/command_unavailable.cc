@@ -45,7 +45,7 @@ int run_plugins_change(Invocation& invocation, CommandOptions&, const std::vecto
 int run_not_yet(Invocation& invocation, CommandOptions&, const std::vector<std::string>&) {
   invocation.ui().error(
       fmt::format("Error: This command is not part of {} {} yet\n\n"
-                  "Available are: build, validate, inspect, console, version, gc, docs.\n",
+                  "Available are: build, validate, inspect, console, fmt, version, gc, docs.\n",
                   invocation.product(), invocation.as_packer() ? packer_version : KILN_VERSION));
   return 1;
 }

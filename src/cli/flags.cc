@@ -89,7 +89,7 @@ void FlagSet::add_pairs(const std::string& name, std::vector<std::pair<std::stri
 void FlagSet::add_choice(const std::string& name, std::string* target, std::vector<std::string> choices,
                          std::string help, std::string shown) {
   add(name, false, std::move(help), std::move(shown),
-      [target, choices = std::move(choices)](const std::string& value) -> std::optional<std::string> {
+      [target, choices](const std::string& value) -> std::optional<std::string> {
         if (std::find(choices.begin(), choices.end(), value) == choices.end()) {
           std::vector<std::string> quoted;
           for (const auto& choice : choices) quoted.push_back(go_quote(choice));
@@ -98,6 +98,7 @@ void FlagSet::add_choice(const std::string& name, std::string* target, std::vect
         *target = value;
         return std::nullopt;
       });
+  flags_.back().choices = std::move(choices);
 }
 
 std::optional<std::string> FlagSet::parse_one(const std::vector<std::string>& words, size_t& index) const {

@@ -17,6 +17,7 @@ struct Flag {
   std::string shown;  ///< left column of the help: "-var 'key=value'"; empty: not shown
   std::string help;
   std::function<std::optional<std::string>(const std::string&)> set;
+  std::vector<std::string> choices = {};  ///< the only values it takes, when they are few
 };
 
 class FlagSet {

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/completion.h"
 #include "cli/environment.h"
 
 namespace kiln {
@@ -44,6 +45,8 @@ std::string list_of_commands(const Invocation& invocation) {
 struct Dispatch {
   bool help = false;
   bool version = false;
+  bool install_completion = false;
+  bool uninstall_completion = false;
   bool flags_before = false;  ///< some other flag stood before the subcommand
   std::string command;
   std::vector<std::string> words;  ///< what follows it
@@ -56,6 +59,10 @@ Dispatch take_apart(const std::vector<std::string>& words) {
     if (word == "--") break;
     if (word == "-h" || word == "-help" || word == "--help") {
       d.help = true;
+    } else if (word == "-autocomplete-install" || word == "--autocomplete-install") {
+      d.install_completion = true;
+    } else if (word == "-autocomplete-uninstall" || word == "--autocomplete-uninstall") {
+      d.uninstall_completion = true;
     } else if (d.command.empty() && (word == "-v" || word == "-version" || word == "--version")) {
       d.version = true;
     } else if (d.command.empty() && word.starts_with('-')) {
@@ -122,8 +129,30 @@ int run_command(Invocation& invocation, const Subcommand& command, const std::ve
   return code;
 }
 
+/// The program as it was called: a link named packer stays that, so that it answers as packer.
+std::string own_path(const std::string& called) {
+  fs::path path = contains(called, "/") ? fs::path(called) : find_program(called).value_or("/proc/self/exe");
+  if (path == "/proc/self/exe") return fs::read_symlink(path).string();
+  return fs::absolute(path).lexically_normal().string();
+}
+
+int change_completion(const Invocation& invocation, const Dispatch& d) {
+  try {
+    if (d.install_completion && d.uninstall_completion)
+      throw Error(ErrorKind::user,
+                  "Either the autocomplete install or uninstall flag may be specified, but not both.");
+    auto change = d.install_completion ? install_completion : uninstall_completion;
+    change(invocation.program, own_path(invocation.called));
+    return 0;
+  } catch (const Error& error) {
+    std::fprintf(stderr, " Error executing CLI: %s\n", error.message().c_str());
+    return 1;
+  }
+}
+
 int dispatch(Invocation& invocation, const std::vector<std::string>& words) {
   Dispatch d = take_apart(words);
+  if (d.install_completion || d.uninstall_completion) return change_completion(invocation, d);
   if (d.version && d.command.empty()) d.command = "version";
   const Subcommand* command = find_command(d);
   if (!command) {
@@ -160,7 +189,12 @@ int run_program(std::vector<std::string> words) {
   Invocation invocation;
   if (!words.empty()) {
     if (fs::path(words[0]).filename() == "packer") invocation.program = "packer";
+    invocation.called = words[0];
     words.erase(words.begin());
+  }
+  if (auto answer = completion_answer(invocation.as_packer())) {
+    print_out(*answer);
+    return 0;
   }
   auto machine = std::find(words.begin(), words.end(), "-machine-readable");
   if (machine != words.end()) {

@@ -160,6 +160,24 @@ Value float_value(double number) {
   return Value(Number{text});
 }
 
+std::string plain_decimal(double number) {
+  char buffer[64];
+  auto end = std::to_chars(buffer, buffer + sizeof buffer, number, std::chars_format::scientific).ptr;
+  std::string text(buffer, end);
+  std::string sign = text.starts_with('-') ? "-" : "";
+  size_t e = text.find('e');
+  if (e == std::string::npos) return text;
+  int exponent = std::atoi(text.c_str() + e + 1);
+  std::string digits;
+  for (char c : text.substr(0, e)) {
+    if (c >= '0' && c <= '9') digits += c;
+  }
+  auto length = static_cast<int>(digits.size());
+  if (exponent < 0) return sign + "0." + std::string(static_cast<size_t>(-exponent - 1), '0') + digits;
+  if (exponent >= length - 1) return sign + digits + std::string(static_cast<size_t>(exponent - length + 1), '0');
+  return sign + digits.insert(static_cast<size_t>(exponent + 1), ".");
+}
+
 bool is_float(const Number& number) { return number.text.find_first_of(".eENI") != std::string::npos; }
 
 std::optional<Value> parse_go_number(std::string_view literal) {

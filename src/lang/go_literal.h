@@ -19,6 +19,8 @@ void append_rune(std::string& out, uint32_t rune);
 uint32_t take_rune(std::string_view& text);
 /// A floating number as a Number that says so: "1.0", "2.5", "1e+30".
 Value float_value(double number);
+/// The shortest decimal that reads back as the same double, without an exponent: "1.5", "1000000", "0.0000001".
+std::string plain_decimal(double number);
 /// Does the Number hold a floating value?
 bool is_float(const Number& number);
 

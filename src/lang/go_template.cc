@@ -14,9 +14,7 @@ constexpr int max_renderings = 100;
 bool has_action(std::string_view text) { return text.find("{{") != std::string_view::npos; }
 
 go_template::Tree parse_in_scope(std::string_view text, const TemplateScope& scope) {
-  return go_template::parse(text, [&](std::string_view name) {
-    return go_template::find_function(name) != nullptr || scope.functions.count(std::string(name)) > 0;
-  });
+  return go_template::parse(text, [&](std::string_view name) { return go_template::is_function(name, scope); });
 }
 
 Rendered render_pass(std::string_view text, const TemplateScope& scope, const Value& dot, go_template::Budget& budget) {

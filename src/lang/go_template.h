@@ -44,6 +44,8 @@ struct Rendered {
 Rendered render_template_once(std::string_view text, const TemplateScope& scope, const Value& dot = {});
 /// Renders until the text no longer changes (Packer's Render), a bounded number of times.
 Rendered render_template(std::string_view text, const TemplateScope& scope, const Value& dot = {});
+/// The names of all functions, sorted: Go's own and Packer's.
+std::vector<std::string> template_function_names();
 /// Syntax and function names only. nullopt when fine.
 std::optional<std::string> validate_template(std::string_view text, const TemplateScope& scope);
 

@@ -26,9 +26,23 @@ struct Variable {
   Ref value;
 };
 
+const StandInFunction* find_stand_in(std::string_view name, const StandInFunctions* stand_ins) {
+  if (!stand_ins) return nullptr;
+  auto found = stand_ins->find(name);
+  return found == stand_ins->end() ? nullptr : &found->second;
+}
+
+/// Arguments that were checked to be strings and integers.
+std::vector<std::string> texts_of(const std::vector<Ref>& arguments) {
+  std::vector<std::string> texts;
+  for (const auto& one : arguments) texts.push_back(one->is_string() ? one->as_string() : one->as_number().text);
+  return texts;
+}
+
 class Executor {
  public:
-  Executor(const Tree& tree, const TemplateScope& scope, Budget& budget) : tree_(tree), scope_(scope), budget_(budget) {}
+  Executor(const Tree& tree, const TemplateScope& scope, Budget& budget, const StandInFunctions* stand_ins)
+      : tree_(tree), scope_(scope), budget_(budget), stand_ins_(stand_ins) {}
 
   std::string run(const Value& dot) {
     // Not owned: dot outlives the execution.
@@ -319,14 +333,16 @@ class Executor {
       if (piped) texts.push_back(checked(*piped, 's')->as_string());
       return guarded_call(name.text, command, [&] { return make_ref(Value(added->second(texts))); });
     }
-    const Function* function = find_function(name.text);
+    const StandInFunction* stand_in = find_stand_in(name.text, stand_ins_);
+    Function shape{name.text, stand_in ? std::string_view(stand_in->parameters) : "", nullptr};
+    const Function* function = stand_in ? &shape : find_function(name.text);
     if (!function) fail(fmt::format("{} is not a defined function", go_quote(name.text)));
     size_t count = given + (piped ? 1 : 0);
     if (function->variadic() ? count < function->fixed() : count != function->fixed()) {
       fail(fmt::format("wrong number of args for {}: want {}{} got {}", name.text, function->variadic() ? "at least " : "",
                        function->fixed(), count));
     }
-    if (!function->run) return and_or(dot, name.text == "or", *nodes, piped);
+    if (!stand_in && !function->run) return and_or(dot, name.text == "or", *nodes, piped);
     std::vector<Ref> arguments;
     for (size_t i = 0; i < given; ++i) arguments.push_back(argument(dot, *(*nodes)[i + 1], function->parameter(i)));
     if (piped) arguments.push_back(checked(*piped, function->parameter(given)));
@@ -335,7 +351,9 @@ class Executor {
       at(command);  // No value of a template is a function.
       fail(fmt::format("error calling call: non-function {} of type {}", to_string(*(*nodes)[1]), type_name(arguments[0])));
     }
-    return guarded_call(name.text, command, [&] { return function->run({scope_, arguments}); });
+    return guarded_call(name.text, command, [&] {
+      return stand_in ? make_ref(Value(stand_in->run(texts_of(arguments)))) : function->run({scope_, arguments});
+    });
   }
 
   template <class F>
@@ -367,6 +385,7 @@ class Executor {
   const Tree& tree_;
   const TemplateScope& scope_;
   Budget& budget_;
+  const StandInFunctions* stand_ins_;
   const Node* at_ = nullptr;
   std::string name_ = "root";
   std::string out_;
@@ -376,9 +395,18 @@ class Executor {
 
 }  // namespace
 
-Rendered execute(const Tree& tree, const TemplateScope& scope, const Value& dot, Budget& budget) {
+bool is_function(std::string_view name, const TemplateScope& scope, const StandInFunctions* stand_ins) {
+  auto named = [&](const Function& function) { return function.name == name; };
+  if (stand_ins) {
+    return find_stand_in(name, stand_ins) || std::any_of(go_functions().begin(), go_functions().end(), named);
+  }
+  return find_function(name) != nullptr || scope.functions.count(std::string(name)) > 0;
+}
+
+Rendered execute(const Tree& tree, const TemplateScope& scope, const Value& dot, Budget& budget,
+                 const StandInFunctions* stand_ins) {
   try {
-    return {Executor(tree, scope, budget).run(dot), std::nullopt};
+    return {Executor(tree, scope, budget, stand_ins).run(dot), std::nullopt};
   } catch (const ExecutionError& error) {
     return {"", error.message};
   }

@@ -190,3 +190,17 @@ const Function* find_function(std::string_view name) {
 }
 
 }  // namespace kiln::go_template
+
+namespace kiln {
+
+std::vector<std::string> template_function_names() {
+  std::vector<std::string> names;
+  for (const auto* table : {&go_template::packer_functions, &go_template::go_functions()}) {
+    for (const auto& function : *table) names.emplace_back(function.name);
+  }
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  return names;
+}
+
+}  // namespace kiln

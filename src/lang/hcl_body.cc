@@ -1,5 +1,5 @@
-// Bodies of HCL's native syntax by a schema, and what both syntaxes share. Source: HCL's information model; the words
-// of diagnostics as HCL's.
+// Bodies of HCL's native syntax by a schema, and what both syntaxes share. Source: HCL's information model;
+// the words of diagnostics as HCL's.
 #include "lang/hcl_body.h"
 
 #include <fmt/format.h>
@@ -16,7 +16,8 @@ namespace {
 
 constexpr size_t max_suggestion_edits = 2;
 
-/// Whether two words are at most two edits apart. Linear: only the diagonal and two places beside it can matter.
+/// Whether two words are at most two edits apart. Linear: only the diagonal and two places beside it can
+/// matter.
 bool is_near(const std::u32string& a, const std::u32string& b) {
   constexpr size_t far = max_suggestion_edits + 1;
   if (std::max(a.size(), b.size()) - std::min(a.size(), b.size()) > max_suggestion_edits) return false;
@@ -51,7 +52,7 @@ std::u32string hcl_runes(std::string_view text) {
 
 /// The nearest name as a hint where HCL itself has none.
 std::string body_name_hint(std::string_view detail_suggestion, std::string_view given,
-                          const std::vector<std::string_view>& names) {
+                           const std::vector<std::string_view>& names) {
   if (!detail_suggestion.empty()) return {};
   auto nearest = nearest_name(given, {names.begin(), names.end()});
   return nearest ? fmt::format("Did you mean \"{}\"?", *nearest) : "";
@@ -71,18 +72,21 @@ bool check_labels(const HclBlock& block, const HclBlockSchema& schema, Diagnosti
   }
   if (block.labels.size() < wanted) {
     SourceRange brace = block.body.range;
-    if (brace.known()) brace.end = std::min(brace.begin + 1, brace.end);
-    else brace = block.header;
-    diagnostics.error(fmt::format("Missing {} for {}", schema.labels[block.labels.size()], block.type),
-                      fmt::format("All {} blocks must have {} labels ({}).", block.type, wanted, label_names(schema)),
-                      brace);
+    if (brace.known())
+      brace.end = std::min(brace.begin + 1, brace.end);
+    else
+      brace = block.header;
+    diagnostics.error(
+        fmt::format("Missing {} for {}", schema.labels[block.labels.size()], block.type),
+        fmt::format("All {} blocks must have {} labels ({}).", block.type, wanted, label_names(schema)),
+        brace);
     return false;
   }
   return true;
 }
 
-void report_unsupported_attribute(const HclAttribute& attribute, const HclSchema& schema, const HclContent& content,
-                                  Diagnostics& diagnostics) {
+void report_unsupported_attribute(const HclAttribute& attribute, const HclSchema& schema,
+                                  const HclContent& content, Diagnostics& diagnostics) {
   std::vector<std::string_view> names;
   for (const auto& known : schema.attributes) {
     if (!content.find(known.name)) names.push_back(known.name);
@@ -91,27 +95,32 @@ void report_unsupported_attribute(const HclAttribute& attribute, const HclSchema
   if (suggestion.empty() && find_block_schema(schema, attribute.name)) {
     suggestion = fmt::format(" Did you mean to define a block of type {}?", go_quote(attribute.name));
   }
-  diagnostics.error("Unsupported argument",
-                    fmt::format("An argument named {} is not expected here.{}", go_quote(attribute.name), suggestion),
-                    attribute.name_range, body_name_hint(suggestion, attribute.name, names));
+  diagnostics.error(
+      "Unsupported argument",
+      fmt::format("An argument named {} is not expected here.{}", go_quote(attribute.name), suggestion),
+      attribute.name_range, body_name_hint(suggestion, attribute.name, names));
 }
 
-void report_unsupported_block(const HclBlock& block, const HclSchema& schema, bool dynamic, Diagnostics& diagnostics) {
+void report_unsupported_block(const HclBlock& block, const HclSchema& schema, bool dynamic,
+                              Diagnostics& diagnostics) {
   std::vector<std::string_view> names;
   for (const auto& known : schema.blocks) names.push_back(known.type);
   if (dynamic) names.push_back("dynamic");
   std::string suggestion = hcl_name_suggestion(block.type, names);
   if (suggestion.empty() && find_attribute_schema(schema, block.type)) {
-    suggestion = fmt::format(" Did you mean to define argument {}? If so, use the equals sign to assign it a value.",
-                             go_quote(block.type));
+    suggestion =
+        fmt::format(" Did you mean to define argument {}? If so, use the equals sign to assign it a value.",
+                    go_quote(block.type));
   }
-  diagnostics.error("Unsupported block type",
-                    fmt::format("Blocks of type {} are not expected here.{}", go_quote(block.type), suggestion),
-                    block.type_range, body_name_hint(suggestion, block.type, names));
+  diagnostics.error(
+      "Unsupported block type",
+      fmt::format("Blocks of type {} are not expected here.{}", go_quote(block.type), suggestion),
+      block.type_range, body_name_hint(suggestion, block.type, names));
 }
 
 /// The expression with what the dynamic blocks around it bring.
-HclExpressionPtr bound_expression(const HclExpressionPtr& inner, const std::shared_ptr<const HclBindings>& bindings) {
+HclExpressionPtr bound_expression(const HclExpressionPtr& inner,
+                                  const std::shared_ptr<const HclBindings>& bindings) {
   auto node = std::make_shared<HclExpression>();
   node->range = inner->range;
   if (bindings->unknown) {
@@ -132,7 +141,8 @@ HclContent content_of(const HclBody& body, const HclSchema& schema, HclBody* res
   HclContent content = body.json ? hcl_json_content(body, schema, dynamic != nullptr, rest, diagnostics)
                                  : hcl_native_content(body, schema, dynamic != nullptr, rest, diagnostics);
   if (body.bindings) {
-    for (auto& attribute : content.attributes) attribute.expression = bound_expression(attribute.expression, body.bindings);
+    for (auto& attribute : content.attributes)
+      attribute.expression = bound_expression(attribute.expression, body.bindings);
     for (auto& block : content.blocks) block.body.bindings = body.bindings;
   }
   if (dynamic) expand_hcl_dynamic(body, schema, rest != nullptr, *dynamic, content, diagnostics);
@@ -187,9 +197,10 @@ HclContent hcl_native_content(const HclBody& body, const HclSchema& schema, bool
   out.missing_item.end = out.missing_item.begin;
   for (const auto& wanted : schema.attributes) {
     if (!wanted.required || body.find(wanted.name)) continue;
-    diagnostics.error("Missing required argument",
-                      fmt::format("The argument {} is required, but no definition was found.", go_quote(wanted.name)),
-                      out.missing_item);
+    diagnostics.error(
+        "Missing required argument",
+        fmt::format("The argument {} is required, but no definition was found.", go_quote(wanted.name)),
+        out.missing_item);
   }
   HclBody left;
   left.range = body.range;
@@ -205,9 +216,12 @@ HclContent hcl_native_content(const HclBody& body, const HclSchema& schema, bool
     const HclBlockSchema* wanted = is_dynamic ? &dynamic_schema : find_block_schema(schema, block.type);
     bool leave = !wanted || (is_dynamic && rest && block.labels.size() == 1 &&
                              !find_block_schema(schema, block.labels[0].text));
-    if (leave && rest) left.blocks.push_back(block);
-    else if (!wanted) unsupported.push_back(&block);
-    else if (check_labels(block, *wanted, diagnostics)) out.blocks.push_back(block);
+    if (leave && rest)
+      left.blocks.push_back(block);
+    else if (!wanted)
+      unsupported.push_back(&block);
+    else if (check_labels(block, *wanted, diagnostics))
+      out.blocks.push_back(block);
   }
   if (rest) {
     *rest = std::move(left);
@@ -227,7 +241,8 @@ HclBody parse_hcl_json(std::shared_ptr<const SourceFile> file, Diagnostics& diag
   if (!root.is_object() && !root.is_list()) {
     SourceRange place = root.range;
     diagnostics.error("Root value must be object",
-                      "The root value in a JSON-based configuration must be either a JSON object or a JSON array of objects.",
+                      "The root value in a JSON-based configuration must be either a JSON object or a JSON "
+                      "array of objects.",
                       place);
     root = Value::empty_object();
     root.range = {file, 0, 0};
@@ -242,12 +257,13 @@ HclBody parse_hcl_json(std::shared_ptr<const SourceFile> file, Diagnostics& diag
   return out;
 }
 
-HclContent hcl_content(const HclBody& body, const HclSchema& schema, Diagnostics& diagnostics, const HclScope* dynamic) {
+HclContent hcl_content(const HclBody& body, const HclSchema& schema, Diagnostics& diagnostics,
+                       const HclScope* dynamic) {
   return content_of(body, schema, nullptr, diagnostics, dynamic);
 }
 
-HclContent hcl_partial_content(const HclBody& body, const HclSchema& schema, HclBody& rest, Diagnostics& diagnostics,
-                               const HclScope* dynamic) {
+HclContent hcl_partial_content(const HclBody& body, const HclSchema& schema, HclBody& rest,
+                               Diagnostics& diagnostics, const HclScope* dynamic) {
   HclBody left;  // `rest` may be `body` itself
   HclContent out = content_of(body, schema, &left, diagnostics, dynamic);
   rest = std::move(left);
@@ -258,8 +274,8 @@ std::vector<HclAttribute> hcl_just_attributes(const HclBody& body, Diagnostics& 
   std::vector<HclAttribute> out = body.json ? hcl_json_attributes(body, diagnostics) : body.attributes;
   if (!body.blocks.empty()) {
     const HclBlock& first = body.blocks[0];
-    diagnostics.error(fmt::format("Unexpected {} block", go_quote(first.type)), "Blocks are not allowed here.",
-                      first.type_range);
+    diagnostics.error(fmt::format("Unexpected {} block", go_quote(first.type)),
+                      "Blocks are not allowed here.", first.type_range);
   }
   if (body.bindings) {
     for (auto& attribute : out) attribute.expression = bound_expression(attribute.expression, body.bindings);

@@ -8,10 +8,9 @@
 
 namespace kiln {
 
-using Kind = HclType::Kind;
 
 std::vector<HclType> hcl_part_types(const HclType& structure) {
-  if (structure.is(Kind::tuple)) return structure.elements();
+  if (structure.is(HclKind::tuple)) return structure.elements();
   std::vector<HclType> out;
   out.reserve(structure.attributes().size());
   for (const auto& [name, type] : structure.attributes()) out.push_back(type);
@@ -27,24 +26,24 @@ bool HclConversions::possible(const HclType& from, const HclType& to, bool unsaf
   if (to.is_dynamic()) return true;
   if (from.is_dynamic()) return unsafe;
   if (from.is_primitive() && to.is_primitive()) {
-    if (to.is(Kind::string)) return !from.is(Kind::string);
-    return unsafe && from.is(Kind::string);
+    if (to.is(HclKind::string)) return !from.is(HclKind::string);
+    return unsafe && from.is(HclKind::string);
   }
-  if (from.is(Kind::object) && to.is(Kind::object)) return object_to_object(from, to, unsafe);
-  if (from.is(Kind::tuple) && to.is(Kind::tuple)) return tuple_to_tuple(from, to, unsafe);
-  bool from_sequence = from.is(Kind::list) || from.is(Kind::set);
-  if (from_sequence && to.is(Kind::list)) return equal_or_possible(from.element(), to.element(), unsafe);
-  if (from_sequence && to.is(Kind::set)) {
+  if (from.is(HclKind::object) && to.is(HclKind::object)) return object_to_object(from, to, unsafe);
+  if (from.is(HclKind::tuple) && to.is(HclKind::tuple)) return tuple_to_tuple(from, to, unsafe);
+  bool from_sequence = from.is(HclKind::list) || from.is(HclKind::set);
+  if (from_sequence && to.is(HclKind::list)) return equal_or_possible(from.element(), to.element(), unsafe);
+  if (from_sequence && to.is(HclKind::set)) {
     // Its order and duplicates would be lost.
-    if (from.is(Kind::list) && !unsafe) return false;
+    if (from.is(HclKind::list) && !unsafe) return false;
     return equal_or_possible(from.element(), to.element(), unsafe);
   }
-  if (from.is(Kind::map) && to.is(Kind::map)) return possible(from.element(), to.element(), unsafe);
-  if (from.is(Kind::tuple) && (to.is(Kind::list) || to.is(Kind::set))) {
+  if (from.is(HclKind::map) && to.is(HclKind::map)) return possible(from.element(), to.element(), unsafe);
+  if (from.is(HclKind::tuple) && (to.is(HclKind::list) || to.is(HclKind::set))) {
     return structure_to_collection(from.elements(), to, unsafe);
   }
-  if (from.is(Kind::object) && to.is(Kind::map)) return structure_to_collection(hcl_part_types(from), to, unsafe);
-  if (from.is(Kind::map) && to.is(Kind::object)) return unsafe && map_to_object(from, to, unsafe);
+  if (from.is(HclKind::object) && to.is(HclKind::map)) return structure_to_collection(hcl_part_types(from), to, unsafe);
+  if (from.is(HclKind::map) && to.is(HclKind::object)) return unsafe && map_to_object(from, to, unsafe);
   return false;
 }
 
@@ -58,7 +57,7 @@ bool HclConversions::structure_to_collection(const std::vector<HclType>& parts, 
   if (!to.element().is_dynamic()) return all_convert(parts, to.element(), unsafe);
   auto unified = unify(parts, unsafe);
   if (!unified) return false;
-  if (unified->is_dynamic() && !to.is(Kind::map)) {
+  if (unified->is_dynamic() && !to.is(HclKind::map)) {
     return std::all_of(parts.begin(), parts.end(), [](const HclType& part) { return part.is_dynamic(); });
   }
   return all_convert(parts, *unified, unsafe);
@@ -94,20 +93,20 @@ HclType HclConversions::without_dynamic(const HclType& from, const HclType& to) 
     return unified ? without_dynamic(*unified, to.element()) : to.element();
   };
   switch (to.kind()) {
-    case Kind::list: return HclType::list(element());
-    case Kind::set: return HclType::set(element());
-    case Kind::map: return HclType::map(element());
-    case Kind::tuple: {
+    case HclKind::list: return HclType::list(element());
+    case HclKind::set: return HclType::set(element());
+    case HclKind::map: return HclType::map(element());
+    case HclKind::tuple: {
       std::vector<HclType> elements = to.elements();
-      if (!from.is(Kind::tuple) || from.elements().size() != elements.size()) return to;
+      if (!from.is(HclKind::tuple) || from.elements().size() != elements.size()) return to;
       for (size_t i = 0; i < elements.size(); ++i) elements[i] = without_dynamic(from.elements()[i], elements[i]);
       return HclType::tuple(std::move(elements));
     }
-    case Kind::object: {
+    case HclKind::object: {
       HclType::Attributes attributes = to.attributes();
       for (auto& [name, type] : attributes) {
-        if (from.is(Kind::map)) type = without_dynamic(from.element(), type);
-        if (!from.is(Kind::object)) continue;
+        if (from.is(HclKind::map)) type = without_dynamic(from.element(), type);
+        if (!from.is(HclKind::object)) continue;
         auto found = from.attributes().find(name);
         if (found != from.attributes().end()) type = without_dynamic(found->second, type);
       }
@@ -118,14 +117,14 @@ HclType HclConversions::without_dynamic(const HclType& from, const HclType& to) 
 }
 
 std::string HclConversions::mismatch(const HclType& from, const HclType& to) {
-  if (from.is(Kind::object) && to.is(Kind::object)) return mismatch_of_objects(from, to);
+  if (from.is(HclKind::object) && to.is(HclKind::object)) return mismatch_of_objects(from, to);
   bool any = to.is_collection() && to.element().is_dynamic();
-  if (any && from.is(Kind::tuple) && to.is(Kind::list)) return "all list elements must have the same type";
-  if (any && from.is(Kind::tuple) && to.is(Kind::set)) return "all set elements must have the same type";
-  if (any && from.is(Kind::object) && to.is(Kind::map)) return "all map elements must have the same type";
-  bool keyed = to.is(Kind::map);
-  if (to.is_collection() && from.is(keyed ? Kind::object : Kind::tuple)) return mismatch_of_elements(from, to);
-  if (to.is_collection() && from.is_collection() && from.is(Kind::map) == keyed) return mismatch_of_collections(from, to);
+  if (any && from.is(HclKind::tuple) && to.is(HclKind::list)) return "all list elements must have the same type";
+  if (any && from.is(HclKind::tuple) && to.is(HclKind::set)) return "all set elements must have the same type";
+  if (any && from.is(HclKind::object) && to.is(HclKind::map)) return "all map elements must have the same type";
+  bool keyed = to.is(HclKind::map);
+  if (to.is_collection() && from.is(keyed ? HclKind::object : HclKind::tuple)) return mismatch_of_elements(from, to);
+  if (to.is_collection() && from.is_collection() && from.is(HclKind::map) == keyed) return mismatch_of_collections(from, to);
   return to.friendly_constraint() + " required";
 }
 
@@ -152,7 +151,7 @@ std::string HclConversions::mismatch_of_objects(const HclType& from, const HclTy
 
 std::string HclConversions::mismatch_of_elements(const HclType& from, const HclType& to) {
   const HclType& wanted = to.element();
-  if (from.is(Kind::tuple)) {
+  if (from.is(HclKind::tuple)) {
     for (size_t i = 0; i < from.elements().size(); ++i) {
       const HclType& element = from.elements()[i];
       if (!equal_or_possible(element, wanted, true)) return fmt::format("element {}: {}", i, mismatch(element, wanted));
@@ -166,7 +165,7 @@ std::string HclConversions::mismatch_of_elements(const HclType& from, const HclT
 }
 
 std::string HclConversions::mismatch_of_collections(const HclType& from, const HclType& to) {
-  std::string_view kind = to.is(Kind::list) ? "list" : to.is(Kind::set) ? "set" : "map";
+  std::string_view kind = to.is(HclKind::list) ? "list" : to.is(HclKind::set) ? "set" : "map";
   return fmt::format("incorrect {} element type: {}", kind, mismatch(from.element(), to.element()));
 }
 

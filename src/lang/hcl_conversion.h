@@ -9,6 +9,8 @@
 
 namespace kiln {
 
+using HclKind = HclType::Kind;
+
 /// Rules between types. Counts its steps: types nested on purpose could take exponential time; past a limit nothing
 /// converts any more.
 class HclConversions {

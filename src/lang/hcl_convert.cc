@@ -9,7 +9,6 @@ namespace kiln {
 
 namespace {
 
-using Kind = HclType::Kind;
 
 /// Converts values after the rules between their types have said that it can be done; what depends on the values may
 /// fail yet.
@@ -41,7 +40,7 @@ class ValueConverter {
 
 /// What the elements of a collection are to become: "any" is what all of them have in common.
 HclType wanted_element(HclConversions& rules, const HclType& from, const HclType& to, bool unsafe) {
-  bool structure = from.is(Kind::tuple) || from.is(Kind::object);
+  bool structure = from.is(HclKind::tuple) || from.is(HclKind::object);
   if (!structure || !to.element().is_dynamic()) return to.element();
   return rules.unify(hcl_part_types(from), unsafe).value_or(HclType::dynamic());
 }
@@ -80,22 +79,22 @@ std::optional<HclValue> ValueConverter::convert(const HclValue& value, const Hcl
 
 std::optional<HclValue> ValueConverter::convert_content(const HclValue& value, const HclType& type, bool unsafe) {
   switch (type.kind()) {
-    case Kind::list:
-    case Kind::set: return to_sequence(value, type, unsafe);
-    case Kind::map: return to_map(value, type, unsafe);
-    case Kind::tuple: return to_tuple(value, type, unsafe);
-    case Kind::object: return to_object(value, type, unsafe);
+    case HclKind::list:
+    case HclKind::set: return to_sequence(value, type, unsafe);
+    case HclKind::map: return to_map(value, type, unsafe);
+    case HclKind::tuple: return to_tuple(value, type, unsafe);
+    case HclKind::object: return to_object(value, type, unsafe);
     default: return convert_primitive(value, type);
   }
 }
 
 std::optional<HclValue> ValueConverter::convert_primitive(const HclValue& value, const HclType& type) {
-  if (type.is(Kind::string)) {
-    if (value.type().is(Kind::boolean)) return HclValue::string(value.as_boolean() ? "true" : "false");
+  if (type.is(HclKind::string)) {
+    if (value.type().is(HclKind::boolean)) return HclValue::string(value.as_boolean() ? "true" : "false");
     return HclValue::string(value.as_number().text());
   }
   const std::string& text = value.as_string();
-  if (type.is(Kind::number)) {
+  if (type.is(HclKind::number)) {
     auto number = HclNumber::parse(text);
     if (!number) return fail("a number is required");
     return HclValue::number(std::move(*number));
@@ -126,7 +125,7 @@ bool ValueConverter::unify_items(std::vector<HclValue*> items, bool unsafe) {
 }
 
 std::optional<HclValue> ValueConverter::to_sequence(const HclValue& value, const HclType& type, bool unsafe) {
-  bool list = type.is(Kind::list);
+  bool list = type.is(HclKind::list);
   HclType wanted = wanted_element(rules_, value.type(), type, unsafe);
   HclValue::Items items;
   items.reserve(value.items().size());
@@ -141,14 +140,14 @@ std::optional<HclValue> ValueConverter::to_sequence(const HclValue& value, const
   }
   std::vector<HclValue*> places;
   for (auto& item : items) places.push_back(&item);
-  if (list && value.type().is(Kind::tuple) && !common_type(places) && !unify_items(places, unsafe)) return std::nullopt;
+  if (list && value.type().is(HclKind::tuple) && !common_type(places) && !unify_items(places, unsafe)) return std::nullopt;
   auto element = common_type(places);
   if (!element) return fail(std::string("element types must all match for conversion to ") + (list ? "list" : "set"));
   return list ? HclValue::list(*element, std::move(items)) : HclValue::set(*element, std::move(items));
 }
 
 std::optional<HclValue> ValueConverter::to_map(const HclValue& value, const HclType& type, bool unsafe) {
-  bool object = value.type().is(Kind::object);
+  bool object = value.type().is(HclKind::object);
   HclType wanted = wanted_element(rules_, value.type(), type, unsafe);
   HclValue::Members members;
   std::vector<HclValue*> places;
@@ -159,7 +158,7 @@ std::optional<HclValue> ValueConverter::to_map(const HclValue& value, const HclT
     places.push_back(&placed->second);
   }
   if (members.empty()) return HclValue::map(empty_element(value.type(), type), {});
-  bool compound = wanted.is_collection() || wanted.is(Kind::object);
+  bool compound = wanted.is_collection() || wanted.is(HclKind::object);
   if (compound && !common_type(places) && !unify_items(places, object && unsafe)) return std::nullopt;
   auto element = common_type(places);
   if (!element) {
@@ -181,7 +180,7 @@ std::optional<HclValue> ValueConverter::to_tuple(const HclValue& value, const Hc
 
 std::optional<HclValue> ValueConverter::to_object(const HclValue& value, const HclType& type, bool unsafe) {
   HclValue::Members members;
-  bool map = value.type().is(Kind::map);
+  bool map = value.type().is(HclKind::map);
   for (const auto& [name, wanted] : type.attributes()) {
     const HclValue* found = value.find(name);
     if (!found) {

@@ -1,5 +1,5 @@
-// Dynamic blocks: `dynamic "type" { for_each = ... content {...} }` makes one block of that type for each element.
-// Source: the documentation of HCL's dynamic block extension; the words of diagnostics as HCL's.
+// Dynamic blocks: `dynamic "type" { for_each = ... content {...} }` makes one block of that type for each
+// element. Source: the documentation of HCL's dynamic block extension; the words of diagnostics as HCL's.
 #include <fmt/format.h>
 
 #include "base/text.h"
@@ -22,8 +22,10 @@ struct DynamicSpec {
 
 size_t items_in(const Value& value) {
   size_t sum = 1;
-  if (value.is_list()) for (const Value& item : value.as_list()) sum += items_in(item);
-  if (value.is_object()) for (const Member& member : value.as_object()) sum += items_in(member.value);
+  if (value.is_list())
+    for (const Value& item : value.as_list()) sum += items_in(item);
+  if (value.is_object())
+    for (const Member& member : value.as_object()) sum += items_in(member.value);
   return sum;
 }
 
@@ -51,23 +53,28 @@ class DynamicBlocks {
     made.header = block.header;
     made.range = block.range;
     bool sensitive = spec->for_each.sensitive();
+    size_t before = outer_ ? outer_->copies : 1;
     if (!spec->for_each.is_known()) {
-      add(*spec, made, HclValue::unknown(HclType::dynamic()), HclValue::unknown(HclType::dynamic()), bindings(sensitive, true, 1), out);
+      HclValue any = HclValue::unknown(HclType::dynamic());
+      add(*spec, made, any, any, bindings(sensitive, true, before), out);
       return;
     }
-    size_t before = outer_ ? outer_->copies : 1;
     size_t count = spec->for_each.length();
     if (count == 0) return;
-    if (count > max_dynamic_copies / before || items_in(spec->content) > max_dynamic_copies / before / count) {
-      diagnostics_.error("Too many dynamic blocks",
-                         fmt::format("The dynamic blocks within each other here would make more than {} arguments and blocks.",
-                                     max_dynamic_copies),
-                         spec->for_each_expression->range);
+    if (count > max_dynamic_copies / before ||
+        items_in(spec->content) > max_dynamic_copies / before / count) {
+      diagnostics_.error(
+          "Too many dynamic blocks",
+          fmt::format(
+              "The dynamic blocks within each other here would make more than {} arguments and blocks.",
+              max_dynamic_copies),
+          spec->for_each_expression->range);
       return;
     }
     HclBindings shared = bindings(sensitive, false, before * count);
     if (spec->for_each.type().is_keyed()) {
-      for (const auto& [key, value] : spec->for_each.members()) add(*spec, made, HclValue::string(key), value, shared, out);
+      for (const auto& [key, value] : spec->for_each.members())
+        add(*spec, made, HclValue::string(key), value, shared, out);
       return;
     }
     bool is_set = spec->for_each.type().is(HclType::Kind::set);
@@ -88,7 +95,8 @@ class DynamicBlocks {
     return out;
   }
 
-  /// The specification without what it is wrapped in: its own arguments are evaluated here, not by who reads content.
+  /// The specification without what it is wrapped in: its own arguments are evaluated here, not by who reads
+  /// content.
   std::optional<DynamicSpec> read_spec(const HclBlock& block, const HclBlockSchema& schema) {
     HclSchema wanted{{{"for_each", true}, {"iterator", false}}, {{"content", {}}}};
     if (!schema.labels.empty()) wanted.attributes.push_back({"labels", true});
@@ -98,8 +106,9 @@ class DynamicBlocks {
     HclContent content = hcl_content(body, wanted, found);
     DynamicSpec spec;
     spec.iterator = schema.type;
-    bool good = !found.has_errors() && read_iterator(content, spec, found) && read_for_each(content, spec, found) &&
-                read_labels(content, schema, spec, found) && read_content(content, spec, found);
+    bool good = !found.has_errors() && read_iterator(content, spec, found) &&
+                read_for_each(content, spec, found) && read_labels(content, schema, spec, found) &&
+                read_content(content, spec, found);
     diagnostics_.append(found);
     if (!good) return std::nullopt;
     return spec;
@@ -111,13 +120,15 @@ class DynamicBlocks {
     auto name = hcl_as_reference(*attribute->expression);
     if (!name) {
       found.error("Invalid expression",
-                  "A single static variable reference is required: only attribute access and indexing with constant keys. "
+                  "A single static variable reference is required: only attribute access and indexing with "
+                  "constant keys. "
                   "No calculations, function calls, template expressions, etc are allowed here.",
                   attribute->expression->range);
       return false;
     }
     if (!name->steps.empty()) {
-      found.error("Invalid dynamic iterator name", "Dynamic iterator must be a single variable name.", name->range);
+      found.error("Invalid dynamic iterator name", "Dynamic iterator must be a single variable name.",
+                  name->range);
       return false;
     }
     spec.iterator = name->root;
@@ -132,7 +143,8 @@ class DynamicBlocks {
     const HclType& type = spec.for_each.type();
     if (type.is_primitive()) {
       found.error("Invalid dynamic for_each value",
-                  fmt::format("Cannot use a {} value in for_each. An iterable collection is required.", type.friendly_name()),
+                  fmt::format("Cannot use a {} value in for_each. An iterable collection is required.",
+                              type.friendly_name()),
                   range);
       return false;
     }
@@ -143,11 +155,13 @@ class DynamicBlocks {
     return true;
   }
 
-  static bool read_labels(const HclContent& content, const HclBlockSchema& schema, DynamicSpec& spec, Diagnostics& found) {
+  static bool read_labels(const HclContent& content, const HclBlockSchema& schema, DynamicSpec& spec,
+                          Diagnostics& found) {
     const HclAttribute* attribute = content.find("labels");
     if (!attribute) return true;
     if (attribute->expression->kind != HclExpressionKind::tuple) {
-      found.error("Invalid expression", "A static list expression is required.", attribute->expression->range);
+      found.error("Invalid expression", "A static list expression is required.",
+                  attribute->expression->range);
       return false;
     }
     spec.labels = attribute->expression->items;
@@ -163,21 +177,23 @@ class DynamicBlocks {
   static bool read_content(const HclContent& content, DynamicSpec& spec, Diagnostics& found) {
     if (content.blocks.empty()) {
       found.error("Missing dynamic content block",
-                  "A dynamic block must have a nested block of type \"content\" to describe the body of each generated block.",
+                  "A dynamic block must have a nested block of type \"content\" to describe the body of each "
+                  "generated block.",
                   content.missing_item);
       return false;
     }
     if (content.blocks.size() > 1) {
       found.error("Extraneous dynamic content block",
-                  "Only one nested content block is allowed for each dynamic block.", content.blocks[1].header);
+                  "Only one nested content block is allowed for each dynamic block.",
+                  content.blocks[1].header);
       return false;
     }
     spec.content = content.blocks[0].body;
     return true;
   }
 
-  void add(const DynamicSpec& spec, const HclBlock& made, HclValue key, HclValue value, const HclBindings& shared,
-           std::vector<HclBlock>& out) {
+  void add(const DynamicSpec& spec, const HclBlock& made, HclValue key, HclValue value,
+           const HclBindings& shared, std::vector<HclBlock>& out) {
     auto own = std::make_shared<HclBindings>(shared);
     own->variables[spec.iterator] = HclValue::object({{"key", std::move(key)}, {"value", std::move(value)}});
     HclScope scope;
@@ -202,10 +218,14 @@ class DynamicBlocks {
     std::string error;
     auto text = hcl_convert(value, HclType::string(), &error);
     std::string wrong;
-    if (!text) wrong = fmt::format("Cannot use this value as a dynamic block label: {}.", error);
-    else if (text->is_null()) wrong = "Cannot use a null value as a dynamic block label.";
-    else if (!text->is_known()) wrong = "This value is not yet known. Dynamic block labels must be immediately-known values.";
-    else if (text->sensitive()) wrong = "This value has dynamic marks that make it unsuitable for use as a block label.";
+    if (!text)
+      wrong = fmt::format("Cannot use this value as a dynamic block label: {}.", error);
+    else if (text->is_null())
+      wrong = "Cannot use a null value as a dynamic block label.";
+    else if (!text->is_known())
+      wrong = "This value is not yet known. Dynamic block labels must be immediately-known values.";
+    else if (text->sensitive())
+      wrong = "This value has dynamic marks that make it unsuitable for use as a block label.";
     if (wrong.empty()) return text->as_string();
     diagnostics_.error("Invalid dynamic block label", wrong, expression.range);
     return std::nullopt;
@@ -231,9 +251,10 @@ void expand_hcl_dynamic(const HclBody& body, const HclSchema& schema, bool parti
     } else if (const auto* wanted = find_block_schema(schema, block.labels[0].text)) {
       dynamic.expand(block, *wanted, blocks);
     } else if (!partial) {
-      diagnostics.error("Unsupported block type",
-                        fmt::format("Blocks of type {} are not expected here.", go_quote(block.labels[0].text)),
-                        block.labels[0].range);
+      diagnostics.error(
+          "Unsupported block type",
+          fmt::format("Blocks of type {} are not expected here.", go_quote(block.labels[0].text)),
+          block.labels[0].range);
     }
   }
   content.blocks = std::move(blocks);

@@ -45,7 +45,10 @@ HclParser::Expression HclParser::make(HclExpressionKind kind, size_t begin, std:
   }
   node->items = std::move(items);
   if (node->depth > max_tree_height) {
-    fail("Expression too large", fmt::format("An expression may not be more than {} operations deep.", max_tree_height),
+    fail("Expression too large",
+         fmt::format("An expression may not be more than {} operations "
+                     "deep.",
+                     max_tree_height),
          node->range);
   }
   return node;
@@ -59,7 +62,9 @@ HclExpressionPtr HclParser::expression() {
   next();
   auto yes = expression();
   if (!at(Kind::colon)) {
-    fail("Missing false expression in conditional", "condition ? value : other value needs its colon and other value.",
+    fail("Missing false expression in conditional",
+         "The conditional operator (...?...:...) requires a false "
+         "expression, delimited by a colon.",
          range_of(peek()));
   }
   next();
@@ -119,11 +124,14 @@ HclExpressionPtr HclParser::attribute_step(HclExpressionPtr base, bool names_onl
     return add_step(std::move(base), std::move(step));
   }
   if (at(Kind::number)) return legacy_index(std::move(base));
-  if (!at(Kind::star)) fail("Invalid attribute name", "A name follows the dot.", range_of(peek()));
+  if (!at(Kind::star))
+    fail("Invalid attribute name", "An attribute name is required after a dot.", range_of(peek()));
   const HclToken star = next();
   if (names_only) {
-    fail("Nested splat expression not allowed", "Within \".*\" there is no second one.", range_of(star),
-         "Use [*] instead of .*");
+    fail("Nested splat expression not allowed",
+         "A splat expression (*) cannot be used inside another "
+         "attribute-only splat expression.",
+         range_of(star), "Use [*] instead of .*");
   }
   size_t begin = base->range.begin;
   return splat(std::move(base), begin, true);
@@ -133,8 +141,10 @@ HclExpressionPtr HclParser::attribute_step(HclExpressionPtr base, bool names_onl
 HclExpressionPtr HclParser::legacy_index(HclExpressionPtr base) {
   const HclToken number = next();
   if (number.text.find_first_not_of("0123456789") != std::string_view::npos) {
-    fail("Invalid legacy index syntax", "Two indexes behind each other are written in brackets.", range_of(number),
-         "Write [0][1] instead of .0.1");
+    fail("Invalid legacy index syntax",
+         "When using the legacy index syntax, chaining two indexes together is "
+         "not permitted. Use the proper index syntax instead, like [0][1].",
+         range_of(number));
   }
   HclStep step;
   step.kind = HclStep::Kind::index;
@@ -151,10 +161,18 @@ HclExpressionPtr HclParser::bracket_step(HclExpressionPtr base, bool& done) {
     NewlineScope newlines(*this, false);
     if (at(Kind::star)) {
       next();
-      if (!at(Kind::close_bracket)) fail("Missing close bracket on splat index", "[*] is closed at once.", range_of(peek()));
+      if (!at(Kind::close_bracket))
+        fail("Missing close bracket on splat index",
+             "The star for a full splat "
+             "operator must be immediately followed by a closing bracket (\"]\").",
+             range_of(peek()));
     } else {
       key = expression();
-      if (!at(Kind::close_bracket)) fail("Missing close bracket on index", "An index ends with \"]\".", range_of(peek()));
+      if (!at(Kind::close_bracket))
+        fail("Missing close bracket on index",
+             "The index operator must end with a "
+             "closing bracket (\"]\").",
+             range_of(peek()));
     }
     next();
   }
@@ -200,9 +218,15 @@ HclExpressionPtr HclParser::term() {
     case Kind::bang: return unary();
     case Kind::open_bracket: return tuple();
     case Kind::open_brace: return object();
-    case Kind::end_of_file: fail("Missing expression", "The file ends where a value is expected.", range_of(token));
-    case Kind::newline: fail("Invalid expression", "The line ends where a value is expected.", range_of(token));
-    default: fail("Invalid expression", fmt::format("A value is expected here, not \"{}\".", token.text), range_of(token));
+    case Kind::end_of_file:
+      fail("Missing expression",
+           "Expected the start of an expression, but found the end "
+           "of the file.",
+           range_of(token));
+    default:
+      fail("Invalid expression",
+           "Expected the start of an expression, but found an invalid expression token.", range_of(token),
+           token.kind == Kind::newline ? "The line ends where a value is expected." : "");
   }
 }
 
@@ -210,7 +234,11 @@ HclExpressionPtr HclParser::parenthesised() {
   NewlineScope newlines(*this, false);
   const HclToken open = next();
   auto inner = expression();
-  if (!at(Kind::close_paren)) fail("Unbalanced parentheses", "A closing parenthesis is expected here.", range_of(peek()));
+  if (!at(Kind::close_paren))
+    fail("Unbalanced parentheses",
+         "Expected a closing parenthesis to terminate the "
+         "expression.",
+         range_of(peek()));
   // The parenthesis is taken while newlines do not count, what follows is seen as the outer scope wants.
   next();
   return make(HclExpressionKind::parentheses, open.begin, {inner});
@@ -246,11 +274,19 @@ HclExpressionPtr HclParser::call(const HclToken& first) {
   std::string name(first.text);
   while (at(Kind::double_colon)) {
     next();
-    if (!at(Kind::identifier)) fail("Missing function name", "A function's name follows \"::\".", range_of(peek()));
+    if (!at(Kind::identifier))
+      fail("Missing function name",
+           "Function scope resolution symbol :: must be "
+           "followed by a function name in this scope.",
+           range_of(peek()));
     name += "::" + std::string(next().text);
   }
   SourceRange name_range = range_from(first.begin);
-  if (!at(Kind::open_paren)) fail("Missing open parenthesis", "A function's name is followed by \"(\".", range_of(peek()));
+  if (!at(Kind::open_paren))
+    fail("Missing open parenthesis",
+         "Function selector must be followed by an open "
+         "parenthesis to begin the function call.",
+         range_of(peek()));
   std::vector<HclExpressionPtr> arguments;
   bool expands = false;
   {
@@ -262,16 +298,26 @@ HclExpressionPtr HclParser::call(const HclToken& first) {
         next();
         expands = true;
         if (!at(Kind::close_paren)) {
-          fail("Missing closing parenthesis", "Nothing follows an argument expanded by \"...\".", range_of(peek()));
+          fail("Missing closing parenthesis",
+               "An expanded function argument (with ...) must be immediately "
+               "followed by closing parentheses.",
+               range_of(peek()));
         }
         break;
       }
       if (at(Kind::comma)) {
         next();
       } else if (at(Kind::end_of_file)) {
-        fail("Unterminated function call", "The file ends before the closing parenthesis of this call.", range_of(open));
+        fail("Unterminated function call",
+             "There is no closing parenthesis for this function call before the "
+             "end of the file. This may be caused by incorrect parenthesis nesting elsewhere in this "
+             "file.",
+             {file_, first.begin, open.end()});
       } else if (!at(Kind::close_paren)) {
-        fail("Missing argument separator", "Arguments are separated by commas.", range_of(peek()));
+        fail("Missing argument separator",
+             "A comma is required to separate each function argument from the "
+             "next.",
+             range_of(peek()));
       }
     }
     next();
@@ -293,10 +339,13 @@ HclExpressionPtr HclParser::tuple() {
     if (at(Kind::comma)) {
       next();
     } else if (at(Kind::end_of_file)) {
-      fail("Unterminated tuple constructor expression", "The file ends before the bracket that closes this list.",
+      fail("Unterminated tuple constructor expression",
+           "There is no corresponding closing bracket before the "
+           "end of the file. This may be caused by incorrect bracket nesting elsewhere in this file.",
            range_of(open));
     } else if (!at(Kind::close_bracket)) {
-      fail("Missing item separator", "Items are separated by commas.", range_of(peek()));
+      fail("Missing item separator", "Expected a comma to mark the beginning of the next item.",
+           range_of(peek()));
     }
   }
   next();
@@ -341,13 +390,19 @@ void HclParser::object_item(std::vector<HclExpressionPtr>& items) {
   items.push_back(object_key());
   if (!at(Kind::assign) && !at(Kind::colon)) {
     if (at(Kind::newline) || at(Kind::comma)) {
-      fail("Missing attribute value", "A key is followed by \"=\" and its value.", range_of(peek()));
+      fail("Missing attribute value",
+           "Expected an attribute value, introduced by an equals sign "
+           "(\"=\").",
+           range_of(peek()));
     }
     if (at(Kind::end_of_file)) {
       fail("Unterminated object constructor expression", "The file ends inside an object.", range_of(peek()));
     }
-    fail("Missing key/value separator", "A key is followed by \"=\" and its value.", range_of(peek()),
-         "A key with other characters than those of names is written in quotes.");
+    fail("Missing key/value separator",
+         "Expected an equals sign (\"=\") to mark the beginning of the attribute "
+         "value. If you intended to given an attribute name containing periods or spaces, write the name in "
+         "quotes to create a string literal.",
+         range_of(peek()));
   }
   next();
   items.push_back(expression());
@@ -356,21 +411,36 @@ void HclParser::object_item(std::vector<HclExpressionPtr>& items) {
   } else if (at(Kind::end_of_file)) {
     fail("Unterminated object constructor expression", "The file ends inside an object.", range_of(peek()));
   } else if (!at(Kind::close_brace)) {
-    fail("Missing attribute separator", "A newline or a comma stands between two keys.", range_of(peek()));
+    fail("Missing attribute separator",
+         "Expected a newline or comma to mark the beginning of the next "
+         "attribute.",
+         range_of(peek()));
   }
 }
 
 /// "for", one or two names, "in". `what`: "'for' expression" or "'for' directive".
 void HclParser::for_names(HclExpression& node, const std::string& what) {
   next();
-  if (!at(Kind::identifier)) fail("Invalid " + what, "A variable's name follows \"for\".", range_of(peek()));
+  if (!at(Kind::identifier))
+    fail("Invalid " + what,
+         "For expression requires variable name after "
+         "'for'.",
+         range_of(peek()));
   node.value_name = std::string(next().text);
   if (at(Kind::comma)) {
     next();
-    if (!at(Kind::identifier)) fail("Invalid " + what, "The name of the value's variable follows the comma.", range_of(peek()));
+    if (!at(Kind::identifier))
+      fail("Invalid " + what,
+           "For expression requires value variable name after "
+           "comma.",
+           range_of(peek()));
     node.name = std::exchange(node.value_name, std::string(next().text));
   }
-  if (!at_keyword("in")) fail("Invalid " + what, "\"in\" follows the names of the variables.", range_of(peek()));
+  if (!at_keyword("in"))
+    fail("Invalid " + what,
+         "For expression requires the 'in' keyword after its name "
+         "declarations.",
+         range_of(peek()));
   next();
 }
 
@@ -379,7 +449,11 @@ HclExpressionPtr HclParser::for_expression(size_t begin, Kind close) {
   HclExpression names;
   for_names(names, what);
   auto collection = expression();
-  if (!at(Kind::colon)) fail("Invalid " + what, "A colon follows the collection.", range_of(peek()));
+  if (!at(Kind::colon))
+    fail("Invalid " + what,
+         "For expression requires a colon after the collection "
+         "expression.",
+         range_of(peek()));
   next();
   HclExpressionPtr key;
   auto value = expression();
@@ -394,12 +468,22 @@ HclExpressionPtr HclParser::for_expression(size_t begin, Kind close) {
     next();
     condition = expression();
   }
-  if (!at(close)) fail("Invalid " + what, "The expression has ended; only its closing bracket may follow.", range_of(peek()));
+  if (!at(close))
+    fail("Invalid " + what,
+         "Extra characters after the end of the 'for' "
+         "expression.",
+         range_of(peek()));
   next();
   bool is_object = close == Kind::close_brace;
-  if (!is_object && key) fail("Invalid " + what, "A list takes no key: \"=>\" belongs into { }.", key->range);
-  if (!is_object && groups) fail("Invalid " + what, "\"...\" groups values of an object, not of a list.", value->range);
-  if (is_object && !key) fail("Invalid " + what, "An object needs a key: key => value.", value->range);
+  if (!is_object && key)
+    fail("Invalid " + what, "Key expression is not valid when building a tuple.", key->range);
+  if (!is_object && groups)
+    fail("Invalid " + what,
+         "Grouping ellipsis (...) cannot be used when building a "
+         "tuple.",
+         value->range);
+  if (is_object && !key)
+    fail("Invalid " + what, "Key expression is required when building an object.", value->range);
   std::vector<HclExpressionPtr> items = is_object ? std::vector<HclExpressionPtr>{collection, key, value, condition}
                                                   : std::vector<HclExpressionPtr>{collection, value, condition};
   auto node = make(is_object ? HclExpressionKind::for_object : HclExpressionKind::for_tuple, begin, std::move(items));

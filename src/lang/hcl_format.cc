@@ -171,6 +171,8 @@ bool space_after(const FormatToken& subject, const FormatToken* before, const Fo
   if (a == Kind::comma || a == Kind::ellipsis) return false;
   if (s == Kind::comma) return true;
   if (touches_template_text(s, a)) return false;
+  // "${a}${b}": a space would be part of the text.
+  if (s == Kind::template_end && (a == Kind::template_interpolation || a == Kind::template_control)) return false;
   if (is_word(subject, "in") && before && before->kind == Kind::identifier) return true;
   if (a == Kind::open_bracket && (s == Kind::identifier || s == Kind::number || bracket_change(s) < 0)) return false;
   if (s == Kind::minus) return before && is_operand_end(before->kind);

@@ -46,6 +46,10 @@ std::vector<HclTokenKind> kinds(std::string_view text) {
   return out;
 }
 
+TEST(HclFormat, interpolations_side_by_side_stay_so) {
+  EXPECT_EQ(format_hcl("a = \"${b}${c}%{if d}x%{endif}${e}\"\n"), "a = \"${b}${c}%{if d}x%{endif}${e}\"\n");
+}
+
 TEST(HclLexer, quotes_nest_in_interpolations) {
   using K = HclTokenKind;
   EXPECT_EQ(kinds(R"("a${"b"}c")"),

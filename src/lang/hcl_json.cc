@@ -1,5 +1,5 @@
-// The text of HCL's JSON syntax. Source: RFC 8259 and HCL's JSON syntax specification; the words of diagnostics, and
-// how far reading goes on after a mistake, as HCL's.
+// The text of HCL's JSON syntax. Source: RFC 8259 and HCL's JSON syntax specification; the words of
+// diagnostics, and how far reading goes on after a mistake, as HCL's.
 #include "lang/hcl_json.h"
 
 #include <fmt/format.h>
@@ -23,8 +23,10 @@ bool is_hcl_json_number(std::string_view text) {
     return at - first;
   };
   if (at < text.size() && text[at] == '-') ++at;
-  if (at < text.size() && text[at] == '0') ++at;
-  else if (digits() == 0) return false;
+  if (at < text.size() && text[at] == '0')
+    ++at;
+  else if (digits() == 0)
+    return false;
   if (at < text.size() && text[at] == '.') {
     ++at;
     if (digits() == 0) return false;
@@ -71,7 +73,8 @@ class HclJsonReader {
   struct Depth {
     explicit Depth(HclJsonReader& reader) : reader_(reader) {
       if (++reader_.depth_ <= max_hcl_json_nesting) return;
-      reader_.error("Nested too deeply", fmt::format("Nothing may be nested more than {} levels.", max_hcl_json_nesting),
+      reader_.error("Nested too deeply",
+                    fmt::format("Nothing may be nested more than {} levels.", max_hcl_json_nesting),
                     reader_.token_);
       throw TooDeep{};
     }
@@ -81,7 +84,9 @@ class HclJsonReader {
   };
 
   SourceRange range_of(const Token& token) const { return {file_, token.begin, token.end}; }
-  std::string_view text_of(const Token& token) const { return text_.substr(token.begin, token.end - token.begin); }
+  std::string_view text_of(const Token& token) const {
+    return text_.substr(token.begin, token.end - token.begin);
+  }
 
   void error(std::string summary, std::string detail, const Token& token, std::string hint = {}) {
     ++errors_;
@@ -108,8 +113,11 @@ class HclJsonReader {
 
   void scan() {
     auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
-    auto is_digitlike = [](char c) { return std::string_view("-+.0123456789").find(c) != std::string_view::npos; };
-    size_t at = skip_while(token_.end, [](char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; });
+    auto is_digitlike = [](char c) {
+      return std::string_view("-+.0123456789").find(c) != std::string_view::npos;
+    };
+    size_t at =
+        skip_while(token_.end, [](char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; });
     if (at >= text_.size()) {
       token_ = {end_of_text, text_.size(), text_.size()};
       return;
@@ -148,15 +156,33 @@ class HclJsonReader {
     const Token first = token_;
     std::optional<Value> out;
     switch (first.type) {
-      case '{': out = object(); break;
-      case '[': out = array(); break;
-      case number: out = read_number(); break;
-      case '"': out = string(); break;
-      case keyword: out = word(); break;
-      case '}': error("Missing JSON value", std::string(value_starts), first); break;
-      case ']': error("Missing array element value", std::string(value_starts), first); break;
-      case end_of_text: error("Missing value", "The JSON data ends prematurely.", first); break;
-      default: error("Invalid start of value", std::string(value_starts), first, invalid_hint(first)); break;
+      case '{':
+        out = object();
+        break;
+      case '[':
+        out = array();
+        break;
+      case number:
+        out = read_number();
+        break;
+      case '"':
+        out = string();
+        break;
+      case keyword:
+        out = word();
+        break;
+      case '}':
+        error("Missing JSON value", std::string(value_starts), first);
+        break;
+      case ']':
+        error("Missing array element value", std::string(value_starts), first);
+        break;
+      case end_of_text:
+        error("Missing value", "The JSON data ends prematurely.", first);
+        break;
+      default:
+        error("Invalid start of value", std::string(value_starts), first, invalid_hint(first));
+        break;
     }
     if (!out) return wrong(first);
     return std::move(*out);
@@ -164,7 +190,8 @@ class HclJsonReader {
 
   std::string invalid_hint(const Token& token) const {
     std::string_view text = text_of(token);
-    if (text == "\xEF\xBB\xBF") return "The file starts with a byte order mark: save it as UTF-8 without one.";
+    if (text == "\xEF\xBB\xBF")
+      return "The file starts with a byte order mark: save it as UTF-8 without one.";
     if (text == "'") return "JSON strings are written in double quotes.";
     if (text == "/" || text == "#") return "JSON has no comments; a property named \"//\" may hold one.";
     return {};
@@ -191,7 +218,8 @@ class HclJsonReader {
         ++errors_;
         SourceRange place = key.range;
         if (key.is_object() || key.is_list()) place.end = place.begin + 1;
-        diagnostics_.error("Invalid object property name", "A JSON object property name must be a string", place);
+        diagnostics_.error("Invalid object property name", "A JSON object property name must be a string",
+                           place);
         return std::nullopt;
       }
       const Token colon = next();
@@ -209,11 +237,14 @@ class HclJsonReader {
   std::nullopt_t missing_colon(const Token& found) {
     recover(found, '{', '}');
     if (found.type == '}' || found.type == ',') {
-      error("Missing object value", "A JSON object attribute must have a value, introduced by a colon.", found);
+      error("Missing object value", "A JSON object attribute must have a value, introduced by a colon.",
+            found);
     } else if (found.type == '=') {
-      error("Missing property value colon", "JSON uses a colon as its name/value delimiter, not an equals sign.", found);
+      error("Missing property value colon",
+            "JSON uses a colon as its name/value delimiter, not an equals sign.", found);
     } else {
-      error("Missing property value colon", "A colon must appear between an object property's name and its value.", found);
+      error("Missing property value colon",
+            "A colon must appear between an object property's name and its value.", found);
     }
     return std::nullopt;
   }
@@ -221,14 +252,17 @@ class HclJsonReader {
   bool after_member(const Token& open) {
     const Token found = token_;
     switch (found.type) {
-      case '}': return true;
+      case '}':
+        return true;
       case ',':
         next();
         if (token_.type != '}') return true;
         error("Trailing comma in object",
               "JSON does not permit a trailing comma after the final property in an object.", found);
         return false;
-      case end_of_text: error("Unclosed object", "No closing brace was found for this JSON object.", open); return false;
+      case end_of_text:
+        error("Unclosed object", "No closing brace was found for this JSON object.", open);
+        return false;
       case ']':
         next();
         error("Mismatched braces", "A JSON object must be closed with a brace, not a bracket.", found);
@@ -261,7 +295,8 @@ class HclJsonReader {
     if (found.type == ',') {
       next();
       if (token_.type != ']') return true;
-      error("Trailing comma in array", "JSON does not permit a trailing comma after the final value in an array.", found);
+      error("Trailing comma in array",
+            "JSON does not permit a trailing comma after the final value in an array.", found);
       return false;
     }
     recover(next(), '[', ']');
@@ -272,7 +307,8 @@ class HclJsonReader {
     } else if (found.type == '}') {
       error("Mismatched brackets", "A JSON array must be closed with a bracket, not a brace.", found);
     } else {
-      error("Missing attribute seperator comma", "A comma must appear between each value in an array.", found);
+      error("Missing attribute seperator comma", "A comma must appear between each value in an array.",
+            found);
     }
     return false;
   }
@@ -310,8 +346,8 @@ class HclJsonReader {
     const Token token = next();
     std::string_view text = text_of(token);
     if (text == "undefined" || text == "NaN" || text == "Infinity") {
-      error("Invalid JSON keyword", fmt::format("The JavaScript identifier {} cannot be used in JSON.", go_quote(text)),
-            token);
+      error("Invalid JSON keyword",
+            fmt::format("The JavaScript identifier {} cannot be used in JSON.", go_quote(text)), token);
       return std::nullopt;
     }
     Value out;
@@ -350,7 +386,8 @@ std::optional<uint32_t> hcl_json_unit(std::string_view text, size_t& at) {
 
 }  // namespace
 
-std::optional<std::string> unquote_hcl_json(std::string_view quoted, size_t& wrong, std::vector<size_t>* places) {
+std::optional<std::string> unquote_hcl_json(std::string_view quoted, size_t& wrong,
+                                            std::vector<size_t>* places) {
   std::string out;
   auto place = [&](size_t at) {
     if (places) places->resize(out.size(), at);

@@ -16,15 +16,16 @@ struct HclJsonBody {
 /// The text as it is. Objects may hold a key several times; what could not be read is Value::unknown().
 Value parse_hcl_json_value(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics);
 
-/// What a "quoted string" of JSON says, quotes included; nullopt, and `wrong` the offset of the byte at fault.
-/// `places` gets the offset of each byte of the result, and of the closing quote.
-std::optional<std::string> unquote_hcl_json(std::string_view quoted, size_t& wrong, std::vector<size_t>* places = nullptr);
+/// What a "quoted string" of JSON says, quotes included; nullopt, and `wrong` the offset of the byte at
+/// fault. `places` gets the offset of each byte of the result, and of the closing quote.
+std::optional<std::string> unquote_hcl_json(std::string_view quoted, size_t& wrong,
+                                            std::vector<size_t>* places = nullptr);
 
 /// A value as an expression: strings and keys are templates.
 HclExpressionPtr hcl_json_expression(const Value& value);
 
-/// hcl_content() and the others for one of the two syntaxes, before dynamic blocks are expanded. `rest` is null when
-/// all of the body must be in the schema. With `dynamic`, blocks of that type are content too.
+/// hcl_content() and the others for one of the two syntaxes, before dynamic blocks are expanded. `rest` is
+/// null when all of the body must be in the schema. With `dynamic`, blocks of that type are content too.
 HclContent hcl_native_content(const HclBody& body, const HclSchema& schema, bool dynamic, HclBody* rest,
                               Diagnostics& diagnostics);
 HclContent hcl_json_content(const HclBody& body, const HclSchema& schema, bool dynamic, HclBody* rest,
@@ -37,7 +38,8 @@ void expand_hcl_dynamic(const HclBody& body, const HclSchema& schema, bool parti
 
 const HclBlockSchema* find_block_schema(const HclSchema& schema, std::string_view type);
 const HclAttributeSchema* find_attribute_schema(const HclSchema& schema, std::string_view name);
-/// ` Did you mean "x"?` with the first of the names that is less than three edits away, as HCL has it; "" otherwise.
+/// ` Did you mean "x"?` with the first of the names that is less than three edits away, as HCL has it; ""
+/// otherwise.
 std::string hcl_name_suggestion(std::string_view given, const std::vector<std::string_view>& names);
 /// "FILE:LINE,COLUMN-COLUMN", as HCL writes places in texts.
 std::string hcl_place(const SourceRange& range);

@@ -1,4 +1,5 @@
-// Bodies of HCL's JSON syntax by a schema. Source: HCL's JSON syntax specification; the words of diagnostics as HCL's.
+// Bodies of HCL's JSON syntax by a schema. Source: HCL's JSON syntax specification; the words of diagnostics
+// as HCL's.
 #include <fmt/format.h>
 
 #include <unordered_map>
@@ -18,13 +19,15 @@ SourceRange opening(const Value& value) {
 /// Where to say that something is missing: the brace that closes an object.
 SourceRange missing_place(const Value& value) {
   SourceRange range = opening(value);
-  if (value.is_object() && value.range.end > value.range.begin) range = {value.range.file, value.range.end - 1, value.range.end};
+  if (value.is_object() && value.range.end > value.range.begin)
+    range = {value.range.file, value.range.end - 1, value.range.end};
   return range;
 }
 
 class JsonBodyReader {
  public:
-  JsonBodyReader(const HclBody& body, Diagnostics& diagnostics) : body_(*body.json), diagnostics_(diagnostics) {}
+  JsonBodyReader(const HclBody& body, Diagnostics& diagnostics)
+      : body_(*body.json), diagnostics_(diagnostics) {}
 
   HclContent content(const HclSchema& schema, bool dynamic, HclBody* rest, const HclBody& whole) {
     static const HclBlockSchema dynamic_schema{"dynamic", {"type"}};
@@ -48,24 +51,28 @@ class JsonBodyReader {
     }
     for (const auto& wanted : schema.attributes) {
       if (!wanted.required || out.find(wanted.name)) continue;
-      diagnostics_.error("Missing required argument",
-                         fmt::format("The argument {} is required, but no definition was found.", go_quote(wanted.name)),
-                         out.missing_item);
+      diagnostics_.error(
+          "Missing required argument",
+          fmt::format("The argument {} is required, but no definition was found.", go_quote(wanted.name)),
+          out.missing_item);
     }
     if (dynamic) {
       std::erase_if(out.blocks, [&](const HclBlock& block) {
         return block.type == dynamic_schema.type && body_.hidden_dynamic.contains(block.labels[0].text);
       });
     }
-    if (rest) *rest = rest_of(whole, members, schema, dynamic);
-    else report_unknown(unknown, schema, dynamic, out);
+    if (rest)
+      *rest = rest_of(whole, members, schema, dynamic);
+    else
+      report_unknown(unknown, schema, dynamic, out);
     return out;
   }
 
   std::vector<HclAttribute> attributes() {
     HclContent out;
     if (!body_.value->is_object()) {
-      diagnostics_.error("Incorrect JSON value type", "A JSON object is required here, setting the arguments for this block.",
+      diagnostics_.error("Incorrect JSON value type",
+                         "A JSON object is required here, setting the arguments for this block.",
                          opening(*body_.value));
       return {};
     }
@@ -73,8 +80,10 @@ class JsonBodyReader {
     for (const Member& member : body_.value->as_object()) {
       if (member.key == "//" || body_.hidden.contains(member.key)) continue;
       auto [first, is_new] = seen.emplace(member.key, out.attributes.size());
-      if (is_new) out.attributes.push_back(attribute(member));
-      else report_duplicate("Duplicate attribute definition", member, out.attributes[first->second]);
+      if (is_new)
+        out.attributes.push_back(attribute(member));
+      else
+        report_duplicate("Duplicate attribute definition", member, out.attributes[first->second]);
     }
     return std::move(out.attributes);
   }
@@ -87,14 +96,17 @@ class JsonBodyReader {
   }
 
   void add_attribute(const Member& member, HclContent& out) {
-    if (const HclAttribute* first = out.find(member.key)) report_duplicate("Duplicate argument", member, *first);
-    else out.attributes.push_back(attribute(member));
+    if (const HclAttribute* first = out.find(member.key))
+      report_duplicate("Duplicate argument", member, *first);
+    else
+      out.attributes.push_back(attribute(member));
   }
 
   void report_duplicate(std::string summary, const Member& member, const HclAttribute& first) {
-    diagnostics_.error(std::move(summary),
-                       fmt::format("The argument {} was already set at {}.", go_quote(member.key), hcl_place(first.range)),
-                       member.key_range);
+    diagnostics_.error(
+        std::move(summary),
+        fmt::format("The argument {} was already set at {}.", go_quote(member.key), hcl_place(first.range)),
+        member.key_range);
   }
 
   /// The members of an object, or of all objects of a list: a body, or, with `label`, a level of labels.
@@ -104,16 +116,19 @@ class JsonBodyReader {
       for (const Member& member : object.as_object()) out.push_back(&member);
     };
     auto report = [&](const Value& wrong, std::string_view what) {
-      std::string detail = label ? fmt::format("{} is required here, to specify {} labels for this block.", what, *label)
-                                 : fmt::format("{} is required here, to define arguments and child blocks.", what);
+      std::string detail =
+          label ? fmt::format("{} is required here, to specify {} labels for this block.", what, *label)
+                : fmt::format("{} is required here, to define arguments and child blocks.", what);
       diagnostics_.error("Incorrect JSON value type", detail, opening(wrong));
     };
     if (value.is_object()) {
       take(value);
     } else if (value.is_list()) {
       for (const Value& item : value.as_list()) {
-        if (item.is_object()) take(item);
-        else report(item, "A JSON object");
+        if (item.is_object())
+          take(item);
+        else
+          report(item, "A JSON object");
       }
     } else if (!value.is_null()) {
       report(value, "Either a JSON object or JSON array of objects");
@@ -121,16 +136,18 @@ class JsonBodyReader {
     return out;
   }
 
-  /// Takes the labels off, one level of objects each, then the blocks themselves. `block` has the labels so far.
+  /// Takes the labels off, one level of objects each, then the blocks themselves. `block` has the labels so
+  /// far.
   void unpack(const Value& value, const HclBlockSchema& schema, HclBlock& block, HclContent& out) {
     if (block.labels.size() == schema.labels.size()) return add_blocks(value, block, out);
     const std::string& label = schema.labels[block.labels.size()];
     std::vector<const Member*> members = members_of(value, &label);
     if (members.empty()) {
-      diagnostics_.error("Missing block label",
-                         fmt::format("At least one object property is required, whose name represents the {} block's {}.",
-                                     schema.type, label),
-                         opening(value));
+      diagnostics_.error(
+          "Missing block label",
+          fmt::format("At least one object property is required, whose name represents the {} block's {}.",
+                      schema.type, label),
+          opening(value));
     }
     for (const Member* member : members) {
       block.labels.push_back({member->key, member->key_range});
@@ -154,23 +171,27 @@ class JsonBodyReader {
     if (value.is_object()) {
       add(value);
     } else if (value.is_list()) {
-      for (const Value& item : value.as_list()) add(item);  // one that is no object is reported when it is read
+      for (const Value& item : value.as_list())
+        add(item);  // one that is no object is reported when it is read
     } else if (!value.is_null()) {
-      diagnostics_.error("Incorrect JSON value type",
-                         fmt::format("Either a JSON object or a JSON array is required, representing the contents of one "
-                                     "or more {} blocks.",
-                                     go_quote(labelled.type)),
-                         opening(value));
+      diagnostics_.error(
+          "Incorrect JSON value type",
+          fmt::format("Either a JSON object or a JSON array is required, representing the contents of one "
+                      "or more {} blocks.",
+                      go_quote(labelled.type)),
+          opening(value));
     }
   }
 
-  HclBody rest_of(const HclBody& whole, const std::vector<const Member*>& members, const HclSchema& schema, bool dynamic) {
+  HclBody rest_of(const HclBody& whole, const std::vector<const Member*>& members, const HclSchema& schema,
+                  bool dynamic) {
     HclBody out = whole;
     auto json = std::make_shared<HclJsonBody>(body_);
     for (const Member* member : members) {
       bool is_dynamic = dynamic && member->key == "dynamic";
       if (is_dynamic) continue;
-      if (find_attribute_schema(schema, member->key) || find_block_schema(schema, member->key)) json->hidden.insert(member->key);
+      if (find_attribute_schema(schema, member->key) || find_block_schema(schema, member->key))
+        json->hidden.insert(member->key);
     }
     if (dynamic) {
       for (const auto& block : schema.blocks) json->hidden_dynamic.insert(block.type);
@@ -190,10 +211,12 @@ class JsonBodyReader {
     for (const Member* member : members) {
       if (member->key == "//") continue;
       std::string suggestion = hcl_name_suggestion(member->key, names);
-      auto nearest = suggestion.empty() ? nearest_name(member->key, {names.begin(), names.end()}) : std::nullopt;
-      diagnostics_.error("Extraneous JSON object property",
-                         fmt::format("No argument or block type is named {}.{}", go_quote(member->key), suggestion),
-                         member->key_range, nearest ? fmt::format("Did you mean \"{}\"?", *nearest) : "");
+      auto nearest =
+          suggestion.empty() ? nearest_name(member->key, {names.begin(), names.end()}) : std::nullopt;
+      diagnostics_.error(
+          "Extraneous JSON object property",
+          fmt::format("No argument or block type is named {}.{}", go_quote(member->key), suggestion),
+          member->key_range, nearest ? fmt::format("Did you mean \"{}\"?", *nearest) : "");
     }
   }
 

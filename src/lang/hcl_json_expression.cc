@@ -27,7 +27,9 @@ HclJsonText hcl_json_text(const SourceRange& range) {
 
 void move_to_json(SourceRange& range, const HclJsonText& text) {
   if (range.file != text.file) return;
-  auto moved = [&](size_t at) { return text.string.begin + text.places[std::min(at, text.places.size() - 1)]; };
+  auto moved = [&](size_t at) {
+    return text.string.begin + text.places[std::min(at, text.places.size() - 1)];
+  };
   range = {text.string.file, moved(range.begin), moved(range.end)};
 }
 
@@ -92,7 +94,8 @@ HclExpressionPtr hcl_json_expression(const Value& value) {
     parent.items.push_back(std::move(item));
   };
   switch (value.kind()) {
-    case Value::Kind::string: return hcl_json_string(value.as_string(), value.range);
+    case Value::Kind::string:
+      return hcl_json_string(value.as_string(), value.range);
     case Value::Kind::list: {
       auto node = hcl_json_node(HclExpressionKind::tuple, value.range);
       for (const Value& item : value.as_list()) add(*node, hcl_json_expression(item));

@@ -109,10 +109,10 @@ struct HclNumberAccess {
 
 namespace {
 
-using Access = HclNumberAccess;
+using NumberAccess = HclNumberAccess;
 using Big = HclNumber::Big;
 
-uint32_t wider(const HclNumber& a, const HclNumber& b) { return std::max(Access::precision(a), Access::precision(b)); }
+uint32_t wider(const HclNumber& a, const HclNumber& b) { return std::max(NumberAccess::precision(a), NumberAccess::precision(b)); }
 
 /// Does an integer result of this many bits' precision need no rounding?
 bool is_exact_small(int64_t value, uint32_t precision) {
@@ -134,8 +134,8 @@ int compare_magnitudes(const Big& a, const Big& b) {
 
 HclNumber add_parts(Big a, const Big& b, uint32_t precision) {
   a.precision = precision;
-  if (a.infinite) return Access::from_big(std::move(a));
-  if (b.infinite) return Access::from_big(b);
+  if (a.infinite) return NumberAccess::from_big(std::move(a));
+  if (b.infinite) return NumberAccess::from_big(b);
   int64_t low = std::min(a.exponent, b.exponent);
   if (a.mantissa.is_zero()) low = b.exponent;
   if (b.mantissa.is_zero()) low = a.exponent;
@@ -149,7 +149,7 @@ HclNumber add_parts(Big a, const Big& b, uint32_t precision) {
   a.negative = sum.is_zero() ? both_negative : sum.sign() < 0;
   a.mantissa = abs(sum);
   a.exponent = low;
-  return Access::finish(std::move(a));
+  return NumberAccess::finish(std::move(a));
 }
 
 HclNumber multiply_parts(Big a, const Big& b, uint32_t precision) {
@@ -158,11 +158,11 @@ HclNumber multiply_parts(Big a, const Big& b, uint32_t precision) {
   if (a.infinite || b.infinite) {
     a.infinite = true;
     a.mantissa = 0;
-    return Access::from_big(std::move(a));
+    return NumberAccess::from_big(std::move(a));
   }
   a.mantissa *= b.mantissa;
   a.exponent += b.exponent;
-  return Access::finish(std::move(a));
+  return NumberAccess::finish(std::move(a));
 }
 
 // Decimal text.
@@ -363,7 +363,7 @@ HclNumber divide_parts(Big a, const Big& b, uint32_t precision) {
   if (a.infinite || b.infinite) {
     a.infinite = a.infinite && !b.infinite;
     a.mantissa = 0;
-    return Access::finish(std::move(a));
+    return NumberAccess::finish(std::move(a));
   }
   int64_t shift = std::max<int64_t>(0, int64_t{precision} + 2 + bit_length(b.mantissa) - bit_length(a.mantissa));
   cpp_int quotient;
@@ -371,7 +371,7 @@ HclNumber divide_parts(Big a, const Big& b, uint32_t precision) {
   divide_qr(cpp_int(a.mantissa << static_cast<unsigned>(shift)), b.mantissa, quotient, rest);
   a.mantissa = std::move(quotient);
   a.exponent += -b.exponent - shift;
-  return Access::finish(std::move(a), !rest.is_zero());
+  return NumberAccess::finish(std::move(a), !rest.is_zero());
 }
 
 /// The whole part. `inexact` is set when there was a fraction.
@@ -386,22 +386,22 @@ Big whole_part(Big big, bool& inexact) {
   }
   big.exponent = 0;
   if (big.mantissa.is_zero()) big.negative = false;
-  Access::trim_zeros(big);
+  NumberAccess::trim_zeros(big);
   return big;
 }
 
 /// The next integer downwards (-1) or upwards (1).
 HclNumber to_integer(const HclNumber& n, int direction) {
-  if (Access::is_small(n)) return n;
+  if (NumberAccess::is_small(n)) return n;
   bool inexact = false;
-  Big whole = whole_part(Access::parts(n), inexact);
+  Big whole = whole_part(NumberAccess::parts(n), inexact);
   if (!inexact) {
     if (whole.mantissa.is_zero() && !whole.infinite) whole.negative = false;
-    return Access::finish(std::move(whole));
+    return NumberAccess::finish(std::move(whole));
   }
   uint32_t precision = whole.precision;
   bool away = (n.sign() < 0) == (direction < 0);
-  if (!away) return Access::finish(std::move(whole));
+  if (!away) return NumberAccess::finish(std::move(whole));
   Big one;
   one.mantissa = 1;
   one.negative = direction < 0;
@@ -413,36 +413,36 @@ HclNumber to_integer(const HclNumber& n, int direction) {
 HclNumber HclNumber::from_double(double value) {
   Big big;
   big.precision = double_precision;
-  if (std::isnan(value)) return Access::from_small(0, double_precision);
+  if (std::isnan(value)) return NumberAccess::from_small(0, double_precision);
   big.negative = std::signbit(value);
   if (std::isinf(value)) {
     big.infinite = true;
-    return Access::from_big(std::move(big));
+    return NumberAccess::from_big(std::move(big));
   }
   int exponent = 0;
   double fraction = std::frexp(std::fabs(value), &exponent);
   big.mantissa = static_cast<int64_t>(std::ldexp(fraction, double_precision));
   big.exponent = exponent - static_cast<int>(double_precision);
-  return Access::finish(std::move(big));
+  return NumberAccess::finish(std::move(big));
 }
 
 std::optional<HclNumber> HclNumber::parse(std::string_view text) {
   if (!text.empty() && text.size() <= 18 && std::all_of(text.begin(), text.end(), is_decimal_digit)) {
     int64_t value = 0;
     for (char c : text) value = value * 10 + (c - '0');
-    return Access::from_small(value, literal_precision);
+    return NumberAccess::from_small(value, literal_precision);
   }
   auto literal = read_literal(text);
   if (!literal) return std::nullopt;
   Big big;
   big.negative = literal->negative;
   big.mantissa = integer_of(literal->digits);
-  if (big.mantissa.is_zero()) return Access::finish(std::move(big));
+  if (big.mantissa.is_zero()) return NumberAccess::finish(std::move(big));
   int64_t fives = -literal->decimals;
   big.exponent = fives + literal->exponent;
   if (!literal->binary_exponent) fives += literal->exponent;
   if (std::abs(fives) > max_magnitude || std::abs(big.exponent) > 2 * max_magnitude) return std::nullopt;
-  HclNumber out = fives == 0  ? Access::finish(std::move(big))
+  HclNumber out = fives == 0  ? NumberAccess::finish(std::move(big))
                   : fives > 0 ? multiply_parts(std::move(big), power_of_five(fives), literal_precision)
                               : divide_parts(std::move(big), power_of_five(-fives), literal_precision);
   if (out.is_infinite() || out.sign() == 0) return std::nullopt;
@@ -464,7 +464,7 @@ std::optional<HclNumber> HclNumber::parse_integer(std::string_view digits, int b
   }
   big.negative = big.negative && !big.mantissa.is_zero();
   big.precision = static_cast<uint32_t>(std::max<int64_t>(count_precision, bit_length(big.mantissa)));
-  return Access::finish(std::move(big));
+  return NumberAccess::finish(std::move(big));
 }
 
 std::string HclNumber::text() const {
@@ -476,7 +476,7 @@ std::string HclNumber::text() const {
 }
 
 std::string HclNumber::fixed(int digits) const {
-  Big big = Access::parts(*this);
+  Big big = NumberAccess::parts(*this);
   if (big.infinite) return infinite_text(big.negative);
   Decimal decimal = exact_decimal(big.mantissa, big.exponent);
   decimal.round(decimal.point + digits);
@@ -486,7 +486,7 @@ std::string HclNumber::fixed(int digits) const {
 std::string HclNumber::brief() const {
   constexpr int64_t significant = 10;
   if (!big_ && std::abs(small_ / 10'000) < 100'000) return std::to_string(small_);
-  Big big = Access::parts(*this);
+  Big big = NumberAccess::parts(*this);
   if (big.infinite) return infinite_text(big.negative);
   Decimal decimal = exact_decimal(big.mantissa, big.exponent);
   decimal.round(significant);
@@ -539,20 +539,20 @@ HclNumber operator+(const HclNumber& a, const HclNumber& b) {
   uint32_t precision = wider(a, b);
   int64_t sum = 0;
   if (!a.big_ && !b.big_ && !__builtin_add_overflow(a.small_, b.small_, &sum) && is_exact_small(sum, precision)) {
-    return Access::from_small(sum, precision);
+    return NumberAccess::from_small(sum, precision);
   }
-  return add_parts(Access::parts(a), Access::parts(b), precision);
+  return add_parts(NumberAccess::parts(a), NumberAccess::parts(b), precision);
 }
 
 HclNumber operator-(const HclNumber& a, const HclNumber& b) {
   uint32_t precision = wider(a, b);
   int64_t sum = 0;
   if (!a.big_ && !b.big_ && !__builtin_sub_overflow(a.small_, b.small_, &sum) && is_exact_small(sum, precision)) {
-    return Access::from_small(sum, precision);
+    return NumberAccess::from_small(sum, precision);
   }
-  Big other = Access::parts(b);
+  Big other = NumberAccess::parts(b);
   other.negative = !other.negative;
-  return add_parts(Access::parts(a), other, precision);
+  return add_parts(NumberAccess::parts(a), other, precision);
 }
 
 HclNumber operator*(const HclNumber& a, const HclNumber& b) {
@@ -560,11 +560,11 @@ HclNumber operator*(const HclNumber& a, const HclNumber& b) {
   int64_t product = 0;
   if (!a.big_ && !b.big_ && !__builtin_mul_overflow(a.small_, b.small_, &product) && product != 0 &&
       is_exact_small(product, precision)) {
-    return Access::from_small(product, precision);
+    return NumberAccess::from_small(product, precision);
   }
   // The product keeps up to 512 bits, or as many as it needs when that is more than its operands have.
-  Big x = Access::parts(a);
-  Big y = Access::parts(b);
+  Big x = NumberAccess::parts(a);
+  Big y = NumberAccess::parts(b);
   if (!x.infinite && !y.infinite) {
     cpp_int mantissa = x.mantissa * y.mantissa;
     int64_t exponent = 0;
@@ -581,42 +581,42 @@ HclNumber operator*(const HclNumber& a, const HclNumber& b) {
 HclNumber operator/(const HclNumber& a, const HclNumber& b) {
   uint32_t precision = wider(a, b);
   if (b.sign() == 0) {
-    Big infinite = Access::parts(a);
+    Big infinite = NumberAccess::parts(a);
     infinite.infinite = true;
     infinite.mantissa = 0;
     infinite.precision = precision;
-    return Access::from_big(std::move(infinite));
+    return NumberAccess::from_big(std::move(infinite));
   }
   if (!a.big_ && !b.big_ && a.small_ != 0 && b.small_ != -1 && a.small_ % b.small_ == 0) {
-    return Access::from_small(a.small_ / b.small_, precision);
+    return NumberAccess::from_small(a.small_ / b.small_, precision);
   }
-  return divide_parts(Access::parts(a), Access::parts(b), precision);
+  return divide_parts(NumberAccess::parts(a), NumberAccess::parts(b), precision);
 }
 
 HclNumber HclNumber::operator-() const {
   if (!big_ && small_ != 0 && small_ != std::numeric_limits<int64_t>::min()) {
-    return Access::from_small(-small_, precision_);
+    return NumberAccess::from_small(-small_, precision_);
   }
-  Big out = Access::parts(*this);
+  Big out = NumberAccess::parts(*this);
   out.negative = !out.negative;
-  return Access::finish(std::move(out));
+  return NumberAccess::finish(std::move(out));
 }
 
 HclNumber HclNumber::modulo(const HclNumber& a, const HclNumber& b) {
   if (b.sign() == 0) return a;
   if (!a.big_ && !b.big_) {
-    return Access::from_small(b.small_ == -1 ? 0 : a.small_ % b.small_, a.precision_);
+    return NumberAccess::from_small(b.small_ == -1 ? 0 : a.small_ % b.small_, a.precision_);
   }
   if (a.is_infinite() || b.is_infinite()) return a * b;
   bool inexact = false;
-  uint32_t precision = Access::precision(a);
-  Big whole = whole_part(Access::parts(a / b), inexact);
+  uint32_t precision = NumberAccess::precision(a);
+  Big whole = whole_part(NumberAccess::parts(a / b), inexact);
   if (whole.mantissa.is_zero()) whole.negative = false;
   whole.precision = precision;
-  HclNumber times = multiply_parts(Access::parts(b), Access::parts(Access::finish(std::move(whole))), precision);
-  Big taken = Access::parts(times);
+  HclNumber times = multiply_parts(NumberAccess::parts(b), NumberAccess::parts(NumberAccess::finish(std::move(whole))), precision);
+  Big taken = NumberAccess::parts(times);
   taken.negative = !taken.negative;
-  return add_parts(Access::parts(a), taken, precision);
+  return add_parts(NumberAccess::parts(a), taken, precision);
 }
 
 HclNumber HclNumber::floor() const { return to_integer(*this, -1); }
@@ -625,10 +625,10 @@ HclNumber HclNumber::ceil() const { return to_integer(*this, 1); }
 HclNumber HclNumber::truncated() const {
   if (is_integer() || is_infinite()) return *this;
   bool inexact = false;
-  Big whole = whole_part(Access::parts(*this), inexact);
+  Big whole = whole_part(NumberAccess::parts(*this), inexact);
   whole.precision = static_cast<uint32_t>(
       std::max<int64_t>(count_precision, whole.exponent + bit_length(whole.mantissa)));
-  return Access::finish(std::move(whole));
+  return NumberAccess::finish(std::move(whole));
 }
 
 int compare(const HclNumber& a, const HclNumber& b) {
@@ -638,14 +638,14 @@ int compare(const HclNumber& a, const HclNumber& b) {
   if (sign_a != sign_b) return sign_a < sign_b ? -1 : 1;
   if (sign_a == 0) return 0;
   if (a.is_infinite() || b.is_infinite()) return (a.is_infinite() - b.is_infinite()) * sign_a;
-  return compare_magnitudes(Access::parts(a), Access::parts(b)) * sign_a;
+  return compare_magnitudes(NumberAccess::parts(a), NumberAccess::parts(b)) * sign_a;
 }
 
 bool operator==(const HclNumber& a, const HclNumber& b) {
   if (!a.big_ && !b.big_) return a.small_ == b.small_;
   if (a.sign() != b.sign()) return false;
   if (a.sign() == 0) return true;
-  if (Access::precision(a) == Access::precision(b)) {
+  if (NumberAccess::precision(a) == NumberAccess::precision(b)) {
     if (compare(a, b) == 0) return true;
   }
   return a.text() == b.text();

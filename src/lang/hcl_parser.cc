@@ -53,14 +53,30 @@ struct InvalidText {
 };
 
 InvalidText describe_invalid(std::string_view text) {
-  if (text.starts_with("/*")) return {"Unterminated comment", "The comment that starts here is never closed by \"*/\"."};
-  if (text == "'") return {"Invalid character", "Single quotes do not enclose strings; double quotes do."};
-  if (text == "`") return {"Invalid character", "The \"`\" character does not enclose strings; a heredoc (<<EOT) may hold many lines."};
-  if (text == ";") return {"Invalid character", "Arguments and blocks are separated by newlines, items by commas, not by \";\"."};
+  if (text.starts_with("/*"))
+    return {"Unterminated comment",
+            "The comment that starts here is never closed by "
+            "\"*/\"."};
+  if (text == "'")
+    return {"Invalid character",
+            "Single quotes are not valid. Use double quotes (\") to enclose "
+            "strings."};
+  if (text == "`")
+    return {"Invalid character",
+            "The \"`\" character is not valid. To create a multi-line "
+            "string, use the \"heredoc\" syntax, like \"<<EOT\"."};
+  if (text == ";")
+    return {"Invalid character",
+            "The \";\" character is not valid. Use newlines to separate "
+            "arguments and blocks, and commas to separate items in collection values."};
   if (text == "&" || text == "|" || text == "^" || text == "~") {
-    return {"Unsupported operator", "There are no operators on bits; \"and\" is &&, \"or\" is ||."};
+    std::string detail = "Bitwise operators are not supported.";
+    if (text == "&") detail += " Did you mean boolean AND (\"&&\")?";
+    if (text == "|") detail += " Did you mean boolean OR (\"||\")?";
+    if (text == "~") detail += " Did you mean boolean NOT (\"!\")?";
+    return {"Unsupported operator", detail};
   }
-  return {"Invalid character", "This character has no meaning here."};
+  return {"Invalid character", "This character is not used within the language."};
 }
 
 }  // namespace
@@ -109,7 +125,10 @@ void HclParser::report_invalid_tokens() {
       std::string_view before = rest;
       if (take_rune(rest) == 0xFFFD && before.size() - rest.size() == 1) break;
     }
-    report("Invalid character encoding", "The file must be UTF-8.", {file_, good, good + 1});
+    report("Invalid character encoding",
+           "All input files must be UTF-8 encoded. Ensure that UTF-8 encoding is "
+           "selected in your editor.",
+           {file_, good, good + 1});
   }
   for (size_t i = 0; i < tokens_.size() && reports < max_invalid_reports; ++i) {
     const HclToken& token = tokens_[i];
@@ -166,13 +185,19 @@ void HclParser::skip_item(size_t first_token) {
 void HclParser::body_item(HclBody& body) {
   const HclToken first = peek();
   if (first.kind == Kind::open_quote) {
-    fail("Invalid argument name", "The name of an argument is written without quotes.", range_of(first));
+    fail("Invalid argument name", "Argument names must not be quoted.", range_of(first));
   }
   if (first.kind == Kind::close_brace) {
-    fail("Argument or block definition required", "This closing brace closes nothing.", range_of(first));
+    fail("Argument or block definition required",
+         "An argument or block definition is required "
+         "here.",
+         range_of(first), "This closing brace closes nothing.");
   }
   if (first.kind != Kind::identifier) {
-    fail("Argument or block definition required", "An argument or a block begins with its name.", range_of(first));
+    fail("Argument or block definition required",
+         "An argument or block definition is required "
+         "here.",
+         range_of(first));
   }
   next();
   switch (peek().kind) {
@@ -182,8 +207,10 @@ void HclParser::body_item(HclBody& body) {
     case Kind::identifier: return block(body, first);
     default:
       fail("Argument or block definition required",
-           "The name of an argument is followed by \"=\", that of a block by its labels and \"{\".", range_of(first),
-           fmt::format("Write {} = ... to set an argument.", first.text));
+           "An argument or block definition is required here. To set an argument, use the equals sign \"=\" "
+           "to "
+           "introduce the argument value.",
+           range_of(first));
   }
 }
 
@@ -197,18 +224,23 @@ void HclParser::attribute(HclBody& body, const HclToken& name) {
   add_attribute(body, std::move(out));
   if (at(Kind::newline) || at(Kind::end_of_file)) return;
   if (at(Kind::comma)) {
-    fail("Unexpected comma after argument", "An argument ends with its line; no comma follows it.", range_of(peek()));
+    fail("Unexpected comma after argument",
+         "Argument definitions must be separated by newlines, not commas. An "
+         "argument definition must end with a newline.",
+         range_of(peek()));
   }
-  fail("Missing newline after argument", "An argument ends with its line.", range_of(peek()));
+  fail("Missing newline after argument", "An argument definition must end with a newline.", range_of(peek()));
 }
 
 void HclParser::add_attribute(HclBody& body, HclAttribute attribute) {
   if (const HclAttribute* first = body.find(attribute.name)) {
     auto place = line_column(first->name_range);
-    report("Attribute redefined",
-           fmt::format("The argument \"{}\" was already set at {}:{},{}. Each argument may be set only once.", attribute.name,
-                       file_->name, place.line, place.column),
-           attribute.name_range);
+    report(
+        "Attribute redefined",
+        fmt::format("The argument \"{}\" was already set at {}:{},{}-{}. Each argument may be set only "
+                    "once.",
+                    attribute.name, file_->name, place.line, place.column, place.column + first->name.size()),
+        attribute.name_range);
     return;
   }
   body.attributes.push_back(std::move(attribute));
@@ -228,12 +260,20 @@ void HclParser::labels(HclBlock& block) {
       }
       block.labels.push_back({label->value.as_string(), label->range});
     } else if (token.kind == Kind::assign) {
-      fail("Invalid block definition", "\"=\" sets an argument; a block has none in front of its \"{\".", range_of(token));
+      fail("Invalid block definition",
+           "The equals sign \"=\" indicates an argument definition, and must not be "
+           "used when defining a block.",
+           range_of(token));
     } else if (token.kind == Kind::newline) {
-      fail("Invalid block definition", "The \"{\" of a block stands on the line of its type and labels.",
+      fail("Invalid block definition",
+           "A block definition must have block content delimited by \"{\" and "
+           "\"}\", starting on the same line as the block header.",
            range_of(token));
     } else {
-      fail("Invalid block definition", "A quoted label or \"{\" is expected here.", range_of(token));
+      fail("Invalid block definition",
+           "Either a quoted string block label or an opening brace (\"{\") is "
+           "expected here.",
+           range_of(token));
     }
   }
 }
@@ -249,13 +289,15 @@ void HclParser::block(HclBody& body, const HclToken& type) {
   if (at(Kind::newline)) {
     out.body = this->body(Kind::close_brace);
   } else if (!at(Kind::close_brace)) {
-    single_line_body(out, open);
+    single_line_body(out);
   } else {
     out.body.end = range_of(peek());
   }
   if (at(Kind::end_of_file)) {
-    report("Unclosed configuration block", "The file ends before the brace that closes this block.", range_of(open),
-           "Look for a missing \"}\" inside it.");
+    report("Unclosed configuration block",
+           "There is no closing brace for this block before the end of the "
+           "file. This may be caused by incorrect brace nesting elsewhere in this file.",
+           range_of(open));
     out.range = range_from(type.begin);
     body.blocks.push_back(std::move(out));
     return;
@@ -265,20 +307,30 @@ void HclParser::block(HclBody& body, const HclToken& type) {
   out.range = range_from(type.begin);
   body.blocks.push_back(std::move(out));
   if (!at(Kind::newline) && !at(Kind::end_of_file)) {
-    fail("Missing newline after block definition", "A block ends with its line.", range_of(peek()));
+    fail("Missing newline after block definition", "A block definition must end with a newline.",
+         range_of(peek()));
   }
 }
 
 /// "name { argument = value }"
-void HclParser::single_line_body(HclBlock& block, const HclToken& open) {
+void HclParser::single_line_body(HclBlock& block) {
   const HclToken name = peek();
   if (name.kind != Kind::identifier) {
-    fail("Argument or block definition required", "An argument begins with its name.", range_of(name));
+    fail("Argument or block definition required",
+         "An argument or block definition is required "
+         "here.",
+         range_of(name));
   }
   next();
   if (!at(Kind::assign)) {
-    fail("Argument definition required", "A block on a single line may hold one argument and no blocks.", range_of(name),
-         "Put a nested block on a line of its own.");
+    bool block = at(Kind::open_quote) || at(Kind::open_brace) || at(Kind::identifier);
+    fail("Argument definition required",
+         fmt::format("A single-line block definition can contain only a single "
+                     "argument. If you meant to define argument \"{}\", use an equals sign to assign it a "
+                     "value. To define "
+                     "a nested block, place it on a line of its own within its parent block.",
+                     name.text),
+         {file_, name.begin, block ? peek().end() : name.end()});
   }
   next();
   HclAttribute out;
@@ -290,11 +342,17 @@ void HclParser::single_line_body(HclBlock& block, const HclToken& open) {
   block.body.end = range_of(peek());
   if (at(Kind::close_brace) || at(Kind::end_of_file)) return;
   if (at(Kind::comma)) {
-    fail("Invalid single-argument block definition", "A block on a single line holds one argument only.", range_of(peek()),
-         "Give every argument a line of its own.");
+    fail("Invalid single-argument block definition",
+         "Single-line block syntax can include only one argument "
+         "definition. To define multiple arguments, use the multi-line block syntax with one argument "
+         "definition per line.",
+         range_of(peek()));
   }
-  fail("Invalid single-argument block definition", "A block begun with an argument on its first line ends on that line.",
-       {file_, open.begin, peek().end()});
+  fail("Invalid single-argument block definition",
+       "An argument definition on the same line as its containing "
+       "block creates a single-line block definition, which must also be closed on the same line. Place the "
+       "block's closing brace immediately after the argument definition.",
+       range_of(peek()));
 }
 
 const HclAttribute* HclBody::find(std::string_view name) const {

@@ -56,7 +56,7 @@ class HclParser {
   void add_attribute(HclBody& body, HclAttribute attribute);
   void block(HclBody& body, const HclToken& type);
   void labels(HclBlock& block);
-  void single_line_body(HclBlock& block, const HclToken& open);
+  void single_line_body(HclBlock& block);
   void skip_item(size_t first_token);
 
   // hcl_expression_parser.cc

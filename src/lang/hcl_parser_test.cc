@@ -155,7 +155,7 @@ TEST(HclParser, places_have_lines_and_the_nearest_directive_is_named) {
   parse_hcl(hcl_file("x = 1\ny = \"%{ iff a }\"\n"), diagnostics);
   ASSERT_EQ(diagnostics.items().size(), 1u);
   EXPECT_EQ(diagnostics.items()[0].summary, "Invalid template control keyword");
-  EXPECT_EQ(diagnostics.items()[0].hint, "Did you mean \"if\"?");
+  EXPECT_THAT(diagnostics.items()[0].detail, testing::HasSubstr("Did you mean \"if\"?"));
   EXPECT_EQ(line_column(diagnostics.items()[0].range).line, 2u);
   EXPECT_EQ(line_column(diagnostics.items()[0].range).column, 9u);
 }

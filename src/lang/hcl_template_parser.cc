@@ -93,10 +93,13 @@ HclExpressionPtr HclParser::template_until(Kind end, bool flush, size_t begin) {
   std::vector<Part> parts = template_parts(end, closed);
   if (!closed) {
     if (at(Kind::newline)) {
-      fail("Invalid multi-line string", "A quoted string ends on the line where it began.", range_from(begin),
-           "Write \\n for a newline, or use a heredoc (<<EOT).");
+      fail("Invalid multi-line string",
+           "Quoted strings may not be split over multiple lines. To produce a "
+           "multi-line string, either use the \\n escape to represent a newline character or use the "
+           "\"heredoc\" multi-line template syntax.",
+           range_from(begin));
     }
-    fail("Unterminated template string", "The file ends before this string.", range_from(begin));
+    fail("Unterminated template string", "No closing marker was found for the string.", range_from(begin));
   }
   next();
   if (flush) flush_indent(parts);
@@ -139,8 +142,17 @@ std::vector<HclParser::Part> HclParser::template_parts(Kind end, bool& closed) {
 void HclParser::close_sequence(const HclToken& open, std::string_view summary, bool& trims_next) {
   if (!at(Kind::template_end)) {
     bool ended = at(Kind::end_of_file) || at(Kind::close_quote) || at(Kind::open_quote);
-    fail(ended ? "Unclosed template interpolation sequence" : std::string(summary), "A closing brace is expected here.",
-         ended ? range_of(open) : range_of(peek()), "Write \"$${\" or \"%%{\" when these characters are meant as they are.");
+    const char* detail = "Expected a closing brace to end the sequence, but found extra characters.";
+    if (ended) {
+      detail =
+          "There is no closing brace for this interpolation sequence before the end of the quoted template. "
+          "This might be caused by incorrect nesting inside the given expression.";
+    } else if (summary == "Extra characters after interpolation expression") {
+      detail = "Expected a closing brace to end the interpolation expression, but found extra characters.";
+    }
+    fail(ended ? "Unclosed template interpolation sequence" : std::string(summary), detail,
+         ended ? range_of(open) : range_of(peek()),
+         "Write \"$${\" or \"%%{\" when these characters are meant as they are.");
   }
   trims_next = next().text.starts_with('~');
 }
@@ -160,7 +172,10 @@ HclParser::Part HclParser::control(bool& trims_next) {
   NewlineScope newlines(*this, false);
   const HclToken open = next();
   if (!at(Kind::identifier)) {
-    fail("Invalid template directive", "%{ is followed by if, else, endif, for or endfor.", range_of(peek()));
+    fail("Invalid template directive",
+         "A template directive keyword (\"if\", \"for\", etc) is expected at the "
+         "beginning of a %{ sequence.",
+         range_of(peek()));
   }
   const HclToken keyword = peek();
   Part part;
@@ -184,8 +199,10 @@ HclParser::Part HclParser::control(bool& trims_next) {
       part.kind = Part::Kind::for_end;
     } else {
       auto nearest = nearest_name(keyword.text, {"if", "else", "endif", "for", "endfor"});
-      fail("Invalid template control keyword", fmt::format("\"{}\" begins no directive.", keyword.text), range_of(keyword),
-           nearest ? fmt::format("Did you mean \"{}\"?", *nearest) : "");
+      fail("Invalid template control keyword",
+           fmt::format("\"{}\" is not a valid template control keyword.{}", keyword.text,
+                       nearest ? fmt::format(" Did you mean \"{}\"?", *nearest) : ""),
+           range_of(keyword));
     }
   }
   close_sequence(open, fmt::format("Extra characters in {} marker", keyword.text), trims_next);
@@ -231,7 +248,8 @@ size_t HclParser::escape(const HclToken& token, size_t at, std::string& out) {
     std::string_view after = rest;
     take_rune(after);
     size_t length = rest.size() - after.size();
-    return wrong(1 + length, fmt::format("\"\\{}\" means nothing; there are \\n \\r \\t \\\" \\\\ \\uNNNN \\UNNNNNNNN.",
+    return wrong(1 + length, fmt::format("The symbol \"{}\" is not a valid escape sequence "
+                                         "selector.",
                                          rest.substr(0, length)));
   }
   size_t digits = rest[0] == 'u' ? 4 : 8;
@@ -239,7 +257,9 @@ size_t HclParser::escape(const HclToken& token, size_t at, std::string& out) {
   for (size_t i = 1; i <= digits; ++i) {
     auto digit = i < rest.size() ? std::string_view("0123456789abcdef").find(lower(rest.substr(i, 1))) : std::string_view::npos;
     if (digit == std::string_view::npos) {
-      return wrong(1 + i, fmt::format("\\{} is followed by {} hexadecimal digits.", rest[0], digits));
+      return wrong(1 + i, fmt::format("The \\{} escape sequence must be followed by {} hexadecimal "
+                                      "digits.",
+                                      rest[0], digits == 4 ? "four" : "eight"));
     }
     rune = rune * 16 + digit;
   }
@@ -272,7 +292,7 @@ HclExpressionPtr HclParser::build_template(std::vector<Part>& parts, size_t begi
   if (at < parts.size()) {
     static constexpr std::string_view names[] = {"", "", "", "else", "endif", "", "endfor"};
     fail(fmt::format("Unexpected {} directive", names[static_cast<size_t>(parts[at].kind)]),
-         "Nothing that it could belong to was begun before it.", parts[at].range);
+         "The control directives within this template are unbalanced.", parts[at].range);
   }
   return joined(std::move(items), range);
 }
@@ -326,8 +346,11 @@ HclExpressionPtr HclParser::build_directive(std::vector<Part>& parts, size_t& at
     no = body();
   }
   if (at == parts.size()) {
-    fail("Unexpected end of template", fmt::format("This {} directive is never ended.", is_if ? "if" : "for"), start.range,
-         fmt::format("Write %{{ {} }}.", is_if ? "endif" : "endfor"));
+    fail("Unexpected end of template",
+         fmt::format("This {} directive is never "
+                     "ended.",
+                     is_if ? "if" : "for"),
+         start.range, fmt::format("Write %{{ {} }}.", is_if ? "endif" : "endfor"));
   }
   if (parts[at].kind != (is_if ? Part::Kind::if_end : Part::Kind::for_end)) {
     bool is_else = parts[at].kind == Part::Kind::else_mark;

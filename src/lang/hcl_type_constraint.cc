@@ -10,7 +10,6 @@ namespace kiln {
 
 namespace {
 
-using Kind = HclType::Kind;
 using Defaults = HclTypeConstraint::Defaults;
 
 const std::vector<std::string>& type_words() {
@@ -268,12 +267,12 @@ HclValue with_defaults(const HclValue& value, const HclType& type, const Default
 /// defaults of a collection's element, if any.
 HclValue part_with_defaults(const HclValue& part, const HclType& type, const Defaults& defaults, const std::string& key) {
   const HclType* part_type = nullptr;
-  bool structure = type.is(Kind::object) || type.is(Kind::tuple);
+  bool structure = type.is(HclKind::object) || type.is(HclKind::tuple);
   auto child = defaults.children.find(structure ? key : "");
   if (child == defaults.children.end()) return part;
   if (type.is_collection()) part_type = &type.element();
-  if (type.is(Kind::tuple)) part_type = &type.elements()[static_cast<size_t>(std::stoul(key))];
-  if (type.is(Kind::object)) part_type = &type.attributes().at(key);
+  if (type.is(HclKind::tuple)) part_type = &type.elements()[static_cast<size_t>(std::stoul(key))];
+  if (type.is(HclKind::object)) part_type = &type.attributes().at(key);
   return part_type ? with_defaults(part, *part_type, child->second) : part;
 }
 
@@ -300,23 +299,23 @@ HclValue sequence_with_defaults(const HclValue& value, const HclType& type, cons
   items.reserve(value.items().size());
   for (size_t i = 0; i < value.items().size(); ++i) {
     // Only tuples' parts go by their place.
-    bool named = type.is(Kind::object);
+    bool named = type.is(HclKind::object);
     items.push_back(named ? value.items()[i] : part_with_defaults(value.items()[i], type, defaults, std::to_string(i)));
   }
-  if (value.type().is(Kind::tuple)) return HclValue::tuple(std::move(items));
+  if (value.type().is(HclKind::tuple)) return HclValue::tuple(std::move(items));
   if (items.empty()) return value;
   std::vector<HclValue*> places;
   for (auto& item : items) places.push_back(&item);
   HclType common;
   if (!convert_to_common(places, common)) return HclValue::tuple(std::move(items));
-  if (value.type().is(Kind::set)) return HclValue::set(std::move(common), std::move(items));
+  if (value.type().is(HclKind::set)) return HclValue::set(std::move(common), std::move(items));
   return HclValue::list(std::move(common), std::move(items));
 }
 
 HclValue keyed_with_defaults(const HclValue& value, const HclType& type, const Defaults& defaults) {
   HclValue::Members members;
   for (const auto& [name, member] : value.members()) {
-    bool placed = type.is(Kind::tuple);
+    bool placed = type.is(HclKind::tuple);
     members.emplace_hint(members.end(), name, placed ? member : part_with_defaults(member, type, defaults, name));
   }
   for (const auto& [name, preset] : defaults.values) {
@@ -324,7 +323,7 @@ HclValue keyed_with_defaults(const HclValue& value, const HclType& type, const D
     if (found != members.end() && !found->second.is_null()) continue;
     members.insert_or_assign(name, part_with_defaults(preset, type, defaults, name));
   }
-  if (value.type().is(Kind::object)) return HclValue::object(std::move(members));
+  if (value.type().is(HclKind::object)) return HclValue::object(std::move(members));
   if (members.empty()) return value;
   std::vector<HclValue*> places;
   for (auto& [name, member] : members) places.push_back(&member);

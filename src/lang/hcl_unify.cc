@@ -8,16 +8,15 @@ namespace kiln {
 
 namespace {
 
-using Kind = HclType::Kind;
-using Types = std::vector<HclType>;
+using HclTypes = std::vector<HclType>;
 
-size_t count_kind(const Types& types, Kind kind) {
+size_t count_kind(const HclTypes& types, HclKind kind) {
   return static_cast<size_t>(std::count_if(types.begin(), types.end(), [&](const HclType& type) { return type.is(kind); }));
 }
 
-HclType make_collection(Kind kind, HclType element) {
-  if (kind == Kind::list) return HclType::list(std::move(element));
-  if (kind == Kind::set) return HclType::set(std::move(element));
+HclType make_collection(HclKind kind, HclType element) {
+  if (kind == HclKind::list) return HclType::list(std::move(element));
+  if (kind == HclKind::set) return HclType::set(std::move(element));
   return HclType::map(std::move(element));
 }
 
@@ -26,10 +25,10 @@ bool have_same_attributes(const HclType& a, const HclType& b) {
                     [](const auto& x, const auto& y) { return x.first == y.first; });
 }
 
-Types parts_of_all(const Types& types) {
-  Types out;
+HclTypes parts_of_all(const HclTypes& types) {
+  HclTypes out;
   for (const auto& type : types) {
-    Types parts = hcl_part_types(type);
+    HclTypes parts = hcl_part_types(type);
     out.insert(out.end(), parts.begin(), parts.end());
   }
   return out;
@@ -38,8 +37,8 @@ Types parts_of_all(const Types& types) {
 }  // namespace
 
 /// Each type once, in order of first occurrence; fewer when out of steps.
-Types HclConversions::distinct(const Types& types) {
-  Types out;
+HclTypes HclConversions::distinct(const HclTypes& types) {
+  HclTypes out;
   for (const auto& type : types) {
     auto is_known = [&](const HclType& other) { return out_of_steps() || other == type; };
     if (std::none_of(out.begin(), out.end(), is_known)) out.push_back(type);
@@ -47,23 +46,23 @@ Types HclConversions::distinct(const Types& types) {
   return out;
 }
 
-std::optional<HclType> HclConversions::unify(const Types& all, bool unsafe) {
+std::optional<HclType> HclConversions::unify(const HclTypes& all, bool unsafe) {
   if (all.empty() || out_of_steps()) return std::nullopt;
-  Types types = distinct(all);
+  HclTypes types = distinct(all);
   if (types.size() == 1) return types[0].without_optional();
   bool decided = false;
   auto same_kind = unify_same_kind(types, unsafe, decided);
   return decided ? same_kind : unify_by_preference(types, unsafe);
 }
 
-/// Types of one kind, or of two that go together, may have a type in common that is none of them.
-std::optional<HclType> HclConversions::unify_same_kind(const Types& types, bool unsafe, bool& decided) {
-  size_t maps = count_kind(types, Kind::map);
-  size_t lists = count_kind(types, Kind::list);
-  size_t sets = count_kind(types, Kind::set);
-  size_t objects = count_kind(types, Kind::object);
-  size_t tuples = count_kind(types, Kind::tuple);
-  size_t dynamics = count_kind(types, Kind::dynamic);
+/// HclTypes of one kind, or of two that go together, may have a type in common that is none of them.
+std::optional<HclType> HclConversions::unify_same_kind(const HclTypes& types, bool unsafe, bool& decided) {
+  size_t maps = count_kind(types, HclKind::map);
+  size_t lists = count_kind(types, HclKind::list);
+  size_t sets = count_kind(types, HclKind::set);
+  size_t objects = count_kind(types, HclKind::object);
+  size_t tuples = count_kind(types, HclKind::tuple);
+  size_t dynamics = count_kind(types, HclKind::dynamic);
   auto are_all = [&](size_t first, size_t second = 0) { return first > 0 && first + second + dynamics == types.size(); };
   decided = true;
   // With types that are not known yet nothing can be told of what the others will become.
@@ -75,9 +74,9 @@ std::optional<HclType> HclConversions::unify_same_kind(const Types& types, bool 
   }
   std::optional<HclType> mixed;
   if (are_all(maps, objects)) {
-    mixed = unify_mixed(types, Kind::map, unsafe);
+    mixed = unify_mixed(types, HclKind::map, unsafe);
   } else if (are_all(lists, tuples)) {
-    mixed = unify_mixed(types, Kind::list, unsafe);
+    mixed = unify_mixed(types, HclKind::list, unsafe);
   } else if (objects > 0 && tuples > 0) {
     return std::nullopt;
   }
@@ -85,8 +84,8 @@ std::optional<HclType> HclConversions::unify_same_kind(const Types& types, bool 
   return mixed;
 }
 
-std::optional<HclType> HclConversions::unify_collections(const Types& types, bool unsafe) {
-  Types elements;
+std::optional<HclType> HclConversions::unify_collections(const HclTypes& types, bool unsafe) {
+  HclTypes elements;
   for (const auto& type : types) elements.push_back(type.element());
   auto element = unify(elements, unsafe);
   if (!element) return std::nullopt;
@@ -94,51 +93,51 @@ std::optional<HclType> HclConversions::unify_collections(const Types& types, boo
   return all_convert(types, out, unsafe) ? std::optional(out) : std::nullopt;
 }
 
-std::optional<HclType> HclConversions::unify_as_collection(const Types& types, Kind kind, bool unsafe) {
+std::optional<HclType> HclConversions::unify_as_collection(const HclTypes& types, HclKind kind, bool unsafe) {
   auto element = unify(parts_of_all(types), unsafe);
   if (!element) return std::nullopt;
   HclType out = make_collection(kind, *element);
   return all_convert(types, out, unsafe) ? std::optional(out) : std::nullopt;
 }
 
-std::optional<HclType> HclConversions::unify_objects(const Types& types, bool unsafe) {
+std::optional<HclType> HclConversions::unify_objects(const HclTypes& types, bool unsafe) {
   for (const auto& type : types) {
-    if (!have_same_attributes(type, types[0])) return unify_as_collection(types, Kind::map, unsafe);
+    if (!have_same_attributes(type, types[0])) return unify_as_collection(types, HclKind::map, unsafe);
   }
   HclType::Attributes attributes;
   for (const auto& [name, first] : types[0].attributes()) {
-    Types across;
+    HclTypes across;
     for (const auto& type : types) across.push_back(type.attributes().at(name));
     auto unified = unify(across, unsafe);
     if (!unified) return std::nullopt;
     attributes.emplace_hint(attributes.end(), name, std::move(*unified));
   }
   HclType out = HclType::object(std::move(attributes));
-  return all_convert(types, out, unsafe) ? out : unify_as_collection(types, Kind::map, unsafe);
+  return all_convert(types, out, unsafe) ? out : unify_as_collection(types, HclKind::map, unsafe);
 }
 
-std::optional<HclType> HclConversions::unify_tuples(const Types& types, bool unsafe) {
+std::optional<HclType> HclConversions::unify_tuples(const HclTypes& types, bool unsafe) {
   size_t length = types[0].elements().size();
   for (const auto& type : types) {
-    if (type.elements().size() != length) return unify_as_collection(types, Kind::list, unsafe);
+    if (type.elements().size() != length) return unify_as_collection(types, HclKind::list, unsafe);
   }
-  Types elements;
+  HclTypes elements;
   for (size_t i = 0; i < length; ++i) {
-    Types across;
+    HclTypes across;
     for (const auto& type : types) across.push_back(type.elements()[i]);
     auto unified = unify(across, unsafe);
     if (!unified) return std::nullopt;
     elements.push_back(std::move(*unified));
   }
   HclType out = HclType::tuple(std::move(elements));
-  return all_convert(types, out, unsafe) ? out : unify_as_collection(types, Kind::list, unsafe);
+  return all_convert(types, out, unsafe) ? out : unify_as_collection(types, HclKind::list, unsafe);
 }
 
 /// Tuples among lists, or objects among maps: the structures are taken for such collections first.
-std::optional<HclType> HclConversions::unify_mixed(const Types& types, Kind kind, bool unsafe) {
-  Kind structure = kind == Kind::list ? Kind::tuple : Kind::object;
-  Types structures;
-  Types others;
+std::optional<HclType> HclConversions::unify_mixed(const HclTypes& types, HclKind kind, bool unsafe) {
+  HclKind structure = kind == HclKind::list ? HclKind::tuple : HclKind::object;
+  HclTypes structures;
+  HclTypes others;
   for (const auto& type : types) (type.is(structure) ? structures : others).push_back(type);
   // Structures of one length or with the same attributes would unify as such; here only the collection will do.
   auto collection = unify_as_collection(structures, kind, unsafe);
@@ -152,17 +151,17 @@ std::optional<HclType> HclConversions::unify_mixed(const Types& types, Kind kind
 int HclConversions::preference(const HclType& a, const HclType& b) {
   if (out_of_steps()) return 0;
   if (a.is_dynamic() || b.is_dynamic()) return a.is_dynamic() - b.is_dynamic();
-  if (a.is_primitive() && b.is_primitive()) return b.is(Kind::string) - a.is(Kind::string);
+  if (a.is_primitive() && b.is_primitive()) return b.is(HclKind::string) - a.is(HclKind::string);
   if (a.is_collection() && a.kind() == b.kind()) return preference(a.element(), b.element());
   // The more general kind first: list before tuple before set, map before object.
-  auto rank = [](const HclType& type) { return type.is(Kind::list) ? 0 : type.is(Kind::tuple) ? 1 : 2; };
+  auto rank = [](const HclType& type) { return type.is(HclKind::list) ? 0 : type.is(HclKind::tuple) ? 1 : 2; };
   if (a.is_sequence() && b.is_sequence() && a.kind() != b.kind()) return rank(a) < rank(b) ? -1 : 1;
-  if (a.is_keyed() && b.is_keyed() && a.kind() != b.kind()) return a.is(Kind::map) ? -1 : 1;
-  bool objects = a.is(Kind::object) && b.is(Kind::object) && have_same_attributes(a, b);
-  bool tuples = a.is(Kind::tuple) && b.is(Kind::tuple) && a.elements().size() == b.elements().size();
+  if (a.is_keyed() && b.is_keyed() && a.kind() != b.kind()) return a.is(HclKind::map) ? -1 : 1;
+  bool objects = a.is(HclKind::object) && b.is(HclKind::object) && have_same_attributes(a, b);
+  bool tuples = a.is(HclKind::tuple) && b.is(HclKind::tuple) && a.elements().size() == b.elements().size();
   if (!objects && !tuples) return 0;
-  Types parts_a = hcl_part_types(a);
-  Types parts_b = hcl_part_types(b);
+  HclTypes parts_a = hcl_part_types(a);
+  HclTypes parts_b = hcl_part_types(b);
   bool a_first = false;
   bool b_first = false;
   for (size_t i = 0; i < parts_a.size(); ++i) {
@@ -174,7 +173,7 @@ int HclConversions::preference(const HclType& a, const HclType& b) {
 }
 
 /// The first in order of preference that all the others convert to.
-std::optional<HclType> HclConversions::unify_by_preference(const Types& types, bool unsafe) {
+std::optional<HclType> HclConversions::unify_by_preference(const HclTypes& types, bool unsafe) {
   std::vector<std::vector<size_t>> follow(types.size());
   std::vector<size_t> waits_for(types.size());
   for (size_t i = 0; i < types.size(); ++i) {
@@ -200,6 +199,6 @@ std::optional<HclType> HclConversions::unify_by_preference(const Types& types, b
   return std::nullopt;
 }
 
-std::optional<HclType> hcl_unify(const Types& types, bool unsafe) { return HclConversions().unify(types, unsafe); }
+std::optional<HclType> hcl_unify(const HclTypes& types, bool unsafe) { return HclConversions().unify(types, unsafe); }
 
 }  // namespace kiln

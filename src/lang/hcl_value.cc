@@ -420,7 +420,7 @@ void sort_by_keys(HclValue::Items& items) {
     if (!group_key || *group_key != key) group = items.size();
     group_key = &key;
     bool known_already = std::any_of(items.begin() + static_cast<ptrdiff_t>(group), items.end(),
-                                     [&](const HclValue& other) { return equals_surely(item, other); });
+                                     [&one = item](const HclValue& other) { return equals_surely(one, other); });
     if (!known_already) items.push_back(std::move(item));
   }
 }

@@ -68,14 +68,15 @@ std::string repair_utf8(std::string text) {
 /// Recursive descent over the text. The first syntax error ends it by an internal exception.
 class JsonReader {
  public:
-  JsonReader(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics)
-      : file_(std::move(file)), text_(file_->text), diagnostics_(diagnostics) {}
+  /// `as_decoder`: only the first value is read, and the last one of equal keys is kept.
+  JsonReader(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics, bool as_decoder)
+      : file_(std::move(file)), text_(file_->text), diagnostics_(diagnostics), as_decoder_(as_decoder) {}
 
   Value read() {
     try {
       Value value = read_value(0);
       skip_space();
-      if (at_ < text_.size()) fail("after top-level value");
+      if (at_ < text_.size() && !as_decoder_) fail("after top-level value");
       return value;
     } catch (const Failure& failure) {
       report(failure);
@@ -261,6 +262,7 @@ class JsonReader {
       Value value = read_value(depth + 1);
       auto [first, is_new] = seen.emplace(key, key_range);
       if (is_new) object.push_back({std::move(key), std::move(value), std::move(key_range)});
+      else if (as_decoder_) replace_member(object, key, std::move(value));
       else report_duplicate(key, key_range, first->second);
       skip_space();
       if (!at_end() && text_[at_] == ',') {
@@ -270,6 +272,12 @@ class JsonReader {
       if (at_end() || text_[at_] != '}') fail("after object key:value pair");
       ++at_;
       return Value(std::move(object));
+    }
+  }
+
+  static void replace_member(Value::Object& object, const std::string& key, Value value) {
+    for (auto& member : object) {
+      if (member.key == key) member.value = std::move(value);
     }
   }
 
@@ -324,12 +332,17 @@ class JsonReader {
   std::string_view text_;
   size_t at_ = 0;
   Diagnostics& diagnostics_;
+  bool as_decoder_;
 };
 
 }  // namespace
 
 Value parse_json(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics) {
-  return JsonReader(std::move(file), diagnostics).read();
+  return JsonReader(std::move(file), diagnostics, false).read();
+}
+
+Value parse_first_json(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics) {
+  return JsonReader(std::move(file), diagnostics, true).read();
 }
 
 }  // namespace kiln

@@ -15,6 +15,10 @@ namespace kiln {
 /// is null and the diagnostic carries Packer's text ("Error parsing JSON: ..." with line and caret).
 Value parse_json(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics);
 
+/// The first JSON value of the text as Go's decoder takes it: what follows is not looked at, and of members with
+/// equal keys the last one stays. On a syntax error as parse_json.
+Value parse_first_json(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics);
+
 /// Parses a legacy template. All mistakes of its shape are reported at once.
 Template parse_packer_json(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics);
 
