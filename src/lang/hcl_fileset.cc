@@ -16,21 +16,27 @@ constexpr size_t max_alternatives = 1024;
 /// Index of an unescaped `c` from `at` on.
 size_t find_unescaped(std::string_view text, char c, size_t at) {
   for (; at < text.size(); ++at) {
-    if (text[at] == '\\') ++at;
-    else if (text[at] == c) return at;
+    if (text[at] == '\\')
+      ++at;
+    else if (text[at] == c)
+      return at;
   }
   return std::string_view::npos;
 }
 
-/// The brace that closes the one before `at`, and where the commas in between are; nullopt when there is none.
+/// The brace that closes the one before `at`, and where the commas in between are; nullopt when there is
+/// none.
 std::optional<std::vector<size_t>> alternatives(std::string_view pattern, size_t at) {
   std::vector<size_t> ends;
   int depth = 1;
   for (; at < pattern.size(); ++at) {
     char c = pattern[at];
-    if (c == '\\') ++at;
-    else if (c == '{') ++depth;
-    else if (c == ',' && depth == 1) ends.push_back(at);
+    if (c == '\\')
+      ++at;
+    else if (c == '{')
+      ++depth;
+    else if (c == ',' && depth == 1)
+      ends.push_back(at);
     else if (c == '}' && --depth == 0) {
       ends.push_back(at);
       return ends;
@@ -39,7 +45,8 @@ std::optional<std::vector<size_t>> alternatives(std::string_view pattern, size_t
   return {};
 }
 
-/// The pattern without braces, once for each choice. A brace that does not close is kept: matching stumbles over it.
+/// The pattern without braces, once for each choice. A brace that does not close is kept: matching stumbles
+/// over it.
 void expand_braces(const std::string& pattern, std::vector<std::string>& out) {
   for (size_t at = 0; at < pattern.size(); ++at) {
     if (pattern[at] == '\\') {
@@ -176,9 +183,12 @@ std::string clean_path(std::string_view path) {
   std::vector<std::string> kept;
   for (auto& part : split(path, '/')) {
     if (part.empty() || part == ".") continue;
-    if (part != "..") kept.push_back(part);
-    else if (!kept.empty() && kept.back() != "..") kept.pop_back();
-    else if (!absolute) kept.push_back("..");
+    if (part != "..")
+      kept.push_back(part);
+    else if (!kept.empty() && kept.back() != "..")
+      kept.pop_back();
+    else if (!absolute)
+      kept.push_back("..");
   }
   std::string out = (absolute ? "/" : "") + join(kept, "/");
   return out.empty() ? "." : out;
@@ -191,7 +201,9 @@ std::string base_of_path(std::string_view path) {
   return std::string(path.substr(path.rfind('/') + 1));
 }
 
-std::string directory_of_path(std::string_view path) { return clean_path(path.substr(0, path.rfind('/') + 1)); }
+std::string directory_of_path(std::string_view path) {
+  return clean_path(path.substr(0, path.rfind('/') + 1));
+}
 
 std::string join_path(const std::string& base, const std::string& path) {
   if (path.starts_with('/') || base.empty()) return clean_path(path);
@@ -221,8 +233,8 @@ bool match_file(std::string_view pattern, std::string_view path) {
   return false;
 }
 
-std::vector<std::string> match_files(const std::string& pattern,
-                                     const std::function<std::vector<std::string>(const std::string&)>& list) {
+std::vector<std::string> match_files(
+    const std::string& pattern, const std::function<std::vector<std::string>(const std::string&)>& list) {
   // What comes before the first part with a special character is a plain directory.
   size_t special = std::min(pattern.find_first_of("*?[{\\"), pattern.size());
   size_t slash = special == 0 ? std::string::npos : pattern.rfind('/', special - 1);

@@ -42,7 +42,8 @@ std::vector<HclValue> convert_arguments(const HclFunction& function, const std::
 
 }  // namespace
 
-HclValue call_hcl_function(const HclFunction& function, const std::vector<HclValue>& arguments, const HclHost& host) {
+HclValue call_hcl_function(const HclFunction& function, const std::vector<HclValue>& arguments,
+                           const HclHost& host) {
   KILN_CHECK(!function.lazy);
   check_argument_count(function, arguments.size());
   std::vector<HclValue> values = convert_arguments(function, arguments);
@@ -55,7 +56,8 @@ HclValue call_hcl_function(const HclFunction& function, const std::vector<HclVal
       values[i] = values[i].unmarked_deep();
       sensitive = true;
     }
-    if (values[i].is_null() && !parameter.allow_null) hcl_fn::fail("argument must not be null", static_cast<int>(i));
+    if (values[i].is_null() && !parameter.allow_null)
+      hcl_fn::fail("argument must not be null", static_cast<int>(i));
     if (values[i].type().is_dynamic() && !parameter.allow_dynamic) untyped = true;
     if (!values[i].is_known() && !parameter.allow_unknown) unknown = true;
   }
@@ -73,9 +75,9 @@ const HclFunctionTable& hcl_functions() {
   static const HclFunctionTable table = [] {
     HclFunctionTable out;
     for (auto add : {hcl_fn::add_numeric, hcl_fn::add_string, hcl_fn::add_regex, hcl_fn::add_format,
-                     hcl_fn::add_collection, hcl_fn::add_set, hcl_fn::add_encoding, hcl_fn::add_json, hcl_fn::add_csv,
-                     hcl_fn::add_yaml, hcl_fn::add_file, hcl_fn::add_date, hcl_fn::add_hash, hcl_fn::add_net,
-                     hcl_fn::add_type, hcl_fn::add_secret}) {
+                     hcl_fn::add_collection, hcl_fn::add_set, hcl_fn::add_encoding, hcl_fn::add_json,
+                     hcl_fn::add_csv, hcl_fn::add_yaml, hcl_fn::add_file, hcl_fn::add_date, hcl_fn::add_hash,
+                     hcl_fn::add_net, hcl_fn::add_type, hcl_fn::add_secret}) {
       add(out);
     }
     return out;
@@ -103,9 +105,15 @@ HclParameter parameter(std::string name, HclType type, unsigned takes) {
   out.allow_marked = takes & takes_marked;
   return out;
 }
-HclParameter text(std::string name, unsigned takes) { return parameter(std::move(name), HclType::string(), takes); }
-HclParameter number(std::string name, unsigned takes) { return parameter(std::move(name), HclType::number(), takes); }
-HclParameter any(std::string name, unsigned takes) { return parameter(std::move(name), HclType::dynamic(), takes); }
+HclParameter text(std::string name, unsigned takes) {
+  return parameter(std::move(name), HclType::string(), takes);
+}
+HclParameter number(std::string name, unsigned takes) {
+  return parameter(std::move(name), HclType::number(), takes);
+}
+HclParameter any(std::string name, unsigned takes) {
+  return parameter(std::move(name), HclType::dynamic(), takes);
+}
 
 TypeRule always(HclType type) {
   return [type = std::move(type)](const Arguments&) { return type; };
@@ -120,7 +128,8 @@ HclFunction function(std::string doc, std::vector<HclParameter> parameters, Type
   return out;
 }
 
-HclFunction function(std::string doc, std::vector<HclParameter> parameters, HclParameter tail, TypeRule type, Body body) {
+HclFunction function(std::string doc, std::vector<HclParameter> parameters, HclParameter tail, TypeRule type,
+                     Body body) {
   HclFunction out = function(std::move(doc), std::move(parameters), std::move(type), std::move(body));
   out.variadic = std::move(tail);
   return out;
@@ -140,7 +149,8 @@ HclFunction text_function(std::string doc, std::vector<std::string> names,
 
 int64_t whole_number(const HclValue& value, std::string_view prefix, int argument) {
   if (auto number = value.as_number().to_int64()) return *number;
-  fail(fmt::format("{}value must be a whole number, between {} and {}", prefix, INT64_MIN, INT64_MAX), argument);
+  fail(fmt::format("{}value must be a whole number, between {} and {}", prefix, INT64_MIN, INT64_MAX),
+       argument);
 }
 
 double floating(const HclValue& value, int argument) {
@@ -148,7 +158,8 @@ double floating(const HclValue& value, int argument) {
   bool infinite = number > 1.7976931348623157e308 || number < -1.7976931348623157e308;
   // Infinity itself is taken; what only became it by lack of room is not.
   if (infinite && !(HclNumber::from_double(number) == value.as_number())) {
-    fail(fmt::format("value must be between {0:f} and {1:f} inclusive", -1.7976931348623157e308, 1.7976931348623157e308),
+    fail(fmt::format("value must be between {0:f} and {1:f} inclusive", -1.7976931348623157e308,
+                     1.7976931348623157e308),
          argument);
   }
   return number;

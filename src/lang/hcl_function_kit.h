@@ -32,12 +32,14 @@ TypeRule always(HclType type);
 
 /// A function with a fixed number of parameters. `tail` is the repeated one.
 HclFunction function(std::string doc, std::vector<HclParameter> parameters, TypeRule type, Body body);
-HclFunction function(std::string doc, std::vector<HclParameter> parameters, HclParameter tail, TypeRule type, Body body);
+HclFunction function(std::string doc, std::vector<HclParameter> parameters, HclParameter tail, TypeRule type,
+                     Body body);
 /// One whose every parameter and result is text.
 HclFunction text_function(std::string doc, std::vector<std::string> names,
                           std::function<std::string(const std::vector<std::string>&)> body);
 
-/// A number as cty hands it to Go's int and float64; throws with cty's words, about the argument when one is given.
+/// A number as cty hands it to Go's int and float64; throws with cty's words, about the argument when one is
+/// given.
 int64_t whole_number(const HclValue& value, std::string_view prefix = {}, int argument = -1);
 double floating(const HclValue& value, int argument = -1);
 

@@ -1,6 +1,8 @@
-// Rows of calls with what they give; confirmed by go-cty, go-cty-funcs and go-cty-yaml, or by `packer console`.
+// Rows of calls with what they give; confirmed by go-cty, go-cty-funcs and go-cty-yaml, or by `packer
+// console`.
 #include "lang/hcl_function.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -19,10 +21,17 @@ namespace {
 
 /// Files that exist nowhere else.
 const std::map<std::string, std::string> test_files = {
-    {"dir/plain.txt", "hello\n"},   {"dir/hello.tpl", "hello ${name}"},         {"dir/bad", "a\xff"},
-    {"dir/sub/a.txt", "x"},         {"dir/sub/b.sh", "y"},                      {"dir/rec.tpl", "x ${templatefile(\"hello.tpl\",{})}\n"},
-    {"dir/syntax.tpl", "${foo(\n"}, {"dir/two.tpl", "ab${x}\n${y}"},            {"dir/list.tpl", "${x}"},
-    {"dir/errors.tpl", "%{for a in x}${a.b}${zz(1)}%{endfor}"}, {"/home/u/f", "hi"}};
+    {"dir/plain.txt", "hello\n"},
+    {"dir/hello.tpl", "hello ${name}"},
+    {"dir/bad", "a\xff"},
+    {"dir/sub/a.txt", "x"},
+    {"dir/sub/b.sh", "y"},
+    {"dir/rec.tpl", "x ${templatefile(\"hello.tpl\",{})}\n"},
+    {"dir/syntax.tpl", "${foo(\n"},
+    {"dir/two.tpl", "ab${x}\n${y}"},
+    {"dir/list.tpl", "${x}"},
+    {"dir/errors.tpl", "%{for a in x}${a.b}${zz(1)}%{endfor}"},
+    {"/home/u/f", "hi"}};
 
 HclHost test_host() {
   HclHost host;
@@ -33,7 +42,8 @@ HclHost test_host() {
   host.now = [] { return std::chrono::system_clock::time_point(std::chrono::seconds(1600000007)); };
   host.read_file = [](const std::string& path) {
     auto found = test_files.find(path);
-    if (found == test_files.end()) throw Error(ErrorKind::user, "open " + path + ": no such file or directory");
+    if (found == test_files.end())
+      throw Error(ErrorKind::user, "open " + path + ": no such file or directory");
     return found->second;
   };
   host.stat = [](const std::string& path) -> std::string {
@@ -50,7 +60,9 @@ HclHost test_host() {
     return out;
   };
   host.random = [](void* bytes, size_t size) { std::fill_n(static_cast<char*>(bytes), size, '\x5a'); };
-  host.env = [](const std::string& name) { return name == "SET" ? std::optional<std::string>("value") : std::nullopt; };
+  host.env = [](const std::string& name) {
+    return name == "SET" ? std::optional<std::string>("value") : std::nullopt;
+  };
   host.secret = [](const std::string& function, const std::vector<std::string>& arguments) {
     if (arguments[0] == "none") throw Error(ErrorKind::remote, "no such secret");
     return function + ":" + join(arguments, ",");
@@ -70,7 +82,8 @@ HclScope test_scope(const HclHost& host) {
   scope.variables["ul"] = HclValue::unknown(HclType::list(string));
   scope.variables["um"] = HclValue::unknown(HclType::map(string));
   scope.variables["hs"] = HclValue::list(string, {text("a"), HclValue::unknown(string)});
-  scope.variables["uo"] = HclValue::object({{"a", HclValue::unknown(string)}, {"b", HclValue::boolean(true)}});
+  scope.variables["uo"] =
+      HclValue::object({{"a", HclValue::unknown(string)}, {"b", HclValue::boolean(true)}});
   scope.variables["ls"] = HclValue::list(string, {text("b"), text("a")});
   scope.variables["mp"] = HclValue::map(string, {{"j", text("w")}, {"k", text("v")}});
   scope.variables["st"] = HclValue::set(string, {text("y"), text("x")});
@@ -78,8 +91,8 @@ HclScope test_scope(const HclHost& host) {
   return scope;
 }
 
-/// "V type json", "U type" for an unknown, "P type" for a partly unknown, "X type why" for what JSON cannot hold,
-/// "E detail" for an error.
+/// "V type json", "U type" for an unknown, "P type" for a partly unknown, "X type why" for what JSON cannot
+/// hold, "E detail" for an error.
 std::string outcome(const std::string& call, const HclScope& scope) {
   Diagnostics diagnostics;
   auto expression = parse_hcl_expression(std::make_shared<SourceFile>(SourceFile{"x", call}), diagnostics);
@@ -115,7 +128,9 @@ TEST(HclFunction, RowsAreAsTheOriginalsSay) {
   }
   EXPECT_GT(rows.as_list().size(), 500u);
   for (const auto& function : hcl_functions()) {
-    bool elsewhere = std::set<std::string>{"can", "try", "convert", "timestamp", "uuidv4", "bcrypt", "rsadecrypt"}.contains(function.first);
+    bool elsewhere =
+        std::set<std::string>{"can", "try", "convert", "timestamp", "uuidv4", "bcrypt", "rsadecrypt"}
+            .contains(function.first);
     EXPECT_TRUE(elsewhere || called.contains(function.first)) << function.first;
   }
 }
@@ -142,9 +157,12 @@ TEST(HclFunction, CallChecksNumberAndNulls) {
   const auto& functions = hcl_functions();
   HclValue text = HclValue::string("a");
   EXPECT_EQ(failure(functions.at("upper"), {}), "wrong number of arguments (1 required; 0 given) @-1");
-  EXPECT_EQ(failure(functions.at("upper"), {text, text}), "wrong number of arguments (1 required; 2 given) @-1");
-  EXPECT_EQ(failure(functions.at("format"), {}), "wrong number of arguments (at least 1 required; 0 given) @-1");
-  EXPECT_EQ(failure(functions.at("upper"), {HclValue::null(HclType::dynamic())}), "argument must not be null @0");
+  EXPECT_EQ(failure(functions.at("upper"), {text, text}),
+            "wrong number of arguments (1 required; 2 given) @-1");
+  EXPECT_EQ(failure(functions.at("format"), {}),
+            "wrong number of arguments (at least 1 required; 0 given) @-1");
+  EXPECT_EQ(failure(functions.at("upper"), {HclValue::null(HclType::dynamic())}),
+            "argument must not be null @0");
   EXPECT_EQ(failure(functions.at("max"), {HclValue::number(1), text}), "a number is required @1");
 }
 
@@ -163,7 +181,8 @@ TEST(HclFunction, CallPutsMarksOnTheResult) {
   EXPECT_TRUE(call("length", {list.with_sensitive()}).sensitive());
   EXPECT_FALSE(call("element", {list, HclValue::number(1)}).sensitive());
   EXPECT_TRUE(call("element", {list, HclValue::number(0)}).sensitive());
-  HclValue merged = call("merge", {HclValue::object({{"a", secret}}), HclValue::object({{"b", HclValue::boolean(true)}})});
+  HclValue merged =
+      call("merge", {HclValue::object({{"a", secret}}), HclValue::object({{"b", HclValue::boolean(true)}})});
   EXPECT_FALSE(merged.sensitive());
   EXPECT_TRUE(merged.find("a")->sensitive());
 }
@@ -173,23 +192,28 @@ TEST(HclFunction, WhatChangesFromCallToCall) {
   EXPECT_EQ(outcome("uuidv4()"), "V string \"5a5a5a5a-5a5a-4a5a-9a5a-5a5a5a5a5a5a\"");
   EXPECT_THAT(outcome("bcrypt(\"secret\", 4)"), testing::StartsWith("V string \"$2a$04$"));
   EXPECT_EQ(outcome("bcrypt(\"a\", 40)"),
-            "E Call to function \"bcrypt\" failed: error occured generating password crypto/bcrypt: cost 40 is outside "
+            "E Call to function \"bcrypt\" failed: error occured generating password crypto/bcrypt: cost 40 "
+            "is outside "
             "allowed inclusive range 4..31.");
   EXPECT_THAT(outcome("bcrypt(\"a\", 30)"), testing::HasSubstr("would take hours"));
 }
 
 TEST(HclFunction, WithoutAHostFunctionsSaySo) {
   HclHost host;
-  for (const char* call : {"timestamp()", "uuidv4()", "bcrypt(\"a\")", "file(\"a\")", "filebase64(\"a\")", "fileexists(\"a\")",
-                           "fileset(\".\",\"*\")", "templatefile(\"a\",{})", "vault(\"a\",\"b\")", "pathexpand(\"~\")"}) {
+  for (const char* call :
+       {"timestamp()", "uuidv4()", "bcrypt(\"a\")", "file(\"a\")", "filebase64(\"a\")", "fileexists(\"a\")",
+        "fileset(\".\",\"*\")", "templatefile(\"a\",{})", "vault(\"a\",\"b\")", "pathexpand(\"~\")"}) {
     EXPECT_THAT(outcome(call, test_scope(host)), testing::StartsWith("E ")) << call;
   }
 }
 
 TEST(HclFunction, ResultsAreBounded) {
   for (const char* call : {
-           "format(\"%2000000d\", 1)", "indent(100000000, \"\\n\\n\\n\")", "range(0, 1e9)",
-           "setproduct(range(1000), range(1000), range(1000))", "indent(9223372036854775807, \"\\n\")",
+           "format(\"%2000000d\", 1)",
+           "indent(100000000, \"\\n\\n\\n\")",
+           "range(0, 1e9)",
+           "setproduct(range(1000), range(1000), range(1000))",
+           "indent(9223372036854775807, \"\\n\")",
            "replace(format(\"%999999s\", \"\"), \" \", format(\"%9999s\", \"\"))",
            "regex_replace(format(\"%999999s\", \"\"), \" \", format(\"%9999s\", \"\"))",
        }) {

@@ -1,4 +1,5 @@
-// textencodebase64 textdecodebase64. Names: IANA's registry of character sets, as far as Go knows converters for them.
+// textencodebase64 textdecodebase64. Names: IANA's registry of character sets, as far as Go knows converters
+// for them.
 #include <fmt/format.h>
 #include <iconv.h>
 
@@ -39,7 +40,8 @@ constexpr Charset charsets[] = {
     {"ISO-2022-JP", "ISO-2022-JP", "csiso2022jp"},
     {"ISO-8859-10", "ISO-8859-10", "csisolatin6 iso-ir-157 iso_8859-10:1992 l6 latin6"},
     {"ISO-8859-13", "ISO-8859-13", "csiso885913"},
-    {"ISO-8859-14", "ISO-8859-14", "csiso885914 iso-celtic iso-ir-199 iso_8859-14 iso_8859-14:1998 l8 latin8"},
+    {"ISO-8859-14", "ISO-8859-14",
+     "csiso885914 iso-celtic iso-ir-199 iso_8859-14 iso_8859-14:1998 l8 latin8"},
     {"ISO-8859-15", "ISO-8859-15", "csiso885915 iso_8859-15 latin-9"},
     {"ISO-8859-16", "ISO-8859-16", "csiso885916 iso-ir-226 iso_8859-16 iso_8859-16:2001 l10 latin10"},
     {"ISO_8859-1:1987", "ISO-8859-1", "cp819 csisolatin1 ibm819 iso-8859-1 iso-ir-100 iso_8859-1 l1 latin1"},
@@ -49,8 +51,10 @@ constexpr Charset charsets[] = {
     {"ISO_8859-5:1988", "ISO-8859-5", "csisolatincyrillic cyrillic iso-8859-5 iso-ir-144 iso_8859-5"},
     {"ISO_8859-6-E", "ISO-8859-6", "csiso88596e iso-8859-6-e"},
     {"ISO_8859-6-I", "ISO-8859-6", "csiso88596i iso-8859-6-i"},
-    {"ISO_8859-6:1987", "ISO-8859-6", "arabic asmo-708 csisolatinarabic ecma-114 iso-8859-6 iso-ir-127 iso_8859-6"},
-    {"ISO_8859-7:1987", "ISO-8859-7", "csisolatingreek ecma-118 elot_928 greek greek8 iso-8859-7 iso-ir-126 iso_8859-7"},
+    {"ISO_8859-6:1987", "ISO-8859-6",
+     "arabic asmo-708 csisolatinarabic ecma-114 iso-8859-6 iso-ir-127 iso_8859-6"},
+    {"ISO_8859-7:1987", "ISO-8859-7",
+     "csisolatingreek ecma-118 elot_928 greek greek8 iso-8859-7 iso-ir-126 iso_8859-7"},
     {"ISO_8859-8-E", "ISO-8859-8", "csiso88598e iso-8859-8-e"},
     {"ISO_8859-8-I", "ISO-8859-8", "csiso88598i iso-8859-8-i"},
     {"ISO_8859-8:1988", "ISO-8859-8", "csisolatinhebrew hebrew iso-8859-8 iso-ir-138 iso_8859-8"},
@@ -58,7 +62,8 @@ constexpr Charset charsets[] = {
     {"KOI8-R", "KOI8-R", "cskoi8r"},
     {"KOI8-U", "KOI8-U", "cskoi8u"},
     {"Shift_JIS", "CP932", "csshiftjis ms_kanji"},
-    {"US-ASCII", "ASCII", "ansi_x3.4-1968 ansi_x3.4-1986 cp367 csascii ibm367 iso-ir-6 iso646-us iso_646.irv:1991 us"},
+    {"US-ASCII", "ASCII",
+     "ansi_x3.4-1968 ansi_x3.4-1986 cp367 csascii ibm367 iso-ir-6 iso646-us iso_646.irv:1991 us"},
     {"UTF-16", nullptr, "csutf16"},
     {"UTF-16BE", "UTF-16BE", "csutf16be"},
     {"UTF-16LE", "UTF-16LE", "csutf16le"},
@@ -118,7 +123,8 @@ HclValue text_encode(const Arguments& arguments, const HclType&, const HclHost&)
   const Charset& charset = find_charset(arguments[1].as_string());
   auto bytes = convert_charset("UTF-8", charset.iconv ? charset.iconv : "UTF-16BE", arguments[0].as_string());
   if (!bytes) {
-    fail(fmt::format("the given string contains characters that cannot be represented in {}", charset.name), 0);
+    fail(fmt::format("the given string contains characters that cannot be represented in {}", charset.name),
+         0);
   }
   return HclValue::string(base64_encode(charset.iconv ? *bytes : "\xfe\xff" + *bytes));
 }
@@ -144,10 +150,12 @@ HclValue text_decode(const Arguments& arguments, const HclType&, const HclHost&)
 }  // namespace
 
 void add_charset(HclFunctionTable& table) {
-  table["textencodebase64"] = function("Encodes a text in a named character set, and the result as base64.",
-                                       {text("string"), text("encoding")}, always(HclType::string()), text_encode);
-  table["textdecodebase64"] = function("Decodes base64 that holds a text in a named character set.",
-                                       {text("source"), text("encoding")}, always(HclType::string()), text_decode);
+  table["textencodebase64"] =
+      function("Encodes a text in a named character set, and the result as base64.",
+               {text("string"), text("encoding")}, always(HclType::string()), text_encode);
+  table["textdecodebase64"] =
+      function("Decodes base64 that holds a text in a named character set.",
+               {text("source"), text("encoding")}, always(HclType::string()), text_decode);
 }
 
 }  // namespace kiln::hcl_fn

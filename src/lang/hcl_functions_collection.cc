@@ -1,5 +1,5 @@
-// Functions on lists, tuples, maps and objects. Source: go-cty's documentation of its standard library, Packer's of
-// its functions.
+// Functions on lists, tuples, maps and objects. Source: go-cty's documentation of its standard library,
+// Packer's of its functions.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -42,8 +42,10 @@ HclValue all_true(const Arguments& arguments, const HclType&, const HclHost&) {
 HclValue any_true(const Arguments& arguments, const HclType&, const HclHost&) {
   bool unknown = false;
   for (const auto& item : arguments[0].items()) {
-    if (!item.is_known()) unknown = true;
-    else if (!item.is_null() && item.as_boolean()) return HclValue::boolean(true);
+    if (!item.is_known())
+      unknown = true;
+    else if (!item.is_null() && item.as_boolean())
+      return HclValue::boolean(true);
   }
   return unknown ? HclValue::unknown(HclType::boolean()) : HclValue::boolean(false);
 }
@@ -136,8 +138,10 @@ HclValue contains_value(const Arguments& arguments, const HclType& result, const
   bool unknown = false;
   for (const auto& item : list.items()) {
     HclValue equal = hcl_equal(arguments[1], item);
-    if (!equal.is_known()) unknown = true;
-    else if (equal.as_boolean()) return HclValue::boolean(true);
+    if (!equal.is_known())
+      unknown = true;
+    else if (equal.as_boolean())
+      return HclValue::boolean(true);
   }
   return unknown ? HclValue::unknown(result) : HclValue::boolean(false);
 }
@@ -211,7 +215,8 @@ HclValue concat(const Arguments& arguments, const HclType& result, const HclHost
 HclType element_type(const Arguments& arguments) {
   const HclValue& index = arguments[1];
   const HclType& type = arguments[0].type();
-  if (index.is_known() && index.as_number().sign() < 0) fail("cannot use element function with a negative index");
+  if (index.is_known() && index.as_number().sign() < 0)
+    fail("cannot use element function with a negative index");
   if (type.is(Kind::list)) return type.element();
   if (!type.is(Kind::tuple)) fail("cannot read elements from " + type.friendly_name());
   if (!index.is_known()) return HclType::dynamic();
@@ -233,7 +238,8 @@ struct SliceBounds {
   bool known = false;
 };
 
-std::optional<int64_t> slice_bound(const HclValue& value, const char* which, int argument, std::optional<size_t> length) {
+std::optional<int64_t> slice_bound(const HclValue& value, const char* which, int argument,
+                                   std::optional<size_t> length) {
   if (!value.is_known()) return {};
   int64_t at = whole_number(value, fmt::format("invalid {} index: ", which), argument);
   if (at < 0) fail(fmt::format("{} index must not be less than zero", which), argument);
@@ -246,8 +252,10 @@ std::optional<int64_t> slice_bound(const HclValue& value, const char* which, int
 SliceBounds slice_bounds(const Arguments& arguments) {
   const HclValue& list = arguments[0];
   std::optional<size_t> length;
-  if (list.is_known()) length = list.length();
-  else if (list.type().is(Kind::tuple)) length = list.type().elements().size();
+  if (list.is_known())
+    length = list.length();
+  else if (list.type().is(Kind::tuple))
+    length = list.type().elements().size();
   auto start = slice_bound(arguments[1], "start", 1, length);
   auto end = slice_bound(arguments[2], "end", 2, length);
   if (!start || !end) return {};
@@ -258,21 +266,26 @@ SliceBounds slice_bounds(const Arguments& arguments) {
 HclType slice_type(const Arguments& arguments) {
   const HclType& type = arguments[0].type();
   if (type.is(Kind::set)) {
-    fail("cannot slice a set, because its elements do not have indices; explicitly convert to a list if the ordering of "
-         "the result is not important", 0);
+    fail(
+        "cannot slice a set, because its elements do not have indices; explicitly convert to a list if the "
+        "ordering of "
+        "the result is not important",
+        0);
   }
   if (!is_list_or_tuple(type)) fail("must be a list or tuple value", 0);
   SliceBounds bounds = slice_bounds(arguments);
   if (type.is(Kind::list)) return type;
   if (!bounds.known) return HclType::dynamic();
   auto begin = type.elements().begin();
-  return HclType::tuple({begin + static_cast<std::ptrdiff_t>(bounds.start), begin + static_cast<std::ptrdiff_t>(bounds.end)});
+  return HclType::tuple(
+      {begin + static_cast<std::ptrdiff_t>(bounds.start), begin + static_cast<std::ptrdiff_t>(bounds.end)});
 }
 
 HclValue slice(const Arguments& arguments, const HclType& result, const HclHost&) {
   SliceBounds bounds = slice_bounds(arguments);
   auto begin = arguments[0].items().begin();
-  return sequence_of(result, {begin + static_cast<std::ptrdiff_t>(bounds.start), begin + static_cast<std::ptrdiff_t>(bounds.end)})
+  return sequence_of(result, {begin + static_cast<std::ptrdiff_t>(bounds.start),
+                              begin + static_cast<std::ptrdiff_t>(bounds.end)})
       .with_sensitive(arguments[0].sensitive());
 }
 
@@ -343,11 +356,16 @@ HclValue length_of(const Arguments& arguments, const HclType& result, const HclH
   const HclValue& value = arguments[0];
   auto whole = [](size_t size) { return HclValue::number(static_cast<int64_t>(size)); };
   HclValue out = HclValue::unknown(result);
-  if (value.type().is(Kind::tuple)) out = whole(value.type().elements().size());
-  else if (value.type().is(Kind::object)) out = whole(value.type().attributes().size());
-  else if (!value.is_known()) return out.with_sensitive(value.sensitive());
-  else if (value.type().is(Kind::string)) out = whole(count_clusters(value.as_string()));
-  else out = whole(value.length());
+  if (value.type().is(Kind::tuple))
+    out = whole(value.type().elements().size());
+  else if (value.type().is(Kind::object))
+    out = whole(value.type().attributes().size());
+  else if (!value.is_known())
+    return out.with_sensitive(value.sensitive());
+  else if (value.type().is(Kind::string))
+    out = whole(count_clusters(value.as_string()));
+  else
+    out = whole(value.length());
   return out.with_sensitive(value.sensitive());
 }
 
@@ -414,7 +432,8 @@ HclValue lookup_key(const Arguments& arguments, const HclType& result, const Hcl
 }
 
 void check_mergeable(const HclType& type) {
-  if (!type.is_keyed()) fail(fmt::format("arguments must be maps or objects, got {}", go_quote(type.friendly_name())));
+  if (!type.is_keyed())
+    fail(fmt::format("arguments must be maps or objects, got {}", go_quote(type.friendly_name())));
 }
 
 HclType merge_type(const Arguments& arguments) {
@@ -444,7 +463,8 @@ HclValue merge(const Arguments& arguments, const HclType& result, const HclHost&
   bool sensitive = false;
   for (const auto& argument : arguments) {
     if (argument.is_null()) continue;
-    check_mergeable(argument.type());  // merge_type() does not look beyond an argument whose type is not known
+    check_mergeable(
+        argument.type());  // merge_type() does not look beyond an argument whose type is not known
     sensitive = sensitive || argument.sensitive();
     for (const auto& member : argument.members()) members[member.first] = member.second;
   }
@@ -454,7 +474,8 @@ HclValue merge(const Arguments& arguments, const HclType& result, const HclHost&
 }
 
 void check_zip(size_t keys, size_t values) {
-  if (keys != values) fail(fmt::format("number of keys ({}) does not match number of values ({})", keys, values));
+  if (keys != values)
+    fail(fmt::format("number of keys ({}) does not match number of values ({})", keys, values));
 }
 
 HclType zipmap_type(const Arguments& arguments) {
@@ -503,8 +524,10 @@ HclValue make_range(const Arguments& arguments, const HclType&, const HclHost&) 
   HclValue::Items items;
   for (HclNumber number = start; down ? end < number : number < end; number = number + step) {
     if (items.size() >= 1024) {
-      fail("more than 1024 values were generated; either decrease the difference between start and end or use a smaller "
-           "step");
+      fail(
+          "more than 1024 values were generated; either decrease the difference between start and end or use "
+          "a smaller "
+          "step");
     }
     items.push_back(HclValue::number(number));
   }
@@ -523,49 +546,56 @@ void add_sequences(HclFunctionTable& table) {
   table["chunklist"] = function("Splits a list into lists of at most the given size.",
                                 {parameter("list", any_list, takes_marked), number("size", takes_marked)},
                                 list_of_same, chunk_list);
-  table["coalesce"] = function("Returns the first argument that is neither null nor an empty text.", {},
-                               any("vals", takes_null | takes_unknown | takes_dynamic), coalesce_type, coalesce);
-  table["coalescelist"] = function("Returns the first list that is not empty.", {},
-                                   any("vals", takes_null | takes_unknown | takes_dynamic), coalesce_list_type,
-                                   coalesce_list);
-  table["compact"] = function("Removes empty texts from a list of texts.", {parameter("list", list_of_text_type())},
-                              always(list_of_text_type()), compact);
-  table["concat"] = function("Joins lists and tuples to one.", {}, any("seqs", takes_marked), concat_type, concat);
-  table["contains"] = function("Tells whether a list, tuple or set contains a value.", {any("list"), any("value")},
-                               always(HclType::boolean()), contains_value);
-  table["distinct"] = function("Removes repeated elements from a list.", {parameter("list", any_list)}, same_type,
-                               distinct);
+  table["coalesce"] =
+      function("Returns the first argument that is neither null nor an empty text.", {},
+               any("vals", takes_null | takes_unknown | takes_dynamic), coalesce_type, coalesce);
+  table["coalescelist"] =
+      function("Returns the first list that is not empty.", {},
+               any("vals", takes_null | takes_unknown | takes_dynamic), coalesce_list_type, coalesce_list);
+  table["compact"] = function("Removes empty texts from a list of texts.",
+                              {parameter("list", list_of_text_type())}, always(list_of_text_type()), compact);
+  table["concat"] =
+      function("Joins lists and tuples to one.", {}, any("seqs", takes_marked), concat_type, concat);
+  table["contains"] = function("Tells whether a list, tuple or set contains a value.",
+                               {any("list"), any("value")}, always(HclType::boolean()), contains_value);
+  table["distinct"] =
+      function("Removes repeated elements from a list.", {parameter("list", any_list)}, same_type, distinct);
   table["element"] = function("Returns the element at an index, counted around when the list is shorter.",
                               {any("list", takes_marked), number("index")}, element_type, element_at);
   table["flatten"] = function("Replaces lists within a list by their elements.", {any("list", takes_marked)},
                               flatten_type, flatten);
-  table["index"] = function("Returns the index of the first element that equals a value.", {any("list"), any("value")},
-                            always(HclType::number()), index_of);
-  table["range"] = function("Makes a list of numbers: up to a limit, or from a start to a limit by a step.", {},
-                            number("params"), always(HclType::list(HclType::number())), make_range);
-  table["reverse"] = function("Reverses the order of a list.", {any("list", takes_marked)}, reverse_type, reverse_list);
-  table["slice"] = function("Takes the elements from one index up to, but without, another.",
-                            {any("list", takes_marked), number("start_index"), number("end_index")}, slice_type, slice);
+  table["index"] = function("Returns the index of the first element that equals a value.",
+                            {any("list"), any("value")}, always(HclType::number()), index_of);
+  table["range"] = function("Makes a list of numbers: up to a limit, or from a start to a limit by a step.",
+                            {}, number("params"), always(HclType::list(HclType::number())), make_range);
+  table["reverse"] =
+      function("Reverses the order of a list.", {any("list", takes_marked)}, reverse_type, reverse_list);
+  table["slice"] =
+      function("Takes the elements from one index up to, but without, another.",
+               {any("list", takes_marked), number("start_index"), number("end_index")}, slice_type, slice);
 }
 
 }  // namespace
 
 void add_collection(HclFunctionTable& table) {
   add_sequences(table);
-  table["length"] = function("Counts the elements of a collection or the characters of a text.",
-                             {any("value", takes_unknown | takes_dynamic | takes_marked)}, length_type, length_of);
-  table["keys"] = function("Returns the keys of a map, sorted.", {any("inputMap", takes_unknown | takes_marked)},
-                           keys_type, keys_of);
-  table["values"] = function("Returns the values of a map in the order of its keys.", {any("mapping", takes_marked)},
-                             values_type, values_of);
-  table["lookup"] = function("Returns the value of a key of a map, or a default when there is none.",
-                             {any("inputMap", takes_marked), text("key", takes_marked), any("default", takes_marked)},
-                             lookup_type, lookup_key);
+  table["length"] =
+      function("Counts the elements of a collection or the characters of a text.",
+               {any("value", takes_unknown | takes_dynamic | takes_marked)}, length_type, length_of);
+  table["keys"] = function("Returns the keys of a map, sorted.",
+                           {any("inputMap", takes_unknown | takes_marked)}, keys_type, keys_of);
+  table["values"] = function("Returns the values of a map in the order of its keys.",
+                             {any("mapping", takes_marked)}, values_type, values_of);
+  table["lookup"] =
+      function("Returns the value of a key of a map, or a default when there is none.",
+               {any("inputMap", takes_marked), text("key", takes_marked), any("default", takes_marked)},
+               lookup_type, lookup_key);
   table["merge"] = function("Merges maps or objects; later ones win.", {},
                             any("maps", takes_null | takes_dynamic | takes_marked), merge_type, merge);
-  table["zipmap"] = function("Makes a map of a list of keys and a list of values.",
-                             {parameter("keys", list_of_text_type(), takes_marked), any("values", takes_marked)},
-                             zipmap_type, zipmap);
+  table["zipmap"] =
+      function("Makes a map of a list of keys and a list of values.",
+               {parameter("keys", list_of_text_type(), takes_marked), any("values", takes_marked)},
+               zipmap_type, zipmap);
 }
 
 }  // namespace kiln::hcl_fn

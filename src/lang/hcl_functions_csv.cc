@@ -38,8 +38,10 @@ class CsvReader {
     size_t end = rest_.find('\n');
     std::string line(rest_.substr(0, end == std::string_view::npos ? end : end + 1));
     rest_.remove_prefix(line.size());
-    if (line.ends_with("\r\n")) line.replace(line.size() - 2, 2, "\n");
-    else if (line.ends_with('\r') && rest_.empty()) line.pop_back();
+    if (line.ends_with("\r\n"))
+      line.replace(line.size() - 2, 2, "\n");
+    else if (line.ends_with('\r') && rest_.empty())
+      line.pop_back();
     if (line.empty()) --line_number_;
     return line;
   }

@@ -1,5 +1,5 @@
-// formatdate timeadd timestamp legacy_isotime legacy_strftime rfc3339_parse unix_timestamp_parse. Source: go-cty's
-// documentation of its standard library, Packer's of its functions.
+// formatdate timeadd timestamp legacy_isotime legacy_strftime rfc3339_parse unix_timestamp_parse. Source:
+// go-cty's documentation of its standard library, Packer's of its functions.
 #include <fmt/format.h>
 
 #include "base/text.h"
@@ -12,15 +12,16 @@ namespace {
 
 constexpr std::string_view months[] = {"January", "February", "March",     "April",   "May",      "June",
                                        "July",    "August",   "September", "October", "November", "December"};
-constexpr std::string_view weekdays[] = {"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"};
+constexpr std::string_view weekdays[] = {"Sunday",   "Monday", "Tuesday", "Wednesday",
+                                         "Thursday", "Friday", "Saturday"};
 
 std::string timestamp_problem(const TimeMistake& mistake) {
   const std::string& found = mistake.found;
   if (mistake.element.empty() && found.empty()) return mistake.message;
   std::string_view what = "timestamp segment";
   static constexpr std::pair<std::string_view, std::string_view> names[] = {
-      {"2006", "year"}, {"01", "month"}, {"02", "day of month"}, {"15", "hour"}, {"04", "minute"}, {"05", "second"},
-      {"Z07:00", "UTC offset"}};
+      {"2006", "year"}, {"01", "month"},  {"02", "day of month"},  {"15", "hour"},
+      {"04", "minute"}, {"05", "second"}, {"Z07:00", "UTC offset"}};
   for (const auto& [element, name] : names) {
     if (mistake.element == element) what = name;
   }
@@ -108,7 +109,8 @@ constexpr DateVerb date_verbs[] = {
 void check_date_verb(std::string_view verb) {
   for (const auto& known : date_verbs) {
     if (known.letter != verb[0]) continue;
-    bool fits = verb.size() < 10 && known.lengths.find(static_cast<char>('0' + verb.size())) != std::string_view::npos;
+    bool fits = verb.size() < 10 &&
+                known.lengths.find(static_cast<char>('0' + verb.size())) != std::string_view::npos;
     if (fits) return;
     fail(fmt::format("invalid date format verb {}{}", go_quote(verb), known.rule), 0);
   }
@@ -119,21 +121,31 @@ std::string date_verb(std::string_view verb, const CivilTime& time, int offset) 
   check_date_verb(verb);
   size_t letters = verb.size();
   switch (verb[0]) {
-    case 'Y': return letters == 2 ? fmt::format("{:02}", time.year % 100) : fmt::format("{:04}", time.year);
+    case 'Y':
+      return letters == 2 ? fmt::format("{:02}", time.year % 100) : fmt::format("{:04}", time.year);
     case 'M': {
       std::string_view name = months[time.month - 1];
       if (letters > 2) return std::string(letters == 3 ? name.substr(0, 3) : name);
       return short_or_padded(time.month, letters);
     }
-    case 'D': return short_or_padded(time.day, letters);
-    case 'E': return std::string(letters == 3 ? weekdays[time.weekday].substr(0, 3) : weekdays[time.weekday]);
-    case 'h': return short_or_padded(time.hour, letters);
-    case 'H': return short_or_padded(time.hour % 12 == 0 ? 12 : time.hour % 12, letters);
-    case 'A': return time.hour < 12 ? "AM" : "PM";
-    case 'a': return time.hour < 12 ? "am" : "pm";
-    case 'm': return short_or_padded(time.minute, letters);
-    case 's': return short_or_padded(time.second, letters);
-    default: break;
+    case 'D':
+      return short_or_padded(time.day, letters);
+    case 'E':
+      return std::string(letters == 3 ? weekdays[time.weekday].substr(0, 3) : weekdays[time.weekday]);
+    case 'h':
+      return short_or_padded(time.hour, letters);
+    case 'H':
+      return short_or_padded(time.hour % 12 == 0 ? 12 : time.hour % 12, letters);
+    case 'A':
+      return time.hour < 12 ? "AM" : "PM";
+    case 'a':
+      return time.hour < 12 ? "am" : "pm";
+    case 'm':
+      return short_or_padded(time.minute, letters);
+    case 's':
+      return short_or_padded(time.second, letters);
+    default:
+      break;
   }
   if (letters == 1 && offset == 0) return "Z";
   if (letters == 3 && offset_text(offset, "") == "+0000") return "UTC";
@@ -171,9 +183,12 @@ std::string quote_for_time(std::string_view text) {
   std::string out = "\"";
   for (char c : text) {
     auto byte = static_cast<unsigned char>(c);
-    if (byte < ' ' || byte >= 0x80) out += fmt::format("\\x{:02x}", byte);
-    else if (c == '"' || c == '\\') out += std::string("\\") + c;
-    else out += c;
+    if (byte < ' ' || byte >= 0x80)
+      out += fmt::format("\\x{:02x}", byte);
+    else if (c == '"' || c == '\\')
+      out += std::string("\\") + c;
+    else
+      out += c;
   }
   return out + "\"";
 }
@@ -202,7 +217,8 @@ std::string duration_problem(std::string_view text) {
     rest.remove_prefix(unit.size());
     if (unit.empty()) return "time: missing unit in duration " + quoted;
     bool known = false;
-    for (std::string_view name : {"ns", "us", "\xc2\xb5s", "\xce\xbcs", "ms", "s", "m", "h"}) known = known || unit == name;
+    for (std::string_view name : {"ns", "us", "\xc2\xb5s", "\xce\xbcs", "ms", "s", "m", "h"})
+      known = known || unit == name;
     if (!known) return fmt::format("time: unknown unit {} in duration {}", quote_for_time(unit), quoted);
   }
   return invalid;
@@ -213,7 +229,8 @@ std::string time_add(const std::vector<std::string>& texts) {
   auto duration = parse_go_duration(texts[1]);
   if (!duration) fail(duration_problem(texts[1]));
   auto sum = std::chrono::nanoseconds(time.nanos) + *duration % std::chrono::seconds(1);
-  auto whole = std::chrono::floor<std::chrono::seconds>(sum) + std::chrono::duration_cast<std::chrono::seconds>(*duration);
+  auto whole = std::chrono::floor<std::chrono::seconds>(sum) +
+               std::chrono::duration_cast<std::chrono::seconds>(*duration);
   time.unix_seconds += whole.count();
   return format_rfc3339(time);
 }
@@ -258,8 +275,9 @@ HclValue rfc3339_parse(const Arguments& arguments, const HclType&, const HclHost
 
 HclValue unix_timestamp_parse(const Arguments& arguments, const HclType&, const HclHost&) {
   ZonedTime time;
-  time.unix_seconds = whole_number(
-      arguments[0], "unix_timestamp must be a whole number of seconds representable as a 64-bit integer: ", 0);
+  time.unix_seconds =
+      whole_number(arguments[0],
+                   "unix_timestamp must be a whole number of seconds representable as a 64-bit integer: ", 0);
   return time_parts(time, "rfc3339", HclValue::string(format_rfc3339(time)));
 }
 
@@ -271,7 +289,8 @@ Body started_at(TimeFormat format) {
     if (arguments.empty()) return HclValue::string(format_rfc3339_utc(host.started));
     if (arguments.size() > 1) {
       std::string given;  // as Go prints cty's values
-      for (const auto& argument : arguments) given += (given.empty() ? "" : " ") + ("{{{{} 83}} " + argument.as_string()) + "}";
+      for (const auto& argument : arguments)
+        given += (given.empty() ? "" : " ") + ("{{{{} 83}} " + argument.as_string()) + "}";
       fail(fmt::format("too many values, 1 needed: [{}]", given));
     }
     return HclValue::string(format(host.started, arguments[0].as_string()));
@@ -284,23 +303,25 @@ void add_date(HclFunctionTable& table) {
   TypeRule gives_text = always(HclType::string());
   table["formatdate"] = function("Writes a timestamp by a format such as \"DD MMM YYYY hh:mm\".",
                                  {text("format"), text("time")}, gives_text, format_date);
-  table["timeadd"] = text_function("Adds a duration such as \"1h30m\" to a timestamp.", {"timestamp", "duration"},
-                                   time_add);
+  table["timeadd"] =
+      text_function("Adds a duration such as \"1h30m\" to a timestamp.", {"timestamp", "duration"}, time_add);
   table["timestamp"] = function("Returns the present time in UTC as RFC 3339 has it.", {}, gives_text,
                                 [](const Arguments&, const HclType&, const HclHost& host) {
                                   if (!host.now) fail("the time is not known here");
                                   return HclValue::string(format_rfc3339_utc(host.now()));
                                 });
-  table["legacy_isotime"] = function("Returns when the program started, by a layout of Go's or as RFC 3339 has it.", {},
-                                     text("format"), gives_text, started_at(format_go_time));
-  table["legacy_strftime"] = function("Returns when the program started, by a pattern of strftime.", {}, text("format"),
-                                      gives_text, started_at(format_strftime));
-  table["rfc3339_parse"] = function("Takes a timestamp apart: year, month, day and so on, and its Unix time.",
-                                    {text("timestamp")}, always(time_parts_type("unix", HclType::number())),
-                                    rfc3339_parse);
-  table["unix_timestamp_parse"] = function("Takes a Unix time apart: year, month, day and so on, and its RFC 3339 form.",
-                                           {number("unix_timestamp")},
-                                           always(time_parts_type("rfc3339", HclType::string())), unix_timestamp_parse);
+  table["legacy_isotime"] =
+      function("Returns when the program started, by a layout of Go's or as RFC 3339 has it.", {},
+               text("format"), gives_text, started_at(format_go_time));
+  table["legacy_strftime"] = function("Returns when the program started, by a pattern of strftime.", {},
+                                      text("format"), gives_text, started_at(format_strftime));
+  table["rfc3339_parse"] =
+      function("Takes a timestamp apart: year, month, day and so on, and its Unix time.", {text("timestamp")},
+               always(time_parts_type("unix", HclType::number())), rfc3339_parse);
+  table["unix_timestamp_parse"] =
+      function("Takes a Unix time apart: year, month, day and so on, and its RFC 3339 form.",
+               {number("unix_timestamp")}, always(time_parts_type("rfc3339", HclType::string())),
+               unix_timestamp_parse);
 }
 
 }  // namespace kiln::hcl_fn

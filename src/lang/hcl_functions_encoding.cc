@@ -29,9 +29,12 @@ std::string url_encode(std::string_view text) {
   std::string out;
   for (char c : text) {
     auto byte = static_cast<unsigned char>(c);
-    if (c == ' ') out += '+';
-    else if (std::isalnum(byte) || contains("-_.~", std::string_view(&c, 1))) out += c;
-    else out += "%" + upper(hex_encode(std::string_view(&c, 1)));
+    if (c == ' ')
+      out += '+';
+    else if (std::isalnum(byte) || contains("-_.~", std::string_view(&c, 1)))
+      out += c;
+    else
+      out += "%" + upper(hex_encode(std::string_view(&c, 1)));
   }
   return out;
 }
@@ -40,7 +43,8 @@ void put_little_endian(std::string& out, uint32_t number) {
   for (int shift = 0; shift < 32; shift += 8) out += static_cast<char>(number >> shift & 0xFF);
 }
 
-/// What Go's writer makes of Write, Flush, Close: the data, an empty stored block, an empty last stored block.
+/// What Go's writer makes of Write, Flush, Close: the data, an empty stored block, an empty last stored
+/// block.
 std::string gzip_flushed(const std::string& text) {
   z_stream stream{};
   KILN_CHECK(deflateInit2(&stream, 6, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY) == Z_OK);
@@ -113,15 +117,16 @@ void add_encoding(HclFunctionTable& table) {
   });
   table["base64decode"] = text_function("Decodes base64 to a text.", {"str"},
                                         [](const Texts& a) { return base64_decode_text(a[0]); });
-  table["base64gzip"] = text_function("Compresses a text with gzip and encodes the result as base64.", {"str"},
-                                      [](const Texts& a) {
+  table["base64gzip"] = text_function("Compresses a text with gzip and encodes the result as base64.",
+                                      {"str"}, [](const Texts& a) {
                                         check_text(a[0].size());
                                         return base64_encode(gzip_flushed(a[0]));
                                       });
-  table["urlencode"] = text_function("Escapes a text for use in the query of a URL.", {"str"}, [](const Texts& a) {
-    check_text(a[0].size());
-    return url_encode(a[0]);
-  });
+  table["urlencode"] =
+      text_function("Escapes a text for use in the query of a URL.", {"str"}, [](const Texts& a) {
+        check_text(a[0].size());
+        return url_encode(a[0]);
+      });
   add_charset(table);
 }
 

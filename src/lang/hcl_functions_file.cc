@@ -44,8 +44,11 @@ std::string read_text(const std::string& path, const HclHost& host) {
     fail("failed to read " + where);
   }
   if (!is_valid_utf8(content)) {
-    fail(fmt::format("contents of {} are not valid UTF-8; use the filebase64 function to obtain the Base64 encoded contents "
-                     "or the other file functions (e.g. filemd5, filesha256) to obtain file hashing results instead", path));
+    fail(fmt::format(
+        "contents of {} are not valid UTF-8; use the filebase64 function to obtain the Base64 encoded "
+        "contents "
+        "or the other file functions (e.g. filemd5, filesha256) to obtain file hashing results instead",
+        path));
   }
   return content;
 }
@@ -67,7 +70,8 @@ HclValue file_exists(const Arguments& arguments, const HclType&, const HclHost& 
   } catch (const Error&) {
     fail("failed to stat " + where);
   }
-  if (!mode.empty() && mode[0] != '-') fail(fmt::format("{} is not a regular file, but {}", where, go_quote(mode)));
+  if (!mode.empty() && mode[0] != '-')
+    fail(fmt::format("{} is not a regular file, but {}", where, go_quote(mode)));
   return HclValue::boolean(!mode.empty());
 }
 
@@ -112,7 +116,8 @@ std::string range_text(const SourceRange& range) {
     if (!first) first = &item;
     ++errors;
   }
-  std::string out = first ? fmt::format("{}: {}; {}", range_text(first->range), first->summary, first->detail) : "";
+  std::string out =
+      first ? fmt::format("{}: {}; {}", range_text(first->range), first->summary, first->detail) : "";
   if (errors > 1) out += fmt::format(", and {} other diagnostic(s)", errors - 1);
   fail(out);
 }
@@ -131,14 +136,19 @@ const HclFunctionTable& functions_of_templates() {
 void check_template_variables(const HclExpression& expression, const HclValue& variables) {
   for (const auto& member : variables.members()) {
     if (is_identifier(member.first)) continue;
-    fail(fmt::format("invalid template variable name {}: must start with a letter, followed by zero or more letters, digits, "
-                     "and underscores", go_quote(member.first)), 1);
+    fail(fmt::format("invalid template variable name {}: must start with a letter, followed by zero or more "
+                     "letters, digits, "
+                     "and underscores",
+                     go_quote(member.first)),
+         1);
   }
   for (const auto& reference : hcl_references(expression)) {
     if (variables.find(reference.root)) continue;
     SourceRange range = reference.range;
     range.end = range.begin + reference.root.size();
-    fail(fmt::format("vars map does not contain key {}, referenced at {}", go_quote(reference.root), range_text(range)), 1);
+    fail(fmt::format("vars map does not contain key {}, referenced at {}", go_quote(reference.root),
+                     range_text(range)),
+         1);
   }
 }
 
@@ -159,7 +169,8 @@ HclValue template_file(const Arguments& arguments, const HclType&, const HclHost
   return out;
 }
 
-HclFunction path_function(std::string doc, std::function<std::string(const std::string&, const HclHost&)> body) {
+HclFunction path_function(std::string doc,
+                          std::function<std::string(const std::string&, const HclHost&)> body) {
   return function(std::move(doc), {text("path")}, always(HclType::string()),
                   [body = std::move(body)](const Arguments& a, const HclType&, const HclHost& host) {
                     return HclValue::string(body(a[0].as_string(), host));
@@ -169,24 +180,27 @@ HclFunction path_function(std::string doc, std::function<std::string(const std::
 }  // namespace
 
 void add_file(HclFunctionTable& table) {
-  table["abspath"] = path_function("Makes a path absolute, from the working directory.",
-                                   [](const std::string& path, const HclHost& host) {
-                                     return join_path(host.working_directory, path);
-                                   });
-  table["basename"] = path_function("Returns the last part of a path.",
-                                    [](const std::string& path, const HclHost&) { return base_of_path(path); });
-  table["dirname"] = path_function("Returns a path without its last part.",
-                                   [](const std::string& path, const HclHost&) { return directory_of_path(path); });
+  table["abspath"] = path_function(
+      "Makes a path absolute, from the working directory.",
+      [](const std::string& path, const HclHost& host) { return join_path(host.working_directory, path); });
+  table["basename"] =
+      path_function("Returns the last part of a path.",
+                    [](const std::string& path, const HclHost&) { return base_of_path(path); });
+  table["dirname"] =
+      path_function("Returns a path without its last part.",
+                    [](const std::string& path, const HclHost&) { return directory_of_path(path); });
   table["pathexpand"] = path_function("Replaces a leading \"~\" by the home directory.", expand_home);
   table["file"] = path_function("Returns the content of a file; its path starts at the template.", read_text);
-  table["filebase64"] = function("Returns the content of a file in base64; its path starts at the working directory.",
-                                 {text("path")}, always(HclType::string()), file_base64);
-  table["fileexists"] = function("Tells whether a file is there; its path starts at the template.", {text("path")},
-                                 always(HclType::boolean()), file_exists);
-  table["fileset"] = function("Returns the files in a directory whose paths match a pattern such as \"**/*.sh\".",
-                              {text("path"), text("pattern")}, always(HclType::set(HclType::string())), file_set);
-  table["templatefile"] = function("Fills in a template file with the given variables.", {text("path"), any("vars")},
-                                   always(HclType::dynamic()), template_file);
+  table["filebase64"] =
+      function("Returns the content of a file in base64; its path starts at the working directory.",
+               {text("path")}, always(HclType::string()), file_base64);
+  table["fileexists"] = function("Tells whether a file is there; its path starts at the template.",
+                                 {text("path")}, always(HclType::boolean()), file_exists);
+  table["fileset"] =
+      function("Returns the files in a directory whose paths match a pattern such as \"**/*.sh\".",
+               {text("path"), text("pattern")}, always(HclType::set(HclType::string())), file_set);
+  table["templatefile"] = function("Fills in a template file with the given variables.",
+                                   {text("path"), any("vars")}, always(HclType::dynamic()), template_file);
 }
 
 }  // namespace kiln::hcl_fn

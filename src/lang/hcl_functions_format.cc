@@ -95,9 +95,11 @@ void round_decimal(Decimal& number, size_t count) {
 /// The number rounded to that many significant digits.
 Decimal significant(const HclNumber& number, int64_t count) {
   int64_t decimals = count - decimal_of(number.text()).point;
-  // Below the point fixed() rounds at the right digit; above it all digits are needed, and no more than 512 of them
-  // follow the point in a number of 512 bits.
-  Decimal out = decimal_of(number.fixed(static_cast<int>(decimals >= 0 ? decimals : number.is_integer() ? 0 : 512)));
+  // Below the point fixed() rounds at the right digit; above it all digits are needed, and no more than 512
+  // of them follow the point in a number of 512 bits.
+  Decimal out = decimal_of(number.fixed(static_cast<int>(decimals >= 0         ? decimals
+                                                         : number.is_integer() ? 0
+                                                                               : 512)));
   round_decimal(out, static_cast<size_t>(count));
   return out;
 }
@@ -145,9 +147,12 @@ std::string general_form(const HclNumber& number, std::optional<int64_t> precisi
 std::string float_text(const FormatVerb& verb, const HclNumber& number) {
   if (number.is_infinite()) return number.sign() < 0 ? "-Inf" : "+Inf";
   switch (verb.mode) {
-    case 'f': return number.fixed(static_cast<int>(verb.precision.value_or(6)));
-    case 'g': return general_form(number, verb.precision, 'e');
-    case 'G': return general_form(number, verb.precision, 'E');
+    case 'f':
+      return number.fixed(static_cast<int>(verb.precision.value_or(6)));
+    case 'g':
+      return general_form(number, verb.precision, 'e');
+    case 'G':
+      return general_form(number, verb.precision, 'E');
     default: {
       int64_t precision = verb.precision.value_or(6);
       Decimal decimal = significant(number, precision + 1);
@@ -197,11 +202,24 @@ std::string format_integer(const FormatVerb& verb, const HclNumber& number) {
   if (number.sign() < 0) digits.erase(0, 1);
   std::string prefix;
   switch (verb.mode) {
-    case 'b': digits = digits_in_base(digits, 2); prefix = "0b"; break;
-    case 'o': digits = digits_in_base(digits, 8); prefix = "0"; break;
-    case 'x': digits = digits_in_base(digits, 16); prefix = "0x"; break;
-    case 'X': digits = upper(digits_in_base(digits, 16)); prefix = "0X"; break;
-    default: break;
+    case 'b':
+      digits = digits_in_base(digits, 2);
+      prefix = "0b";
+      break;
+    case 'o':
+      digits = digits_in_base(digits, 8);
+      prefix = "0";
+      break;
+    case 'x':
+      digits = digits_in_base(digits, 16);
+      prefix = "0x";
+      break;
+    case 'X':
+      digits = upper(digits_in_base(digits, 16));
+      prefix = "0X";
+      break;
+    default:
+      break;
   }
   if (!verb.sharp) prefix.clear();
   if (verb.precision) {
@@ -259,26 +277,41 @@ std::string format_argument(const FormatVerb& verb, const Arguments& arguments) 
   const HclValue& value = arguments[verb.argument - 1];
   if (verb.mode != 'v' && value.is_null()) fail_verb(verb, "null value cannot be formatted");
   switch (verb.mode) {
-    case 'v': return format_as_is(verb, value);
-    case 't': return converted_argument(verb, value, HclType::boolean()).as_boolean() ? "true" : "false";
-    case 'b': case 'd': case 'o': case 'x': case 'X': {
+    case 'v':
+      return format_as_is(verb, value);
+    case 't':
+      return converted_argument(verb, value, HclType::boolean()).as_boolean() ? "true" : "false";
+    case 'b':
+    case 'd':
+    case 'o':
+    case 'x':
+    case 'X': {
       HclValue number = converted_argument(verb, value, HclType::number());
-      if (number.as_number().is_infinite() || !number.as_number().is_integer()) fail_verb(verb, "an integer is required");
+      if (number.as_number().is_infinite() || !number.as_number().is_integer())
+        fail_verb(verb, "an integer is required");
       return format_integer(verb, number.as_number());
     }
-    case 'e': case 'E': case 'f': case 'g': case 'G':
+    case 'e':
+    case 'E':
+    case 'f':
+    case 'g':
+    case 'G':
       return format_float(verb, converted_argument(verb, value, HclType::number()).as_number());
-    case 's': case 'q': return format_text(verb, value);
+    case 's':
+    case 'q':
+      return format_text(verb, value);
     default:
-      fail(fmt::format("unsupported format verb {} in {} at offset {}", quote_go_rune(static_cast<unsigned char>(verb.mode)),
-                       go_quote(verb.raw), verb.offset));
+      fail(fmt::format("unsupported format verb {} in {} at offset {}",
+                       quote_go_rune(static_cast<unsigned char>(verb.mode)), go_quote(verb.raw),
+                       verb.offset));
   }
 }
 
 /// Reads a format string from one verb to the next.
 class FormatReader {
  public:
-  FormatReader(std::string_view format, const Arguments& arguments) : format_(format), arguments_(arguments) {}
+  FormatReader(std::string_view format, const Arguments& arguments)
+      : format_(format), arguments_(arguments) {}
 
   std::string run() {
     while (at_ < format_.size()) {
@@ -301,7 +334,8 @@ class FormatReader {
     out_ += text;
   }
   char peek() {
-    if (at_ >= format_.size()) fail(fmt::format("invalid format string starting at offset {}", format_.size()));
+    if (at_ >= format_.size())
+      fail(fmt::format("invalid format string starting at offset {}", format_.size()));
     return format_[at_];
   }
   bool is_digit() { return peek() >= '0' && peek() <= '9'; }
@@ -313,7 +347,8 @@ class FormatReader {
     int64_t value = 0;
     for (; is_digit(); ++at_) {
       value = value * 10 + (format_[at_] - '0');
-      if (value > max_format_size) fail(fmt::format("the {} of a verb must be at most {}", what, max_format_size));
+      if (value > max_format_size)
+        fail(fmt::format("the {} of a verb must be at most {}", what, max_format_size));
     }
     return value;
   }
@@ -321,12 +356,23 @@ class FormatReader {
   void flags(FormatVerb& verb) {
     for (;; ++at_) {
       switch (peek()) {
-        case '0': verb.zero = true; break;
-        case '#': verb.sharp = true; break;
-        case '-': verb.minus = true; break;
-        case '+': verb.plus = true; break;
-        case ' ': verb.space = true; break;
-        default: return;
+        case '0':
+          verb.zero = true;
+          break;
+        case '#':
+          verb.sharp = true;
+          break;
+        case '-':
+          verb.minus = true;
+          break;
+        case '+':
+          verb.plus = true;
+          break;
+        case ' ':
+          verb.space = true;
+          break;
+        default:
+          return;
       }
     }
   }
@@ -371,7 +417,8 @@ class FormatReader {
 };
 
 bool all_known(const Arguments& values) {
-  return std::all_of(values.begin(), values.end(), [](const HclValue& value) { return value.is_wholly_known(); });
+  return std::all_of(values.begin(), values.end(),
+                     [](const HclValue& value) { return value.is_wholly_known(); });
 }
 
 HclValue format_one(const Arguments& arguments, const HclType& result, const HclHost&) {
@@ -392,8 +439,9 @@ std::optional<size_t> format_list_length(const Arguments& values) {
     if (!value.is_known() && !value.type().is(HclType::Kind::tuple)) continue;
     size_t size = value.is_known() ? value.length() : value.type().elements().size();
     if (length && *length != size) {
-      fail(fmt::format("argument {} has length {}, which is inconsistent with argument {} of length {}", i + 1, size,
-                       chooser + 1, *length), static_cast<int>(i) + 1);
+      fail(fmt::format("argument {} has length {}, which is inconsistent with argument {} of length {}",
+                       i + 1, size, chooser + 1, *length),
+           static_cast<int>(i) + 1);
     }
     if (!length) chooser = i;
     length = size;
@@ -439,9 +487,9 @@ std::string format_verbs(std::string_view format, const Arguments& arguments) {
 void add_format(HclFunctionTable& table) {
   table["format"] = function("Puts values into a text by printf's verbs.", {text("format")},
                              any("args", takes_null | takes_unknown), always(HclType::string()), format_one);
-  table["formatlist"] = function("Makes a list of texts by printf's verbs, one for each element of the given lists.",
-                                 {text("format")}, any("args", takes_null | takes_unknown),
-                                 always(list_of_text_type()), format_each);
+  table["formatlist"] = function(
+      "Makes a list of texts by printf's verbs, one for each element of the given lists.", {text("format")},
+      any("args", takes_null | takes_unknown), always(list_of_text_type()), format_each);
 }
 
 }  // namespace kiln::hcl_fn

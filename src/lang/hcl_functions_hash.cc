@@ -1,4 +1,5 @@
-// md5 sha1 sha256 sha512 bcrypt rsadecrypt uuidv4 uuidv5. Source: Go's documentation of the packages of these names.
+// md5 sha1 sha256 sha512 bcrypt rsadecrypt uuidv4 uuidv5. Source: Go's documentation of the packages of these
+// names.
 #include <crypt.h>
 #include <fmt/format.h>
 #include <openssl/err.h>
@@ -34,14 +35,15 @@ HclValue bcrypt(const Arguments& arguments, const HclType&, const HclHost& host)
   if (password.size() > 72) refuse("bcrypt: password length exceeds 72 bytes");
   if (cost < 4) cost = 10;
   if (cost > 31) refuse(fmt::format("crypto/bcrypt: cost {} is outside allowed inclusive range 4..31", cost));
-  if (cost > max_bcrypt_cost) refuse(fmt::format("a cost of {} would take hours: at most {} is done", cost, max_bcrypt_cost));
+  if (cost > max_bcrypt_cost)
+    refuse(fmt::format("a cost of {} would take hours: at most {} is done", cost, max_bcrypt_cost));
   if (password.find('\0') != std::string::npos) refuse("a password must not contain a zero byte");
   std::string salt = random_from(host, 16);
   char setting[CRYPT_GENSALT_OUTPUT_SIZE];
   auto data = std::make_unique<crypt_data>();
   // "2b" is the algorithm as it is everywhere now; Go's name for it is "2a".
-  if (!crypt_gensalt_rn("$2b$", static_cast<unsigned long>(cost), salt.data(), static_cast<int>(salt.size()), setting,
-                        sizeof setting)) {
+  if (!crypt_gensalt_rn("$2b$", static_cast<unsigned long>(cost), salt.data(), static_cast<int>(salt.size()),
+                        setting, sizeof setting)) {
     refuse("this machine's libcrypt knows no bcrypt");
   }
   const char* hash = crypt_r(password.c_str(), setting, data.get());
@@ -57,7 +59,8 @@ struct PemBlock {
 };
 
 std::optional<PemBlock> read_pem(const std::string& text) {
-  std::unique_ptr<BIO, decltype(&BIO_free)> bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())), BIO_free);
+  std::unique_ptr<BIO, decltype(&BIO_free)> bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())),
+                                                BIO_free);
   char* name = nullptr;
   char* header = nullptr;
   unsigned char* data = nullptr;
@@ -93,7 +96,9 @@ Key read_rsa_key(const std::string& der) {
   ERR_clear_error();
   int bits = EVP_PKEY_get_bits(key.get());
   if (bits < 1024) {
-    fail(fmt::format("crypto/rsa: {}-bit keys are insecure (see https://go.dev/pkg/crypto/rsa#hdr-Minimum_key_size)", bits));
+    fail(fmt::format(
+        "crypto/rsa: {}-bit keys are insecure (see https://go.dev/pkg/crypto/rsa#hdr-Minimum_key_size)",
+        bits));
   }
   return key;
 }
@@ -101,11 +106,14 @@ Key read_rsa_key(const std::string& der) {
 std::string rsa_decrypt(const std::vector<std::string>& texts) {
   size_t bad = 0;
   auto cipher = go_base64_decode(texts[0], &bad);
-  if (!cipher) fail(fmt::format("failed to decode input {}: cipher text must be base64-encoded", go_quote(texts[0])));
+  if (!cipher)
+    fail(fmt::format("failed to decode input {}: cipher text must be base64-encoded", go_quote(texts[0])));
   auto block = read_pem(texts[1]);
   if (!block) fail("failed to parse key: no key found");
   if (block->encrypted) {
-    fail("failed to parse key: password protected keys are not supported. Please decrypt the key prior to use");
+    fail(
+        "failed to parse key: password protected keys are not supported. Please decrypt the key prior to "
+        "use");
   }
   Key key = read_rsa_key(block->bytes);
   std::unique_ptr<EVP_PKEY_CTX, decltype(&EVP_PKEY_CTX_free)> context(EVP_PKEY_CTX_new(key.get(), nullptr),
@@ -115,7 +123,8 @@ std::string rsa_decrypt(const std::vector<std::string>& texts) {
   size_t size = out.size();
   bool done = context && cipher->size() <= out.size() && EVP_PKEY_decrypt_init(context.get()) == 1 &&
               EVP_PKEY_CTX_set_rsa_padding(context.get(), RSA_PKCS1_PADDING) == 1 &&
-              EVP_PKEY_decrypt(context.get(), reinterpret_cast<unsigned char*>(out.data()), &size, in, cipher->size()) == 1;
+              EVP_PKEY_decrypt(context.get(), reinterpret_cast<unsigned char*>(out.data()), &size, in,
+                               cipher->size()) == 1;
   ERR_clear_error();
   if (!done) fail("crypto/rsa: decryption error");
   out.resize(size);
@@ -134,7 +143,8 @@ std::string uuid_text(std::string bytes, int version) {
 std::string bytes_of_hex(std::string_view hex) {
   std::string out;
   auto digit = [](char c) { return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10; };
-  for (size_t i = 0; i + 1 < hex.size(); i += 2) out += static_cast<char>(digit(hex[i]) << 4 | digit(hex[i + 1]));
+  for (size_t i = 0; i + 1 < hex.size(); i += 2)
+    out += static_cast<char>(digit(hex[i]) << 4 | digit(hex[i + 1]));
   return out;
 }
 
@@ -144,7 +154,8 @@ std::string parse_uuid(const std::string& text) {
   };
   std::string hex = text;
   if (text.size() == 45) {
-    if (lower(text.substr(0, 9)) != "urn:uuid:") refuse(fmt::format("invalid urn prefix: {}", go_quote(text.substr(0, 9))));
+    if (lower(text.substr(0, 9)) != "urn:uuid:")
+      refuse(fmt::format("invalid urn prefix: {}", go_quote(text.substr(0, 9))));
     hex = text.substr(9);
   } else if (text.size() == 38) {
     hex = text.substr(1, 36);
@@ -163,7 +174,8 @@ std::string parse_uuid(const std::string& text) {
 
 std::string uuid_v5(const std::vector<std::string>& texts) {
   // RFC 4122, appendix C.
-  static constexpr std::pair<std::string_view, int> spaces[] = {{"dns", 0}, {"url", 1}, {"oid", 2}, {"x500", 4}};
+  static constexpr std::pair<std::string_view, int> spaces[] = {
+      {"dns", 0}, {"url", 1}, {"oid", 2}, {"x500", 4}};
   std::string space;
   for (const auto& [name, number] : spaces) {
     if (texts[0] == name) space = bytes_of_hex(fmt::format("6ba7b81{}9dad11d180b400c04fd430c8", number));
@@ -177,8 +189,8 @@ std::string uuid_v5(const std::vector<std::string>& texts) {
 void add_hash(HclFunctionTable& table) {
   using Texts = std::vector<std::string>;
   for (std::string name : {"md5", "sha1", "sha256", "sha512"}) {
-    table[name] = text_function(fmt::format("Returns the {} digest of a text in hexadecimal.", upper(name)), {"str"},
-                                [name](const Texts& a) { return digest_hex(name, a[0]); });
+    table[name] = text_function(fmt::format("Returns the {} digest of a text in hexadecimal.", upper(name)),
+                                {"str"}, [name](const Texts& a) { return digest_hex(name, a[0]); });
   }
   table["bcrypt"] = function("Hashes a password with bcrypt; a cost up to 20 may be given.", {text("str")},
                              number("cost"), always(HclType::string()), bcrypt);
@@ -188,7 +200,8 @@ void add_hash(HclFunctionTable& table) {
                              [](const Arguments&, const HclType&, const HclHost& host) {
                                return HclValue::string(uuid_text(random_from(host, 16), 4));
                              });
-  table["uuidv5"] = text_function("Returns the UUID of a name within a namespace.", {"namespace", "name"}, uuid_v5);
+  table["uuidv5"] =
+      text_function("Returns the UUID of a name within a namespace.", {"namespace", "name"}, uuid_v5);
 }
 
 }  // namespace kiln::hcl_fn

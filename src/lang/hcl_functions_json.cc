@@ -29,14 +29,17 @@ class JsonDecoder {
     HclValue out = value(" looking for beginning of value", 0);
     skip_space();
     // What closes nothing is left unread by Go's decoder.
-    if (at_ < text_.size() && text_[at_] != ']' && text_[at_] != '}') fail("extraneous data after JSON object");
+    if (at_ < text_.size() && text_[at_] != ']' && text_[at_] != '}')
+      fail("extraneous data after JSON object");
     if (!repeat_problem_.empty()) fail(repeat_problem_);
     return out;
   }
 
  private:
   void skip_space() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\r' || text_[at_] == '\t')) ++at_;
+    while (at_ < text_.size() &&
+           (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\r' || text_[at_] == '\t'))
+      ++at_;
   }
   /// The next character that is no white space; it is not taken.
   char next() {
@@ -57,13 +60,25 @@ class JsonDecoder {
     if (depth > max_json_depth) fail("exceeded max depth");
     char c = next();
     switch (c) {
-      case '{': ++at_; return object(depth);
-      case '[': ++at_; return array(depth);
-      case '"': return HclValue::string(string());
-      case 't': literal("true"); return HclValue::boolean(true);
-      case 'f': literal("false"); return HclValue::boolean(false);
-      case 'n': literal("null"); return HclValue::null(HclType::dynamic());
-      default: break;
+      case '{':
+        ++at_;
+        return object(depth);
+      case '[':
+        ++at_;
+        return array(depth);
+      case '"':
+        return HclValue::string(string());
+      case 't':
+        literal("true");
+        return HclValue::boolean(true);
+      case 'f':
+        literal("false");
+        return HclValue::boolean(false);
+      case 'n':
+        literal("null");
+        return HclValue::null(HclType::dynamic());
+      default:
+        break;
     }
     if (c == '-' || (c >= '0' && c <= '9')) return number();
     invalid(context);
@@ -105,8 +120,10 @@ class JsonDecoder {
       check_repeated_object(before, to);
     } else if (to.is_dynamic()) {
       repeat_problem_ = "missing expected {";
-    } else if (!from.is_primitive() || (from != to && !from.is(HclType::Kind::string) && !to.is(HclType::Kind::string))) {
-      repeat_problem_ = to.is(HclType::Kind::boolean) ? "bool is required" : to.friendly_name() + " is required";
+    } else if (!from.is_primitive() ||
+               (from != to && !from.is(HclType::Kind::string) && !to.is(HclType::Kind::string))) {
+      repeat_problem_ =
+          to.is(HclType::Kind::boolean) ? "bool is required" : to.friendly_name() + " is required";
     } else {
       hcl_convert(before, to, &repeat_problem_);
     }
@@ -117,7 +134,8 @@ class JsonDecoder {
       repeat_problem_ = "missing expected [";
       return;
     }
-    for (size_t i = 0; i < std::min(wanted, before.length()); ++i) check_repeated(before.items()[i], to.elements()[i]);
+    for (size_t i = 0; i < std::min(wanted, before.length()); ++i)
+      check_repeated(before.items()[i], to.elements()[i]);
     if (!repeat_problem_.empty() || before.length() == wanted) return;
     const char* how = before.length() > wanted ? "too many" : "not enough";
     repeat_problem_ = fmt::format("{} tuple elements (need {})", how, wanted);
@@ -130,8 +148,10 @@ class JsonDecoder {
     for (const auto& [key, member] : before.members()) {
       auto wanted = to.attributes().find(key);
       if (!repeat_problem_.empty()) return;
-      if (wanted != to.attributes().end()) check_repeated(member, wanted->second);
-      else repeat_problem_ = fmt::format("unsupported attribute {}", go_quote(key));
+      if (wanted != to.attributes().end())
+        check_repeated(member, wanted->second);
+      else
+        repeat_problem_ = fmt::format("unsupported attribute {}", go_quote(key));
     }
   }
 
@@ -170,8 +190,10 @@ class JsonDecoder {
     if (text_[at_] == '-') ++at_;
     inner();
     if (!digit()) invalid(" in numeric literal");
-    if (text_[at_] == '0') ++at_;
-    else digits(" in numeric literal");
+    if (text_[at_] == '0')
+      ++at_;
+    else
+      digits(" in numeric literal");
     if (at_ < text_.size() && text_[at_] == '.') {
       ++at_;
       digits(" after decimal point in numeric literal");
@@ -190,9 +212,10 @@ class JsonDecoder {
     uint32_t rune = 0;
     for (int i = 0; i < 4; ++i, ++at_) {
       char c = inner();
-      uint32_t digit = c >= '0' && c <= '9' ? static_cast<uint32_t>(c - '0')
+      uint32_t digit = c >= '0' && c <= '9'   ? static_cast<uint32_t>(c - '0')
                        : c >= 'a' && c <= 'f' ? static_cast<uint32_t>(c - 'a' + 10)
-                       : c >= 'A' && c <= 'F' ? static_cast<uint32_t>(c - 'A' + 10) : 16;
+                       : c >= 'A' && c <= 'F' ? static_cast<uint32_t>(c - 'A' + 10)
+                                              : 16;
       if (digit == 16) invalid(" in \\u hexadecimal character escape");
       rune = rune << 4 | digit;
     }
@@ -215,8 +238,10 @@ class JsonDecoder {
       size_t before = at_;
       at_ += 2;
       uint32_t low = unicode_escape();
-      if (low >= 0xDC00 && low < 0xE000) rune = 0x10000 + ((rune - 0xD800) << 10) + (low - 0xDC00);
-      else at_ = before;
+      if (low >= 0xDC00 && low < 0xE000)
+        rune = 0x10000 + ((rune - 0xD800) << 10) + (low - 0xDC00);
+      else
+        at_ = before;
     }
     append_rune(out, rune);  // half a pair alone becomes U+FFFD
   }
@@ -292,25 +317,44 @@ std::string json_quote(std::string_view text) {
     if (byte < 0x80) {
       text.remove_prefix(1);
       switch (byte) {
-        case '"': out += "\\\""; break;
-        case '\\': out += "\\\\"; break;
-        case '\b': out += "\\b"; break;
-        case '\f': out += "\\f"; break;
-        case '\n': out += "\\n"; break;
-        case '\r': out += "\\r"; break;
-        case '\t': out += "\\t"; break;
+        case '"':
+          out += "\\\"";
+          break;
+        case '\\':
+          out += "\\\\";
+          break;
+        case '\b':
+          out += "\\b";
+          break;
+        case '\f':
+          out += "\\f";
+          break;
+        case '\n':
+          out += "\\n";
+          break;
+        case '\r':
+          out += "\\r";
+          break;
+        case '\t':
+          out += "\\t";
+          break;
         default:
-          if (byte < 0x20 || byte == '<' || byte == '>' || byte == '&') out += fmt::format("\\u{:04x}", byte);
-          else out += static_cast<char>(byte);
+          if (byte < 0x20 || byte == '<' || byte == '>' || byte == '&')
+            out += fmt::format("\\u{:04x}", byte);
+          else
+            out += static_cast<char>(byte);
       }
       continue;
     }
     std::string_view before = text;
     uint32_t rune = take_rune(text);
     std::string_view bytes = before.substr(0, before.size() - text.size());
-    if (rune == 0x2028 || rune == 0x2029) out += fmt::format("\\u{:04x}", rune);
-    else if (rune == 0xFFFD && bytes.size() == 1) out += "\\ufffd";
-    else out += bytes;
+    if (rune == 0x2028 || rune == 0x2029)
+      out += fmt::format("\\u{:04x}", rune);
+    else if (rune == 0xFFFD && bytes.size() == 1)
+      out += "\\ufffd";
+    else
+      out += bytes;
   }
   return out + '"';
 }
@@ -322,16 +366,16 @@ std::string json_text(const HclValue& value) {
 }
 
 void add_json(HclFunctionTable& table) {
-  table["jsonencode"] = function("Writes a value as JSON.", {any("val", takes_null | takes_unknown | takes_dynamic)},
-                                 always(HclType::string()), [](const Arguments& a, const HclType& type, const HclHost&) {
-                                   if (!a[0].is_wholly_known()) return HclValue::unknown(type);
-                                   return HclValue::string(json_text(a[0]));
-                                 });
+  table["jsonencode"] =
+      function("Writes a value as JSON.", {any("val", takes_null | takes_unknown | takes_dynamic)},
+               always(HclType::string()), [](const Arguments& a, const HclType& type, const HclHost&) {
+                 if (!a[0].is_wholly_known()) return HclValue::unknown(type);
+                 return HclValue::string(json_text(a[0]));
+               });
   // Read once, in `call`: the type is that of the value.
-  table["jsondecode"] = function("Reads a JSON text.", {text("str")}, always(HclType::dynamic()),
-                                 [](const Arguments& a, const HclType&, const HclHost&) {
-                                   return JsonDecoder(a[0].as_string()).run();
-                                 });
+  table["jsondecode"] = function(
+      "Reads a JSON text.", {text("str")}, always(HclType::dynamic()),
+      [](const Arguments& a, const HclType&, const HclHost&) { return JsonDecoder(a[0].as_string()).run(); });
 }
 
 }  // namespace kiln::hcl_fn

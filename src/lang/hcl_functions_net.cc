@@ -69,9 +69,12 @@ std::optional<Network> parse_network(const std::string& text) {
   std::string address = text.substr(0, slash), digits = text.substr(slash + 1);
   Network out;
   unsigned char bytes[16];
-  if (inet_pton(AF_INET, address.c_str(), bytes) == 1) out.width = 32;
-  else if (inet_pton(AF_INET6, address.c_str(), bytes) == 1) out.width = 128;
-  else return {};
+  if (inet_pton(AF_INET, address.c_str(), bytes) == 1)
+    out.width = 32;
+  else if (inet_pton(AF_INET6, address.c_str(), bytes) == 1)
+    out.width = 128;
+  else
+    return {};
   for (int i = 0; i < out.width / 8; ++i) out.first = out.first << 8 | bytes[i];
   if (digits.empty() || digits.find_first_not_of("0123456789") != std::string::npos) return {};
   for (char c : digits) {
@@ -93,7 +96,8 @@ HclValue cidr_host(const Arguments& arguments, const HclType&, const HclHost&) {
   Network network = network_of(arguments[0]);
   int host_bits = network.width - network.prefix;
   Bits highest = all_ones(host_bits);
-  Bits magnitude = number < 0 ? Bits{static_cast<uint64_t>(-(number + 1))} : Bits{static_cast<uint64_t>(number)};
+  Bits magnitude =
+      number < 0 ? Bits{static_cast<uint64_t>(-(number + 1))} : Bits{static_cast<uint64_t>(number)};
   // A negative number counts from the end: -1 is the last address.
   if (magnitude > highest) {
     fail(fmt::format("prefix of {} does not accommodate a host numbered {}", network.prefix, number));
@@ -132,7 +136,8 @@ int subnet_length(const Network& network, const HclValue& new_bits, int argument
   length += network.prefix;
   if (length > network.width) {
     fail(fmt::format("would extend prefix to {} bits, which is too long for an IPv{} address", length,
-                     network.width == 32 ? 4 : 6), argument);
+                     network.width == 32 ? 4 : 6),
+         argument);
   }
   return static_cast<int>(length);
 }
@@ -153,8 +158,9 @@ HclValue cidr_subnets(const Arguments& arguments, const HclType&, const HclHost&
     bool inside = (next.first & mask_of(network.width, network.prefix)) == network.first;
     bool mapped = network.width == 128 && is_mapped(network.first);  // which go-cidr takes for IPv4 by half
     if (after == 0 || !inside || mapped) {
-      fail(fmt::format("not enough remaining address space for a subnet with a prefix of {} bits after {}", next.prefix,
-                       mapped ? "<nil>" : network_text(current)), argument);
+      fail(fmt::format("not enough remaining address space for a subnet with a prefix of {} bits after {}",
+                       next.prefix, mapped ? "<nil>" : network_text(current)),
+           argument);
     }
     current = next;
     last = last_of(next);
@@ -169,16 +175,18 @@ void add_net(HclFunctionTable& table) {
   TypeRule gives_text = always(HclType::string());
   table["cidrhost"] = function("Returns the address of a host by its number within a network.",
                                {text("prefix"), number("hostnum")}, gives_text, cidr_host);
-  table["cidrnetmask"] = function("Returns the mask of a network in dotted form.", {text("prefix")}, gives_text,
-                                  [](const Arguments& a, const HclType&, const HclHost&) {
-                                    Network network = network_of(a[0]);
-                                    return HclValue::string(
-                                        address_text(network.width, mask_of(network.width, network.prefix)));
-                                  });
-  table["cidrsubnet"] = function("Returns a network within a network by its number.",
-                                 {text("prefix"), number("newbits"), number("netnum")}, gives_text, cidr_subnet);
-  table["cidrsubnets"] = function("Returns networks of given sizes that follow each other within a network.",
-                                  {text("prefix")}, number("newbits"), always(list_of_text_type()), cidr_subnets);
+  table["cidrnetmask"] =
+      function("Returns the mask of a network in dotted form.", {text("prefix")}, gives_text,
+               [](const Arguments& a, const HclType&, const HclHost&) {
+                 Network network = network_of(a[0]);
+                 return HclValue::string(address_text(network.width, mask_of(network.width, network.prefix)));
+               });
+  table["cidrsubnet"] =
+      function("Returns a network within a network by its number.",
+               {text("prefix"), number("newbits"), number("netnum")}, gives_text, cidr_subnet);
+  table["cidrsubnets"] =
+      function("Returns networks of given sizes that follow each other within a network.", {text("prefix")},
+               number("newbits"), always(list_of_text_type()), cidr_subnets);
 }
 
 }  // namespace kiln::hcl_fn

@@ -38,10 +38,12 @@ double fdlibm_log(double x) {
   return k * ln2_high - ((half_square - (s * (half_square + r) + k * ln2_low)) - f);
 }
 
-/// e^x by Taylor's series of x/16 and four doublings (Shibata's method, with fused operations), for the same reason.
+/// e^x by Taylor's series of x/16 and four doublings (Shibata's method, with fused operations), for the same
+/// reason.
 double taylor_exp(double x) {
   if (std::isnan(x) || std::fabs(x) > 700) return std::exp(x);
-  constexpr double ln2_high = 0.69314718055966295651160180568695068359375, ln2_low = 0.28235290563031577122588448175013436e-12;
+  constexpr double ln2_high = 0.69314718055966295651160180568695068359375,
+                   ln2_low = 0.28235290563031577122588448175013436e-12;
   double n = std::nearbyint(x * 1.4426950408889634074);
   x = std::fma(-n, ln2_low, std::fma(-n, ln2_high, x)) * 0.0625;
   double sum = 1.0 / 40320;
@@ -51,8 +53,8 @@ double taylor_exp(double x) {
   return std::ldexp(std::fma(x + 2, x, 1.0), static_cast<int>(n));
 }
 
-/// The whole part of the power by squaring of the mantissa, the rest by exp and log: in that order, so that the last
-/// digit is the one Go gives.
+/// The whole part of the power by squaring of the mantissa, the rest by exp and log: in that order, so that
+/// the last digit is the one Go gives.
 double power_by_squaring(double x, double y) {
   double whole = 0;
   double rest = std::modf(std::fabs(y), &whole);
@@ -116,7 +118,8 @@ HclValue parse_int(const Arguments& arguments, const HclType&, const HclHost&) {
   int64_t base = whole_number(arguments[1], {}, 1);
   if (base < 2 || base > 62) fail("base must be a whole number between 2 and 62 inclusive", 1);
   if (digits.size() <= 65536) {  // what is longer has no exact number of 512 bits anyway
-    if (auto number = HclNumber::parse_integer(digits, static_cast<int>(base))) return HclValue::number(*number);
+    if (auto number = HclNumber::parse_integer(digits, static_cast<int>(base)))
+      return HclValue::number(*number);
   }
   fail(fmt::format("cannot parse {} as a base {} integer", go_quote(digits), base), 0);
 }
@@ -133,7 +136,8 @@ HclValue sum(const Arguments& arguments, const HclType& result, const HclHost&) 
   const HclValue& list = arguments[0];
   if (!list.type().is_sequence() && !list.type().is_keyed()) fail("cannot sum noniterable", 0);
   if (list.length() == 0) fail("cannot sum an empty list", 0);
-  if (!list.type().is_sequence()) fail("argument must be list, set, or tuple. Received " + list.type().friendly_name(), 0);
+  if (!list.type().is_sequence())
+    fail("argument must be list, set, or tuple. Received " + list.type().friendly_name(), 0);
   if (!list.is_wholly_known()) return HclValue::unknown(result);
   std::optional<HclNumber> total;  // of the precision of what it adds up
   for (const auto& item : list.items()) {
@@ -148,18 +152,20 @@ HclValue sum(const Arguments& arguments, const HclType& result, const HclHost&) 
 
 void add_numeric(HclFunctionTable& table) {
   TypeRule gives_number = always(HclType::number());
-  table["abs"] = function("Returns the number without its sign.", {number("num", takes_dynamic)}, gives_number,
-                          [](const Arguments& a, const HclType&, const HclHost&) {
+  table["abs"] = function("Returns the number without its sign.", {number("num", takes_dynamic)},
+                          gives_number, [](const Arguments& a, const HclType&, const HclHost&) {
                             return a[0].as_number().sign() < 0 ? HclValue::number(-a[0].as_number()) : a[0];
                           });
-  table["ceil"] = function("Returns the smallest whole number that is not less than the given one.", {number("num")},
-                           gives_number, [](const Arguments& a, const HclType&, const HclHost&) {
-                             return HclValue::number(a[0].as_number().ceil());
-                           });
-  table["floor"] = function("Returns the greatest whole number that is not more than the given one.", {number("num")},
-                            gives_number, [](const Arguments& a, const HclType&, const HclHost&) {
-                              return HclValue::number(a[0].as_number().floor());
-                            });
+  table["ceil"] =
+      function("Returns the smallest whole number that is not less than the given one.", {number("num")},
+               gives_number, [](const Arguments& a, const HclType&, const HclHost&) {
+                 return HclValue::number(a[0].as_number().ceil());
+               });
+  table["floor"] =
+      function("Returns the greatest whole number that is not more than the given one.", {number("num")},
+               gives_number, [](const Arguments& a, const HclType&, const HclHost&) {
+                 return HclValue::number(a[0].as_number().floor());
+               });
   table["log"] = function("Returns the logarithm of a number in a base.", {number("num"), number("base")},
                           gives_number, [](const Arguments& a, const HclType&, const HclHost&) {
                             return from_float(fdlibm_log(floating(a[0])) / fdlibm_log(floating(a[1])));

@@ -1,4 +1,5 @@
-// regex regexall regex_replace replace. Source: go-cty's documentation of its standard library, Go's of package regexp.
+// regex regexall regex_replace replace. Source: go-cty's documentation of its standard library, Go's of
+// package regexp.
 #include <fmt/format.h>
 #include <re2/re2.h>
 
@@ -12,8 +13,8 @@
 namespace kiln::hcl_fn {
 namespace {
 
-/// "(?<name>" is Go's second way to write "(?P<name>"; this RE2 knows only the first. And RE2 knows "\\C", a byte, which Go
-/// does not: `has_byte` is set.
+/// "(?<name>" is Go's second way to write "(?P<name>"; this RE2 knows only the first. And RE2 knows "\\C", a
+/// byte, which Go does not: `has_byte` is set.
 std::string with_named_groups(std::string_view pattern, bool* has_byte) {
   std::string out;
   bool in_class = false;
@@ -42,8 +43,8 @@ std::string with_named_groups(std::string_view pattern, bool* has_byte) {
         i = first - 1;
         break;
       }
-    } else if (c == '(' && pattern.substr(i + 1).starts_with("?<") && i + 3 < pattern.size() && pattern[i + 3] != '=' &&
-               pattern[i + 3] != '!') {
+    } else if (c == '(' && pattern.substr(i + 1).starts_with("?<") && i + 3 < pattern.size() &&
+               pattern[i + 3] != '=' && pattern[i + 3] != '!') {
       out += "?P<";
       i += 2;
     }
@@ -54,21 +55,36 @@ std::string with_named_groups(std::string_view pattern, bool* has_byte) {
 /// Go's words for what is wrong with a pattern.
 std::string_view regex_problem(RE2::ErrorCode code) {
   switch (code) {
-    case RE2::ErrorBadEscape: return "invalid escape sequence";
-    case RE2::ErrorBadCharClass: return "invalid character class";
-    case RE2::ErrorBadCharRange: return "invalid character class range";
-    case RE2::ErrorMissingBracket: return "missing closing ]";
-    case RE2::ErrorMissingParen: return "missing closing )";
-    case RE2::ErrorUnexpectedParen: return "unexpected )";
-    case RE2::ErrorTrailingBackslash: return "trailing backslash at end of expression";
-    case RE2::ErrorRepeatArgument: return "missing argument to repetition operator";
-    case RE2::ErrorRepeatSize: return "invalid repeat count";
-    case RE2::ErrorRepeatOp: return "invalid nested repetition operator";
-    case RE2::ErrorBadPerlOp: return "invalid or unsupported Perl syntax";
-    case RE2::ErrorBadUTF8: return "invalid UTF-8";
-    case RE2::ErrorBadNamedCapture: return "invalid named capture";
-    case RE2::ErrorPatternTooLarge: return "expression too large";
-    default: return "regexp/syntax: internal error";
+    case RE2::ErrorBadEscape:
+      return "invalid escape sequence";
+    case RE2::ErrorBadCharClass:
+      return "invalid character class";
+    case RE2::ErrorBadCharRange:
+      return "invalid character class range";
+    case RE2::ErrorMissingBracket:
+      return "missing closing ]";
+    case RE2::ErrorMissingParen:
+      return "missing closing )";
+    case RE2::ErrorUnexpectedParen:
+      return "unexpected )";
+    case RE2::ErrorTrailingBackslash:
+      return "trailing backslash at end of expression";
+    case RE2::ErrorRepeatArgument:
+      return "missing argument to repetition operator";
+    case RE2::ErrorRepeatSize:
+      return "invalid repeat count";
+    case RE2::ErrorRepeatOp:
+      return "invalid nested repetition operator";
+    case RE2::ErrorBadPerlOp:
+      return "invalid or unsupported Perl syntax";
+    case RE2::ErrorBadUTF8:
+      return "invalid UTF-8";
+    case RE2::ErrorBadNamedCapture:
+      return "invalid named capture";
+    case RE2::ErrorPatternTooLarge:
+      return "expression too large";
+    default:
+      return "regexp/syntax: internal error";
   }
 }
 
@@ -91,7 +107,8 @@ CompiledRegex compile_regex(const std::string& pattern) {
   if (out.re->ok()) return out;
   out.problem = regex_problem(out.re->error_code());
   out.expression = out.re->error_arg();
-  bool whole = out.re->error_code() == RE2::ErrorMissingParen || out.re->error_code() == RE2::ErrorUnexpectedParen ||
+  bool whole = out.re->error_code() == RE2::ErrorMissingParen ||
+               out.re->error_code() == RE2::ErrorUnexpectedParen ||
                out.re->error_code() == RE2::ErrorPatternTooLarge;
   if (whole) out.expression = pattern;
   if (out.re->error_code() == RE2::ErrorTrailingBackslash) out.expression = "";
@@ -114,8 +131,10 @@ HclType match_type(const std::string& pattern) {
   HclType::Attributes attributes;
   size_t unnamed = 0;
   for (size_t i = 1; i < names.size(); ++i) {
-    if (names[i].empty()) ++unnamed;
-    else attributes[names[i]] = HclType::string();
+    if (names[i].empty())
+      ++unnamed;
+    else
+      attributes[names[i]] = HclType::string();
   }
   if (unnamed > 0 && !attributes.empty()) {
     fail("invalid regexp pattern: cannot mix both named and unnamed capture groups", 0);
@@ -142,15 +161,20 @@ HclValue match_value(const Groups& groups, const std::vector<std::string>& names
   return HclValue::object(std::move(members));
 }
 
-/// Walks over all matches that do not overlap, as Go finds them: an empty one is not taken right behind another.
+/// Walks over all matches that do not overlap, as Go finds them: an empty one is not taken right behind
+/// another.
 class RegexMatches {
  public:
   RegexMatches(const RE2& re, std::string_view text)
-      : re_(re), text_(text.data(), text.size()), groups_(static_cast<size_t>(re.NumberOfCapturingGroups()) + 1) {}
+      : re_(re),
+        text_(text.data(), text.size()),
+        groups_(static_cast<size_t>(re.NumberOfCapturingGroups()) + 1) {}
 
   bool next() {
     while (at_ <= text_.size()) {
-      if (!re_.Match(text_, at_, text_.size(), RE2::UNANCHORED, groups_.data(), static_cast<int>(groups_.size()))) break;
+      if (!re_.Match(text_, at_, text_.size(), RE2::UNANCHORED, groups_.data(),
+                     static_cast<int>(groups_.size())))
+        break;
       bool accept = end() != begin() || begin() != previous_end_;
       if (end() == begin()) {
         std::string_view rest(text_.data() + end(), text_.size() - end());
@@ -181,8 +205,8 @@ class RegexMatches {
 bool is_group_name_byte(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
 
 /// "$1", "${1}", "$name" of a replacement; any other "$" is itself.
-void expand_replacement(std::string_view replacement, const Groups& groups, const std::vector<std::string>& names,
-                        std::string& out) {
+void expand_replacement(std::string_view replacement, const Groups& groups,
+                        const std::vector<std::string>& names, std::string& out) {
   while (!replacement.empty()) {
     size_t dollar = std::min(replacement.find('$'), replacement.size());
     out += replacement.substr(0, dollar);
@@ -203,7 +227,8 @@ void expand_replacement(std::string_view replacement, const Groups& groups, cons
     }
     std::string_view name = replacement.substr(begin, end - begin);
     replacement.remove_prefix(end + (braces ? 1 : 0));
-    bool number = name.size() < 9 && std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; }) &&
+    bool number = name.size() < 9 &&
+                  std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; }) &&
                   !(name.size() > 1 && name[0] == '0');
     for (size_t i = 0; i < groups.size(); ++i) {
       bool is_it = number ? std::to_string(i) == name : i > 0 && names[i] == name;
@@ -278,7 +303,8 @@ std::string replace_every(const std::vector<std::string>& texts) {
 
 void add_regex(HclFunctionTable& table) {
   table["regex"] = function(
-      "Finds the first match of a regular expression: its text, a tuple of its groups, or an object of its named groups.",
+      "Finds the first match of a regular expression: its text, a tuple of its groups, or an object of its "
+      "named groups.",
       {text("pattern"), text("string")},
       [](const Arguments& a) { return a[0].is_known() ? match_type(a[0].as_string()) : HclType::dynamic(); },
       regex_first);
@@ -288,10 +314,11 @@ void add_regex(HclFunctionTable& table) {
         return HclType::list(a[0].is_known() ? match_type(a[0].as_string()) : HclType::dynamic());
       },
       regex_all);
-  table["regex_replace"] = text_function("Replaces all matches of a regular expression; $1 or ${name} stands for a group.",
-                                         {"str", "pattern", "replace"}, regex_replace);
-  table["replace"] = text_function("Replaces every occurrence of a text by another.", {"str", "substr", "replace"},
-                                   replace_every);
+  table["regex_replace"] =
+      text_function("Replaces all matches of a regular expression; $1 or ${name} stands for a group.",
+                    {"str", "pattern", "replace"}, regex_replace);
+  table["replace"] = text_function("Replaces every occurrence of a text by another.",
+                                   {"str", "substr", "replace"}, replace_every);
 }
 
 }  // namespace kiln::hcl_fn

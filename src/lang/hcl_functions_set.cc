@@ -83,8 +83,10 @@ HclValue product(const Arguments& arguments, const HclType& result, const HclHos
   size_t total = 1;
   for (const auto& argument : arguments) {
     sensitive = sensitive || argument.sensitive();
-    if (!argument.is_known()) known = false;
-    else total *= argument.length();
+    if (!argument.is_known())
+      known = false;
+    else
+      total *= argument.length();
     check_items(total);
   }
   check_items(total * arguments.size());
@@ -146,10 +148,9 @@ void add_set(HclFunctionTable& table) {
   table["setunion"] = function("Returns all elements that are in any of the sets.",
                                {parameter("first_set", any_set, takes_dynamic)},
                                parameter("other_sets", any_set, takes_dynamic), common_set_type, set_union);
-  table["setintersection"] = function("Returns the elements that are in all of the sets.",
-                                      {parameter("first_set", any_set, takes_dynamic)},
-                                      parameter("other_sets", any_set, takes_dynamic), common_set_type,
-                                      set_intersection);
+  table["setintersection"] = function(
+      "Returns the elements that are in all of the sets.", {parameter("first_set", any_set, takes_dynamic)},
+      parameter("other_sets", any_set, takes_dynamic), common_set_type, set_intersection);
   table["setproduct"] = function("Returns all combinations of one element of each set or list.", {},
                                  any("sets", takes_marked | takes_unknown), product_type, product);
 }

@@ -15,7 +15,8 @@ template <class Map>
 std::string map_runes(std::string_view text, Map map) {
   std::string out;
   out.reserve(text.size());
-  while (!text.empty()) append_rune(out, static_cast<uint32_t>(map(static_cast<utf8proc_int32_t>(take_rune(text)))));
+  while (!text.empty())
+    append_rune(out, static_cast<uint32_t>(map(static_cast<utf8proc_int32_t>(take_rune(text)))));
   return out;
 }
 
@@ -25,7 +26,8 @@ utf8proc_int32_t upper_rune(utf8proc_int32_t rune) { return rune == sharp_s ? ru
 
 bool is_letter_or_digit(uint32_t rune) {
   auto category = utf8proc_category(static_cast<utf8proc_int32_t>(rune));
-  return (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO) || category == UTF8PROC_CATEGORY_ND;
+  return (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO) ||
+         category == UTF8PROC_CATEGORY_ND;
 }
 
 /// Where strings.Title starts a new word: after ASCII's punctuation, and beyond ASCII only after white space.
@@ -64,8 +66,10 @@ HclValue substr(const Arguments& arguments, const HclType&, const HclHost&) {
   std::string_view text = arguments[0].as_string();
   int64_t offset = whole_number(arguments[1]);
   int64_t length = whole_number(arguments[2]);
-  if (offset < 0) offset += static_cast<int64_t>(count_clusters(text));
-  else if (length == 0) return HclValue::string("");
+  if (offset < 0)
+    offset += static_cast<int64_t>(count_clusters(text));
+  else if (length == 0)
+    return HclValue::string("");
   text = skip_clusters(text, offset);
   // A length of 0 with an offset from the end takes everything: so does cty.
   if (length > 0) text = text.substr(0, text.size() - skip_clusters(text, length).size());
@@ -80,7 +84,9 @@ std::string chomp(std::string_view text) {
 std::string trim_runes(std::string_view text, std::string_view cut) {
   std::u32string runes;
   while (!cut.empty()) runes += static_cast<char32_t>(take_rune(cut));
-  auto is_cut = [&](uint32_t rune) { return runes.find(static_cast<char32_t>(rune)) != std::u32string::npos; };
+  auto is_cut = [&](uint32_t rune) {
+    return runes.find(static_cast<char32_t>(rune)) != std::u32string::npos;
+  };
   while (!text.empty()) {
     std::string_view rest = text;
     if (!is_cut(take_rune(rest))) break;
@@ -121,7 +127,8 @@ HclValue join_lists(const Arguments& arguments, const HclType& result, const Hcl
     for (const auto& item : arguments[i].items()) {
       if (item.is_null()) {
         std::string which = arguments.size() > 2 ? fmt::format(" of list {}", i) : "";
-        fail(fmt::format("element {}{} is null; cannot concatenate null values", at, which), static_cast<int>(i));
+        fail(fmt::format("element {}{} is null; cannot concatenate null values", at, which),
+             static_cast<int>(i));
       }
       if (!first) out += separator;
       first = false;
@@ -141,7 +148,8 @@ HclValue sort_texts(const Arguments& arguments, const HclType& result, const Hcl
     return HclValue::list(HclType::string(), std::move(items));
   }
   for (size_t i = 0; i < items.size(); ++i) {
-    if (items[i].is_null()) fail(fmt::format("given list element {} is null; a null string cannot be sorted", i));
+    if (items[i].is_null())
+      fail(fmt::format("given list element {} is null; a null string cannot be sorted", i));
   }
   std::sort(items.begin(), items.end(),
             [](const HclValue& a, const HclValue& b) { return a.as_string() < b.as_string(); });
@@ -159,7 +167,8 @@ HclValue indent(const Arguments& arguments, const HclType&, const HclHost&) {
   return HclValue::string(replace_all(text, "\n", "\n" + std::string(lines ? width : 0, ' ')));
 }
 
-HclFunction text_test(std::string doc, std::vector<HclParameter> parameters, bool (*test)(std::string_view, std::string_view)) {
+HclFunction text_test(std::string doc, std::vector<HclParameter> parameters,
+                      bool (*test)(std::string_view, std::string_view)) {
   return function(std::move(doc), std::move(parameters), always(HclType::boolean()),
                   [test](const Arguments& a, const HclType&, const HclHost&) {
                     return HclValue::boolean(test(a[0].as_string(), a[1].as_string()));
@@ -173,14 +182,12 @@ void add_trims(HclFunctionTable& table) {
                                  [](const Texts& a) { return chomp(a[0]); });
   table["trim"] = text_function("Removes all given characters from both ends of a text.", {"str", "cutset"},
                                 [](const Texts& a) { return trim_runes(a[0], a[1]); });
-  table["trimprefix"] = text_function("Removes a text from the start of another, when it is there.", {"str", "prefix"},
-                                      [](const Texts& a) {
-                                        return a[0].starts_with(a[1]) ? a[0].substr(a[1].size()) : a[0];
-                                      });
-  table["trimsuffix"] = text_function("Removes a text from the end of another, when it is there.", {"str", "suffix"},
-                                      [](const Texts& a) {
-                                        return a[0].ends_with(a[1]) ? a[0].substr(0, a[0].size() - a[1].size()) : a[0];
-                                      });
+  table["trimprefix"] =
+      text_function("Removes a text from the start of another, when it is there.", {"str", "prefix"},
+                    [](const Texts& a) { return a[0].starts_with(a[1]) ? a[0].substr(a[1].size()) : a[0]; });
+  table["trimsuffix"] = text_function(
+      "Removes a text from the end of another, when it is there.", {"str", "suffix"},
+      [](const Texts& a) { return a[0].ends_with(a[1]) ? a[0].substr(0, a[0].size() - a[1].size()) : a[0]; });
   table["trimspace"] = text_function("Removes white space from both ends of a text.", {"str"},
                                      [](const Texts& a) { return std::string(trim_go_space(a[0])); });
 }
@@ -211,8 +218,8 @@ std::string lower_case(std::string_view text) { return map_runes(text, utf8proc_
 
 bool is_go_space(uint32_t rune) {
   return (rune >= '\t' && rune <= '\r') || rune == ' ' || rune == 0x85 || rune == 0xA0 || rune == 0x1680 ||
-         (rune >= 0x2000 && rune <= 0x200A) || rune == 0x2028 || rune == 0x2029 || rune == 0x202F || rune == 0x205F ||
-         rune == 0x3000;
+         (rune >= 0x2000 && rune <= 0x200A) || rune == 0x2028 || rune == 0x2029 || rune == 0x202F ||
+         rune == 0x205F || rune == 0x3000;
 }
 
 std::string_view trim_go_space(std::string_view text) {
@@ -231,33 +238,37 @@ std::string_view trim_go_space(std::string_view text) {
 }
 
 void add_string(HclFunctionTable& table) {
-  table["upper"] = function("Makes all letters upper case.", {text("str", takes_dynamic)}, always(HclType::string()),
-                            [](const Arguments& a, const HclType&, const HclHost&) {
-                              return HclValue::string(upper_case(a[0].as_string()));
-                            });
-  table["lower"] = function("Makes all letters lower case.", {text("str", takes_dynamic)}, always(HclType::string()),
-                            [](const Arguments& a, const HclType&, const HclHost&) {
-                              return HclValue::string(lower_case(a[0].as_string()));
-                            });
+  table["upper"] =
+      function("Makes all letters upper case.", {text("str", takes_dynamic)}, always(HclType::string()),
+               [](const Arguments& a, const HclType&, const HclHost&) {
+                 return HclValue::string(upper_case(a[0].as_string()));
+               });
+  table["lower"] =
+      function("Makes all letters lower case.", {text("str", takes_dynamic)}, always(HclType::string()),
+               [](const Arguments& a, const HclType&, const HclHost&) {
+                 return HclValue::string(lower_case(a[0].as_string()));
+               });
   table["title"] = text_function("Makes the first letter of each word upper case.", {"str"},
                                  [](const Texts& a) { return title(a[0]); });
-  table["strrev"] = function("Reverses the characters of a text.", {text("str", takes_dynamic)},
-                             always(HclType::string()), [](const Arguments& a, const HclType&, const HclHost&) {
-                               return HclValue::string(reverse_clusters(a[0].as_string()));
-                             });
-  table["substr"] = function("Takes a part of a text, counted in characters; a negative length takes all the rest.",
-                             {text("str", takes_dynamic), number("offset", takes_dynamic),
-                              number("length", takes_dynamic)},
-                             always(HclType::string()), substr);
+  table["strrev"] =
+      function("Reverses the characters of a text.", {text("str", takes_dynamic)}, always(HclType::string()),
+               [](const Arguments& a, const HclType&, const HclHost&) {
+                 return HclValue::string(reverse_clusters(a[0].as_string()));
+               });
+  table["substr"] =
+      function("Takes a part of a text, counted in characters; a negative length takes all the rest.",
+               {text("str", takes_dynamic), number("offset", takes_dynamic), number("length", takes_dynamic)},
+               always(HclType::string()), substr);
   table["join"] = function("Joins the texts of one or more lists with a separator.", {text("separator")},
                            parameter("lists", list_of_text_type()), always(HclType::string()), join_lists);
-  table["split"] = function("Splits a text at each occurrence of a separator.", {text("separator"), text("str")},
-                            always(list_of_text_type()), [](const Arguments& a, const HclType&, const HclHost&) {
-                              return list_of_text(go_split(a[1].as_string(), a[0].as_string()));
-                            });
+  table["split"] =
+      function("Splits a text at each occurrence of a separator.", {text("separator"), text("str")},
+               always(list_of_text_type()), [](const Arguments& a, const HclType&, const HclHost&) {
+                 return list_of_text(go_split(a[1].as_string(), a[0].as_string()));
+               });
   table["sort"] = function("Sorts a list of texts by their bytes.",
-                           {parameter("list", list_of_text_type(), takes_unknown)}, always(list_of_text_type()),
-                           sort_texts);
+                           {parameter("list", list_of_text_type(), takes_unknown)},
+                           always(list_of_text_type()), sort_texts);
   table["indent"] = function("Adds spaces at the start of every line of a text but the first.",
                              {number("spaces"), text("str")}, always(HclType::string()), indent);
   table["startswith"] = text_test("Tells whether a text starts with another.", {text("str"), text("prefix")},

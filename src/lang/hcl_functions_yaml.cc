@@ -1,5 +1,5 @@
-// yamlencode yamldecode. Source: YAML 1.1, go-cty-yaml's documentation; libyaml reads and writes, as its Go port does
-// there.
+// yamlencode yamldecode. Source: YAML 1.1, go-cty-yaml's documentation; libyaml reads and writes, as its Go
+// port does there.
 #include <fmt/format.h>
 #include <yaml.h>
 
@@ -44,8 +44,10 @@ class YamlWriter {
     yaml_stream_end_event_initialize(&event);
     emit(event);
     yaml_emitter_flush(&emitter_);
-    // The Go port comes from an earlier libyaml, which marks the end after a single plain word and not after "|+".
-    bool plain = value.is_null() || value.type().is(HclType::Kind::number) || value.type().is(HclType::Kind::boolean);
+    // The Go port comes from an earlier libyaml, which marks the end after a single plain word and not after
+    // "|+".
+    bool plain =
+        value.is_null() || value.type().is(HclType::Kind::number) || value.type().is(HclType::Kind::boolean);
     if (out_.ends_with("\n...\n")) out_.resize(out_.size() - 4);
     return std::move(out_) + (plain ? "...\n" : "");
   }
@@ -67,7 +69,8 @@ class YamlWriter {
   void scalar(std::string_view text, yaml_scalar_style_t style) {
     yaml_event_t event;
     auto bytes = reinterpret_cast<const yaml_char_t*>(text.data());
-    if (!yaml_scalar_event_initialize(&event, nullptr, nullptr, bytes, static_cast<int>(text.size()), 1, 1, style)) {
+    if (!yaml_scalar_event_initialize(&event, nullptr, nullptr, bytes, static_cast<int>(text.size()), 1, 1,
+                                      style)) {
       fail("a text is no valid UTF-8");
     }
     emit(event);
@@ -82,10 +85,14 @@ class YamlWriter {
     using Kind = HclType::Kind;
     if (value.is_null()) return scalar("null", YAML_PLAIN_SCALAR_STYLE);
     switch (value.type().kind()) {
-      case Kind::boolean: return scalar(value.as_boolean() ? "true" : "false", YAML_PLAIN_SCALAR_STYLE);
-      case Kind::number: return scalar(number_text(value.as_number()), YAML_PLAIN_SCALAR_STYLE);
-      case Kind::string: return string(value.as_string());
-      default: break;
+      case Kind::boolean:
+        return scalar(value.as_boolean() ? "true" : "false", YAML_PLAIN_SCALAR_STYLE);
+      case Kind::number:
+        return scalar(number_text(value.as_number()), YAML_PLAIN_SCALAR_STYLE);
+      case Kind::string:
+        return string(value.as_string());
+      default:
+        break;
     }
     yaml_event_t event;
     if (value.type().is_sequence()) {
@@ -131,7 +138,8 @@ std::optional<HclValue> yaml_word(std::string_view text) {
     }
     for (auto word : {"", "~", "null", "Null", "NULL"}) out[word] = HclValue::null(HclType::dynamic());
     HclNumber infinity = HclNumber::from_double(HUGE_VAL);
-    for (auto word : {".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"}) out[word] = HclValue::number(infinity);
+    for (auto word : {".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"})
+      out[word] = HclValue::number(infinity);
     for (auto word : {"-.inf", "-.Inf", "-.INF"}) out[word] = HclValue::number(-infinity);
     return out;
   }();
@@ -170,7 +178,9 @@ std::optional<HclValue> yaml_integer(std::string_view text) {
 }
 
 HclValue yaml_tagged(std::string_view tag, const std::string& text) {
-  auto refuse = [&](std::string_view why = {}) { fail(fmt::format("cannot parse {} as {}{}", go_quote(text), tag, why)); };
+  auto refuse = [&](std::string_view why = {}) {
+    fail(fmt::format("cannot parse {} as {}{}", go_quote(text), tag, why));
+  };
   std::string_view name = tag.substr(yaml_tags.size());
   if (name == "str") return HclValue::string(text);
   if (name == "null") return HclValue::null(HclType::dynamic());
@@ -197,19 +207,23 @@ HclValue yaml_tagged(std::string_view tag, const std::string& text) {
 }
 
 YamlScalar resolve_yaml(std::string tag, const std::string& text, yaml_scalar_style_t style) {
-  static constexpr std::string_view known[] = {"", "str", "bool", "int", "float", "null", "timestamp", "binary"};
+  static constexpr std::string_view known[] = {"",      "str",  "bool",      "int",
+                                               "float", "null", "timestamp", "binary"};
   std::string_view name = tag.starts_with(yaml_tags) ? std::string_view(tag).substr(yaml_tags.size()) : tag;
   bool resolvable = tag.empty() || tag.starts_with(yaml_tags);
-  if (!resolvable || std::find(std::begin(known), std::end(known), name) == std::end(known) || (name.empty() && !tag.empty())) {
+  if (!resolvable || std::find(std::begin(known), std::end(known), name) == std::end(known) ||
+      (name.empty() && !tag.empty())) {
     fail("unsupported tag " + go_quote(tag));
   }
   char first = text.empty() ? 'N' : text[0];
   bool digits = first == '+' || first == '-' || (first >= '0' && first <= '9');
   bool hinted = digits || first == '.' || contains("yYnNtTfFoO~", std::string_view(&first, 1));
   if (hinted && name != "str" && name != "binary") {
-    if (style == YAML_SINGLE_QUOTED_SCALAR_STYLE || style == YAML_DOUBLE_QUOTED_SCALAR_STYLE) return HclValue::string(text);
+    if (style == YAML_SINGLE_QUOTED_SCALAR_STYLE || style == YAML_DOUBLE_QUOTED_SCALAR_STYLE)
+      return HclValue::string(text);
     if (auto word = yaml_word(text)) return *word;
-    if (tag.empty() && (text == ".nan" || text == ".NaN" || text == ".NAN")) fail("floating point NaN is not supported");
+    if (tag.empty() && (text == ".nan" || text == ".NaN" || text == ".NAN"))
+      fail("floating point NaN is not supported");
     if (first == '.') {
       if (auto number = yaml_number(text)) return *number;
     } else if (digits) {
@@ -240,11 +254,16 @@ std::string yaml_text(const yaml_char_t* text) { return text ? reinterpret_cast<
 
 const char* event_name(yaml_event_type_t type) {
   switch (type) {
-    case YAML_SCALAR_EVENT: return "scalar";
-    case YAML_ALIAS_EVENT: return "alias";
-    case YAML_SEQUENCE_START_EVENT: return "sequence start";
-    case YAML_MAPPING_START_EVENT: return "mapping start";
-    default: return "none";
+    case YAML_SCALAR_EVENT:
+      return "scalar";
+    case YAML_ALIAS_EVENT:
+      return "alias";
+    case YAML_SEQUENCE_START_EVENT:
+      return "sequence start";
+    case YAML_MAPPING_START_EVENT:
+      return "mapping start";
+    default:
+      return "none";
   }
 }
 
@@ -253,7 +272,8 @@ class YamlReader {
   explicit YamlReader(const std::string& text) {
     KILN_CHECK(yaml_parser_initialize(&parser_));
     std::string_view source = text.empty() ? std::string_view("\n") : std::string_view(text);
-    yaml_parser_set_input_string(&parser_, reinterpret_cast<const unsigned char*>(source.data()), source.size());
+    yaml_parser_set_input_string(&parser_, reinterpret_cast<const unsigned char*>(source.data()),
+                                 source.size());
   }
   ~YamlReader() { yaml_parser_delete(&parser_); }
   YamlReader(const YamlReader&) = delete;
@@ -289,7 +309,8 @@ class YamlReader {
     std::string problem = parser_.problem ? parser_.problem : "invalid YAML syntax";
     if (parser_.problem_mark.line != 0) {
       bool scanner = parser_.error == YAML_SCANNER_ERROR;
-      complain_at(parser_.problem_mark.line + (scanner ? 1 : 0), scanner ? 0 : parser_.problem_mark.column, problem);
+      complain_at(parser_.problem_mark.line + (scanner ? 1 : 0), scanner ? 0 : parser_.problem_mark.column,
+                  problem);
     }
     complain_at(parser_.context_mark.line, parser_.context_mark.column, problem);
   }
@@ -311,13 +332,20 @@ class YamlReader {
   HclValue value(const YamlEvent& e, int depth) {
     if (depth > max_yaml_depth) complain(e, "the document is nested too deeply");
     switch (e.event.type) {
-      case YAML_SCALAR_EVENT: return scalar(e);
-      case YAML_ALIAS_EVENT: return alias(e);
-      case YAML_MAPPING_START_EVENT: return mapping(e, depth);
-      case YAML_SEQUENCE_START_EVENT: return sequence(e, depth);
-      case YAML_DOCUMENT_START_EVENT: complain(e, "only a single document is allowed");
-      case YAML_STREAM_END_EVENT: complain(e, "expecting value but found end of stream");
-      default: complain(e, fmt::format("unexpected parser event {}", event_name(e.event.type)));
+      case YAML_SCALAR_EVENT:
+        return scalar(e);
+      case YAML_ALIAS_EVENT:
+        return alias(e);
+      case YAML_MAPPING_START_EVENT:
+        return mapping(e, depth);
+      case YAML_SEQUENCE_START_EVENT:
+        return sequence(e, depth);
+      case YAML_DOCUMENT_START_EVENT:
+        complain(e, "only a single document is allowed");
+      case YAML_STREAM_END_EVENT:
+        complain(e, "expecting value but found end of stream");
+      default:
+        complain(e, fmt::format("unexpected parser event {}", event_name(e.event.type)));
     }
   }
 
@@ -331,7 +359,8 @@ class YamlReader {
     HclValue out;
     try {
       YamlScalar resolved = resolve_yaml(tag, scalar_text(e), data.style);
-      out = std::holds_alternative<MergeKey>(resolved) ? HclValue::string("<<") : std::get<HclValue>(resolved);
+      out =
+          std::holds_alternative<MergeKey>(resolved) ? HclValue::string("<<") : std::get<HclValue>(resolved);
     } catch (const HclFunctionError& error) {
       complain(e, error.message);
     }
@@ -347,7 +376,8 @@ class YamlReader {
       complain(e, fmt::format("cannot refer to anchor {} from inside its own definition", go_quote(anchor)));
     }
     auto found = anchors_.find(anchor);
-    if (found == anchors_.end()) complain(e, fmt::format("reference to undefined anchor {}", go_quote(anchor)));
+    if (found == anchors_.end())
+      complain(e, fmt::format("reference to undefined anchor {}", go_quote(anchor)));
     return found->second;
   }
 
@@ -360,30 +390,37 @@ class YamlReader {
   }
 
   HclValue sequence(const YamlEvent& e, int depth) {
-    std::string tag = yaml_text(e.event.data.sequence_start.tag), anchor = yaml_text(e.event.data.sequence_start.anchor);
-    if (!tag.empty() && tag != std::string(yaml_tags) + "seq") complain(e, "can't interpret sequence as " + tag);
+    std::string tag = yaml_text(e.event.data.sequence_start.tag),
+                anchor = yaml_text(e.event.data.sequence_start.anchor);
+    if (!tag.empty() && tag != std::string(yaml_tags) + "seq")
+      complain(e, "can't interpret sequence as " + tag);
     if (!anchor.empty()) ++pending_[anchor];
     HclValue::Items items;
     while (true) {
       YamlEvent next;
       parse(next);
-      if (next.event.type == YAML_SEQUENCE_END_EVENT) return kept(e, anchor, HclValue::tuple(std::move(items)));
+      if (next.event.type == YAML_SEQUENCE_END_EVENT)
+        return kept(e, anchor, HclValue::tuple(std::move(items)));
       items.push_back(value(next, depth + 1));
       check_items(items.size());
     }
   }
 
   HclValue mapping(const YamlEvent& e, int depth) {
-    std::string tag = yaml_text(e.event.data.mapping_start.tag), anchor = yaml_text(e.event.data.mapping_start.anchor);
-    if (!tag.empty() && tag != std::string(yaml_tags) + "map") complain(e, "can't interpret mapping as " + tag);
+    std::string tag = yaml_text(e.event.data.mapping_start.tag),
+                anchor = yaml_text(e.event.data.mapping_start.anchor);
+    if (!tag.empty() && tag != std::string(yaml_tags) + "map")
+      complain(e, "can't interpret mapping as " + tag);
     if (!anchor.empty()) ++pending_[anchor];
     HclValue::Members members;
     while (true) {
       YamlEvent next;
       parse(next);
-      if (next.event.type == YAML_MAPPING_END_EVENT) return kept(e, anchor, HclValue::object(std::move(members)));
+      if (next.event.type == YAML_MAPPING_END_EVENT)
+        return kept(e, anchor, HclValue::object(std::move(members)));
       if (next.event.type != YAML_SCALAR_EVENT) complain(next, "only strings are allowed as mapping keys");
-      YamlScalar key = resolve_yaml(yaml_text(next.event.data.scalar.tag), scalar_text(next), next.event.data.scalar.style);
+      YamlScalar key = resolve_yaml(yaml_text(next.event.data.scalar.tag), scalar_text(next),
+                                    next.event.data.scalar.style);
       if (std::holds_alternative<MergeKey>(key)) {
         HclValue merged = next_value(depth + 1);
         if (!merged.type().is(HclType::Kind::object)) {
@@ -409,11 +446,12 @@ class YamlReader {
 }  // namespace
 
 void add_yaml(HclFunctionTable& table) {
-  table["yamlencode"] = function("Writes a value as YAML.", {any("value", takes_null | takes_dynamic)},
-                                 always(HclType::string()), [](const Arguments& a, const HclType& type, const HclHost&) {
-                                   if (!a[0].is_wholly_known()) return HclValue::unknown(type);
-                                   return HclValue::string(YamlWriter().run(a[0]));
-                                 });
+  table["yamlencode"] =
+      function("Writes a value as YAML.", {any("value", takes_null | takes_dynamic)},
+               always(HclType::string()), [](const Arguments& a, const HclType& type, const HclHost&) {
+                 if (!a[0].is_wholly_known()) return HclValue::unknown(type);
+                 return HclValue::string(YamlWriter().run(a[0]));
+               });
   table["yamldecode"] = function("Reads a YAML document.", {text("src")}, always(HclType::dynamic()),
                                  [](const Arguments& a, const HclType&, const HclHost&) {
                                    HclValue out = YamlReader(a[0].as_string()).run();

@@ -37,7 +37,8 @@ void date_of(int64_t days, CivilTime& out) {
   out.year = year + era * 400 + (out.month <= 2);
 }
 
-/// Go counts seconds from the year -292277022400 in 64 bits; the few that lie before come out at the other end.
+/// Go counts seconds from the year -292277022400 in 64 bits; the few that lie before come out at the other
+/// end.
 __int128 wrapped_seconds(int64_t unix_seconds) {
   // Whole cycles of 400 years, March to December of one more year, and from year 1 to 1970.
   constexpr uint64_t to_unix = (uint64_t{292277022400} / 400 * 146097 + 306 + 719162) * 86400;
@@ -105,7 +106,9 @@ class GoTimeReader {
   const TimeMistake& mistake() const { return mistake_; }
 
  private:
-  static bool all_digits(std::string_view text) { return text.find_first_not_of("0123456789") == std::string_view::npos; }
+  static bool all_digits(std::string_view text) {
+    return text.find_first_not_of("0123456789") == std::string_view::npos;
+  }
   static int number_of(std::string_view digits) {
     int out = 0;
     for (char c : digits) out = out * 10 + (c - '0');
@@ -179,7 +182,8 @@ std::string format_rfc3339(const ZonedTime& time) {
                                 civil.minute, civil.second);
   int minutes = time.offset / 60;
   if (time.offset == 0) return out + "Z";
-  return out + fmt::format("{}{:02}:{:02}", minutes < 0 ? '-' : '+', std::abs(minutes) / 60, std::abs(minutes) % 60);
+  return out + fmt::format("{}{:02}:{:02}", minutes < 0 ? '-' : '+', std::abs(minutes) / 60,
+                           std::abs(minutes) % 60);
 }
 
 std::optional<ZonedTime> parse_go_rfc3339(std::string_view text, TimeMistake* mistake) {
@@ -195,12 +199,14 @@ std::optional<ZonedTime> parse_yaml_time(std::string_view text) {
   if (text.find_first_not_of("0123456789") != 4 || text[4] != '-') return {};
   for (char separator : {'T', 't'}) {
     GoTimeReader reader(text);
-    if (reader.date(false) && reader.separator(separator) && reader.clock(false) && reader.zone() && reader.end()) {
+    if (reader.date(false) && reader.separator(separator) && reader.clock(false) && reader.zone() &&
+        reader.end()) {
       return reader.time();
     }
   }
   GoTimeReader spaced(text);
-  if (spaced.date(false) && spaced.separator(' ') && spaced.clock(false) && spaced.end()) return spaced.time();
+  if (spaced.date(false) && spaced.separator(' ') && spaced.clock(false) && spaced.end())
+    return spaced.time();
   GoTimeReader day(text);
   if (day.date(false) && day.end()) return day.time();
   return {};

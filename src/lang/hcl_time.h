@@ -16,10 +16,10 @@ struct ZonedTime {
 /// A day of the Gregorian calendar and a time of day; any 64-bit second has one.
 struct CivilTime {
   int64_t year = 1970;
-  int month = 1, day = 1;       ///< from 1
+  int month = 1, day = 1;  ///< from 1
   int hour = 0, minute = 0, second = 0;
-  int weekday = 4;              ///< 0 is Sunday
-  int year_day = 1;             ///< from 1
+  int weekday = 4;   ///< 0 is Sunday
+  int year_day = 1;  ///< from 1
   int64_t iso_year = 1970;
   int iso_week = 1;
 };
@@ -28,7 +28,8 @@ CivilTime civil_time(const ZonedTime& time);
 /// Seconds only: "2006-01-02T15:04:05Z".
 std::string format_rfc3339(const ZonedTime& time);
 
-/// What Go's time.Parse says of a text that is no RFC 3339: the element of the layout, what stood in its place, more.
+/// What Go's time.Parse says of a text that is no RFC 3339: the element of the layout, what stood in its
+/// place, more.
 struct TimeMistake {
   std::string element;
   std::string found;

@@ -1,4 +1,5 @@
-// Any function with any values: a result of the announced type or an HclFunctionError, in bounded time and memory.
+// Any function with any values: a result of the announced type or an HclFunctionError, in bounded time and
+// memory.
 #include <cstdint>
 #include <string>
 
@@ -24,10 +25,14 @@ class Bytes {
   }
   HclValue number() {
     switch (byte() % 4) {
-      case 0: return HclValue::number(static_cast<int8_t>(byte()));
-      case 1: return HclValue::number(static_cast<int64_t>(byte()) << (byte() % 64));
-      case 2: return HclValue::number(HclNumber::from_double(byte() / 16.0 - 4));
-      default: return HclValue::number(HclNumber::parse(text()).value_or(HclNumber(7)));
+      case 0:
+        return HclValue::number(static_cast<int8_t>(byte()));
+      case 1:
+        return HclValue::number(static_cast<int64_t>(byte()) << (byte() % 64));
+      case 2:
+        return HclValue::number(HclNumber::from_double(byte() / 16.0 - 4));
+      default:
+        return HclValue::number(HclNumber::parse(text()).value_or(HclNumber(7)));
     }
   }
   HclValue value(int depth = 0) {
@@ -39,15 +44,24 @@ class Bytes {
  private:
   HclValue plain(int kind, int depth) {
     switch (kind) {
-      case 0: return HclValue::string(text());
-      case 1: return number();
-      case 2: return HclValue::boolean(byte() % 2 == 0);
-      case 3: return HclValue::null(type());
-      case 4: return HclValue::unknown(type());
-      case 5: return HclValue::string(text());
-      case 6: return HclValue::list(HclType::string(), texts());
-      case 7: return HclValue::set(HclType::string(), texts());
-      case 8: return HclValue::map(HclType::number(), {{text(), number()}, {text(), number()}});
+      case 0:
+        return HclValue::string(text());
+      case 1:
+        return number();
+      case 2:
+        return HclValue::boolean(byte() % 2 == 0);
+      case 3:
+        return HclValue::null(type());
+      case 4:
+        return HclValue::unknown(type());
+      case 5:
+        return HclValue::string(text());
+      case 6:
+        return HclValue::list(HclType::string(), texts());
+      case 7:
+        return HclValue::set(HclType::string(), texts());
+      case 8:
+        return HclValue::map(HclType::number(), {{text(), number()}, {text(), number()}});
       case 9: {
         HclValue::Members members;
         for (int i = byte() % 4; i > 0; --i) members.insert_or_assign(text(), value(depth + 1));
@@ -66,9 +80,14 @@ class Bytes {
     return out;
   }
   HclType type() {
-    const HclType types[] = {HclType::dynamic(), HclType::string(), HclType::number(), HclType::boolean(),
-                             HclType::list(HclType::string()), HclType::map(HclType::number()),
-                             HclType::tuple({HclType::string()}), HclType::object({{"a", HclType::number()}})};
+    const HclType types[] = {HclType::dynamic(),
+                             HclType::string(),
+                             HclType::number(),
+                             HclType::boolean(),
+                             HclType::list(HclType::string()),
+                             HclType::map(HclType::number()),
+                             HclType::tuple({HclType::string()}),
+                             HclType::object({{"a", HclType::number()}})};
     return types[byte() % 8];
   }
 
@@ -82,7 +101,9 @@ HclHost fuzz_host() {
   host.working_directory = "/here";
   host.home = "/home";
   host.now = [] { return std::chrono::system_clock::time_point(); };
-  host.read_file = [](const std::string& path) { return path.size() % 2 ? "text ${a} %{if b}x%{endif}" : std::string("\xff"); };
+  host.read_file = [](const std::string& path) {
+    return path.size() % 2 ? "text ${a} %{if b}x%{endif}" : std::string("\xff");
+  };
   host.stat = [](const std::string& path) { return std::string(path.size() % 3 ? "-rw-r--r--" : ""); };
   host.list_files = [](const std::string&) { return std::vector<std::string>{"a", "b/c", "b/d.txt"}; };
   host.random = [](void* bytes, size_t size) { std::fill_n(static_cast<char*>(bytes), size, 'r'); };
