@@ -58,7 +58,10 @@ HclValue call_hcl_function(const HclFunction& function, const std::vector<HclVal
     }
     if (values[i].is_null() && !parameter.allow_null)
       hcl_fn::fail("argument must not be null", static_cast<int>(i));
-    if (values[i].type().is_dynamic() && !parameter.allow_dynamic) untyped = true;
+    if (values[i].type().is_dynamic() && !parameter.allow_dynamic) {
+      untyped = true;  // what follows is not looked at
+      break;
+    }
     if (!values[i].is_known() && !parameter.allow_unknown) unknown = true;
   }
   HclValue result;

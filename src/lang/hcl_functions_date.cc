@@ -70,6 +70,7 @@ std::string_view quoted_part(std::string_view format) {
     if (at >= format.size() || format[at] != '\'' || at == 2) return format.substr(0, at);
     ++at;
   }
+  if (format.size() > 1 && format.ends_with('\'')) return format;  // a doubled quote at the very end will do
   fail("unterminated literal '", 0);
 }
 
