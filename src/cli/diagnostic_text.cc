@@ -174,14 +174,13 @@ std::string block_around(const SourceRange& range) {
   return "";
 }
 
-std::string hcl_place_text(const SourceRange& range) {
+/// Lines of the file as "   N: text", with a caret and FILE:LINE:COLUMN under the first.
+std::string marked_lines(const SourceRange& range) {
   constexpr size_t most_lines = 12;
-  if (!range.known()) return "";
-  const std::string& name = range.file->name;
   auto from = line_column(range);
   size_t last = std::max(from.line, line_column({range.file, range.end, range.end}).line);
   auto lines = split(range.file->text, '\n');
-  std::string out = fmt::format("  on {} line {}{}:\n", name, from.line, block_around(range));
+  std::string out;
   for (size_t line = from.line; line <= last && line <= lines.size(); ++line) {
     if (line - from.line == most_lines) {
       out += "      ...\n";
@@ -189,15 +188,27 @@ std::string hcl_place_text(const SourceRange& range) {
     }
     out += fmt::format("{:4}: {}\n", line, lines[line - 1]);
     if (line != from.line) continue;
-    // A caret under the first line: the whole of what lies on it.
     std::string place = render_place(range);
-    size_t caret = place.rfind('\n', place.size() - 2);
-    std::string marked = place.substr(caret + 1);
+    std::string marked = place.substr(place.rfind('\n', place.size() - 2) + 1);
     if (marked.find('^') != std::string::npos) {
-      out += fmt::format("{}  {}:{}:{}\n", trim_right(marked), name, from.line, from.column);
+      out += fmt::format("{}  {}:{}:{}\n", trim_right(marked), range.file->name, from.line, from.column);
     }
   }
-  return out + "\n";
+  return out;
+}
+
+/// Packer's place line, then the lines meant: of a block its first, and what in it is wrong.
+std::string hcl_place_text(const Diagnostic& d) {
+  if (!d.range.known()) return "";
+  bool within = d.block.known() && d.block.file == d.range.file;
+  const SourceRange& named = within ? d.block : d.range;
+  auto line = line_column(named).line;
+  std::string out = fmt::format("  on {} line {}{}:\n", named.file->name, line, block_around(named));
+  if (within && line_column(d.range).line != line) {
+    auto lines = split(named.file->text, '\n');
+    out += fmt::format("{:4}: {}\n", line, line <= lines.size() ? lines[line - 1] : "");
+  }
+  return out + marked_lines(d.range) + "\n";
 }
 
 }  // namespace
@@ -215,7 +226,7 @@ std::string hcl_text(const Diagnostics& diagnostics) {
   std::string out;
   for (const auto& d : all) {
     out += fmt::format("{}: {}\n\n", d.severity == Severity::error ? "Error" : "Warning", d.summary);
-    out += hcl_place_text(d.range);
+    out += hcl_place_text(d);
     if (!d.detail.empty()) out += std::string(trim_right(wrap_text(d.detail))) + "\n\n";
     if (!d.hint.empty()) out += wrap_text(d.hint) + "\n\n";
   }

@@ -78,7 +78,10 @@ void add_variable_files(const CommandOptions& options, const std::string& path, 
     try {
       out.push_back(read_source(file));
     } catch (const Error& error) {
-      diagnostics.error("Failed to read file", fmt::format("The configuration file {} could not be read.", go_quote(file)),
+      bool json = file.ends_with(".json");
+      diagnostics.error(json ? "Failed to open file" : "Failed to read file",
+                        fmt::format("The {} {} could not be {}.", json ? "file" : "configuration file", go_quote(file),
+                                    json ? "opened" : "read"),
                         {}, error.message());
     }
   }

@@ -48,7 +48,7 @@ struct HclLocal {
   std::string name;
   HclExpressionPtr expression;
   bool sensitive = false;
-  SourceRange range;
+  SourceRange range;  ///< of the expression, which is the place Packer names
 };
 
 /// A data or source block.
@@ -77,6 +77,7 @@ struct PackerHcl {
   std::vector<HclBlock> builds;
   std::vector<HclBlock> registries;  ///< top-level hcp_packer_registry
   std::vector<HclRequiredPlugin> required_plugins;
+  Diagnostics late;  ///< told when the template is evaluated, as Packer does: inspect and -syntax-only pass over it
 
   HclVariable* find_variable(std::string_view name);
 };

@@ -94,6 +94,10 @@ class HclEvaluation::Graph {
     return fmt::format("data.{}.{}", data_of(node).type, data_of(node).name);
   }
 
+  std::string circle_name(size_t node) const {
+    return is_local(node) ? name_of(node) : data_of(node).type + "." + data_of(node).name;
+  }
+
   /// The nodes that a reference needs. What does not exist is a problem "of `whose`" when `problems` is given.
   std::vector<size_t> nodes_of(const HclReference& reference, Problems* problems, const std::string& whose) {
     std::vector<size_t> out;
@@ -161,7 +165,7 @@ class HclEvaluation::Graph {
           bool within = false;
           for (const auto& frame : stack) {
             within |= frame.node == need;
-            if (within) circle.push_back(name_of(frame.node));
+            if (within) circle.push_back(circle_name(frame.node));
           }
           problems.push_back("Cycle: " + join(circle, ", "));
           cycle_range_ = range_of(need);
@@ -203,23 +207,24 @@ class HclEvaluation::Graph {
     const auto& components = environment_.components;
     const auto* docs = components.docs(kind_data, block.type);
     const auto* outputs = components.outputs(block.type);
-    HclValue value = HclValue::unknown(HclType::dynamic());
     if (!docs || !outputs) {
       auto known = components.known(kind_data);
       auto nearest = nearest_name(block.type, known);
       diagnostics.error("Unknown data type " + block.type, fmt::format("known data sources: [{}]", join(known, " ")),
                         block.range, nearest ? fmt::format("Did you mean {}?", go_quote(*nearest)) : "");
-    } else {
-      Diagnostics found;
-      Value config = decode_hcl_component(block.body, *docs, scope, found);
-      diagnostics.append(found);
-      std::optional<Value> result;
-      if (!found.has_errors() && environment_.run_data) result = environment_.run_data(block, config, diagnostics);
-      value = data_value(*outputs, result);
+      data[block.type] = HclValue::unknown(HclType::dynamic());
+      return;
     }
+    Diagnostics found;
+    Value config = decode_hcl_component(block.body, *docs, scope, found);
+    diagnostics.append(found);
+    std::optional<Value> result;
+    if (!found.has_errors() && environment_.run_data) result = environment_.run_data(block, config, diagnostics);
+    // All of one type have the same attributes: they are a map, as in Packer.
+    HclValue value = data_value(*outputs, result);
     auto& of_type = data_members_[block.type];
     of_type[block.name] = value;
-    data[block.type] = HclValue::object(of_type);
+    data[block.type] = HclValue::map(value.type(), of_type);
   }
 
   static HclValue data_value(const std::vector<OptionDoc>& outputs, const std::optional<Value>& result) {

@@ -367,7 +367,7 @@ void PackerHclReader::add_local(HclLocal local) {
 
 void PackerHclReader::locals_block(const HclBlock& block) {
   for (const auto& attribute : hcl_just_attributes(block.body, diagnostics_)) {
-    add_local({attribute.name, attribute.expression, false, attribute.range});
+    add_local({attribute.name, attribute.expression, false, attribute.expression->range});
   }
 }
 
@@ -382,6 +382,7 @@ void PackerHclReader::local_block(const HclBlock& block) {
   const auto* expression = content.find("expression");
   if (!expression) return;
   local.expression = expression->expression;
+  local.range = expression->expression->range;
   if (!is_hcl_identifier(local.name)) {
     diagnostics_.error("Invalid local name",
                        "A name must start with a letter or underscore and may contain only letters, digits, "
@@ -404,13 +405,12 @@ void PackerHclReader::component(const HclBlock& block, std::vector<HclComponentB
   for (const auto& other : out) {
     if (other.type != one.type || other.name != one.name) continue;
     bool source = kind == "source";
-    diagnostics_.error(
-        fmt::format("Duplicate {} block", kind),
-        fmt::format("This {} block has the same {} and name as a previous block declared at {}. Each {} must have a "
-                    "unique name per {} type.",
-                    kind, source ? "builder type" : "data type", hcl_place(other.range), kind,
-                    source ? "builder" : "data"),
-        one.range);
+    (source ? out_.late : diagnostics_)
+        .error(fmt::format("Duplicate {} block", kind),
+               fmt::format("This {} block has the same {} type and name as a previous block declared at {}. Each {} must "
+                           "have a unique name per builder type.",
+                           kind, source ? "builder" : "data", hcl_place(other.range), kind),
+               one.range);
     return;
   }
   out.push_back(std::move(one));
@@ -425,6 +425,7 @@ void PackerHclReader::registry(const HclBlock& block) {
                        block.header);
     return;
   }
+  check_hcp_registry(block, out_.late);
   out_.registries.push_back(block);
 }
 
@@ -435,6 +436,44 @@ HclVariable* PackerHcl::find_variable(std::string_view name) {
     if (variable.name == name) return &variable;
   }
   return nullptr;
+}
+
+void check_hcp_registry(const HclBlock& block, Diagnostics& diagnostics) {
+  static const HclSchema schema{{{"bucket_name"}, {"description"}, {"labels"}, {"bucket_labels"}, {"build_labels"},
+                                 {"channels"}},
+                                {}};
+  auto content = hcl_content(block.body, schema, diagnostics);
+  HclType texts = HclType::map(HclType::string());
+  auto value = [&](std::string_view name, const HclType& type) -> std::optional<HclValue> {
+    const auto* attribute = content.find(name);
+    // What it says of variables is no matter here: the registry is not used.
+    if (!attribute || !hcl_references(*attribute->expression).empty()) return std::nullopt;
+    HclScope scope;
+    scope.functions = &hcl_functions();
+    Diagnostics ignored;
+    HclValue found = evaluate_hcl(*attribute->expression, scope, ignored);
+    if (ignored.has_errors()) return std::nullopt;
+    std::string why;
+    auto converted = hcl_convert(found, type, &why);
+    if (!converted) diagnostics.error("Unsuitable value type", "Unsuitable value: " + why, attribute->expression->range);
+    return converted && converted->has_content() ? converted : std::nullopt;
+  };
+  if (auto name = value("bucket_name", HclType::string()); name && !is_bucket_name(name->as_string())) {
+    diagnostics.error(
+        "hcp_packer_registry.bucket_name can only contain between 3 and 36 ASCII letters, numbers and hyphens", "",
+        block.header);
+  }
+  if (auto text = value("description", HclType::string()); text && text->as_string().size() > 255) {
+    diagnostics.error("hcp_packer_registry.description should have a maximum length of 255 characters", "", block.header);
+  }
+  if (content.find("labels") && content.find("bucket_labels")) {
+    diagnostics.error(
+        "hcp_packer_registry.labels and hcp_packer_registry.bucket_labels are mutually exclusive; please use the "
+        "recommended argument hcp_packer_registry.bucket_labels",
+        "", block.header);
+  }
+  for (auto name : {"labels", "bucket_labels", "build_labels"}) value(name, texts);
+  value("channels", HclType::list(HclType::string()));
 }
 
 PackerHcl parse_packer_hcl(const std::vector<std::shared_ptr<const SourceFile>>& files,
