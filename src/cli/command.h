@@ -46,6 +46,7 @@ struct CommandOptions {
   std::string output_file;
   bool with_annotations = false;
 
+  bool json = false;
   bool dry_run = false;
   bool markdown = false;
   std::string output = "docs/reference";
@@ -98,6 +99,7 @@ std::string command_help(const Invocation& invocation, const Subcommand& command
 
 // The commands.
 int run_build(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_plan(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_validate(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_inspect(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_console(Invocation&, CommandOptions&, const std::vector<std::string>&);

@@ -13,7 +13,7 @@ void declare_variables(FlagSet& flags, CommandOptions& o) {
   flags.add_pairs("var", &o.variables, "Value of a template variable; may be given many times.",
                   "-var 'key=value'");
   flags.add_repeated("var-file", &o.variable_files,
-                     "JSON file of variable values; later files win, -var wins over files.",
+                     "JSON or HCL2 file of variable values; later files win, -var wins over files.",
                      "-var-file=path");
 }
 
@@ -50,7 +50,7 @@ void declare_compatibility(FlagSet& flags, CommandOptions& o) {
   flags.add_bool("ignore-prerelease-plugins", &o.ignore_prerelease_plugins,
                  "Taken for compatibility; nothing is plugged in yet.");
   flags.add_bool("use-sequential-evaluation", &o.sequential_evaluation,
-                 "Taken for compatibility; HCL2 templates only.");
+                 "HCL2: all data sources first, then all locals.");
 }
 
 void declare_build(FlagSet& flags, CommandOptions& o) {
@@ -83,8 +83,19 @@ void declare_validate(FlagSet& flags, CommandOptions& o) {
   flags.add_bool("no-warn-undeclared-var", &o.no_warn_undeclared_variable,
                  "No warnings about values for variables that are not declared.");
   flags.add_bool("evaluate-datasources", &o.evaluate_datasources,
-                 "Taken for compatibility; HCL2 templates only.");
+                 "HCL2: run data sources; their values are unknown otherwise.");
   declare_compatibility(flags, o);
+}
+
+void declare_plan(FlagSet& flags, CommandOptions& o) {
+  flags.add_bool("json", &o.json, "One JSON object, for programs.");
+  declare_selection(flags, o, "Plan");
+  declare_variables(flags, o);
+  declare_config_type(flags, o);
+  flags.add_bool("evaluate-datasources", &o.evaluate_datasources,
+                 "Run data sources; their values are unknown otherwise.");
+  flags.add_bool("use-sequential-evaluation", &o.sequential_evaluation,
+                 "HCL2: all data sources first, then all locals.");
 }
 
 void declare_inspect(FlagSet& flags, CommandOptions& o) {
@@ -92,7 +103,7 @@ void declare_inspect(FlagSet& flags, CommandOptions& o) {
   declare_config_type(flags, o);
   declare_meta_silently(flags, o);
   flags.add_bool("use-sequential-evaluation", &o.sequential_evaluation,
-                 "Taken for compatibility; HCL2 templates only.");
+                 "HCL2: all data sources first, then all locals.");
 }
 
 void declare_console(FlagSet& flags, CommandOptions& o) {
@@ -101,7 +112,7 @@ void declare_console(FlagSet& flags, CommandOptions& o) {
   flags.add_list("only", &o.only, "", "-only");
   flags.add_list("except", &o.except, "", "-except");
   flags.add_bool("use-sequential-evaluation", &o.sequential_evaluation,
-                 "Taken for compatibility; HCL2 templates only.");
+                 "HCL2: all data sources first, then all locals.");
 }
 
 void declare_meta(FlagSet& flags, CommandOptions& o) {
@@ -196,6 +207,19 @@ std::vector<Subcommand> make_template_commands() {
        {{"inspect template.json", "what is in the template"},
         {"inspect -machine-readable template.json | grep template-builder", "its builders, for a script"}},
        run_inspect},
+      {"plan",
+       "what a build would do, step by step",
+       "plan [options] TEMPLATE",
+       "Shows every build that would run, its steps in order with their options as\n"
+       "resolved, and a key for each: the digest of the step, its options and all steps\n"
+       "before it. A key that is the same twice stands for the same work. What is known\n"
+       "only during the build is shown as <unknown>. Nothing is built.",
+       declare_plan,
+       {{"plan template.pkr.hcl", "everything"},
+        {"plan -only='web.*' -var version=2 .", "some builds of the templates in this directory"},
+        {"plan -json template.json | jq '.builds[].name'", "for a script"}},
+       run_plan,
+       Subcommand::Shown::as_kiln},
       {"validate",
        "check that a template is valid",
        "validate [options] TEMPLATE",

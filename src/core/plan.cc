@@ -35,6 +35,13 @@ std::string step_text(const char* kind, const std::string& type, const std::stri
   return fmt::format("{}-block {} {}", kind, go_quote(type), go_quote(name));
 }
 
+/// "provisioner shell: only for null.a"
+std::string left_out_text(const char* kind, const std::string& type, const std::string& name, const BuildFilter& filter) {
+  std::string called = name.empty() || name == type ? type : fmt::format("{} {}", type, go_quote(name));
+  return fmt::format("{} {}: {}", kind, called,
+                     filter.only.empty() ? "not for " + join(filter.except, ", ") : "only for " + join(filter.only, ", "));
+}
+
 BodyInput body_input(const SourceDeclaration& source, const BuildInfo& info) {
   return {info.scope.build_data, info.scope.build_data_known, source.type, source.override_name};
 }
@@ -183,7 +190,10 @@ std::optional<PlannedProvisioner> Planner::plan_provisioner(const ProvisionerDec
 bool Planner::add_provisioners(const BuildDeclaration& build, Stage& stage) {
   bool ok = true;
   for (const auto& declaration : build.provisioners) {
-    if (!declaration.filter.allows(stage.source.filter_name)) continue;
+    if (!declaration.filter.allows(stage.source.filter_name)) {
+      stage.left_out.push_back(left_out_text("provisioner", declaration.type, declaration.name, declaration.filter));
+      continue;
+    }
     if (auto planned = plan_provisioner(declaration, stage)) {
       stage.provisioners.push_back(std::move(*planned));
     } else {
@@ -203,7 +213,10 @@ bool Planner::add_post_processors(const BuildDeclaration& build, Stage& stage) {
     std::vector<PlannedPostProcessor> planned;
     for (const auto& declaration : chain) {
       if (!parsed_.is_hcl() && names_it(input_.except, declaration.name.empty() ? declaration.type : declaration.name)) break;
-      if (!declaration.filter.allows(stage.source.filter_name)) continue;
+      if (!declaration.filter.allows(stage.source.filter_name)) {
+        stage.left_out.push_back(left_out_text("post-processor", declaration.type, declaration.name, declaration.filter));
+        continue;
+      }
       auto component =
           make(components_.post_processors, "post-processor", declaration.type, declaration.range, stage.info.name);
       if (!component) {

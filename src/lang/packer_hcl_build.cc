@@ -487,7 +487,13 @@ void BuildLowering::drop_excepted() {
                        [&](const std::string& pattern) { return environment_.matches(pattern, called); });
   };
   for (auto& chain : build_.post_processors) {
-    chain.erase(std::find_if(chain.begin(), chain.end(), excepted), chain.end());
+    auto first = std::find_if(chain.begin(), chain.end(), excepted);
+    if (first == chain.end()) continue;
+    // It counts as matched once for every build that would have run it.
+    matched_except_ += static_cast<size_t>(std::count_if(uses_.begin(), uses_.end(), [&](const SourceUse& use) {
+      return first->filter.allows(use.type + "." + use.local_name);
+    }));
+    chain.erase(first, chain.end());
   }
   std::erase_if(build_.post_processors, [](const PostProcessorChain& chain) { return chain.empty(); });
 }
@@ -529,10 +535,10 @@ Template lower_packer_hcl(const Evaluation& evaluation, Diagnostics& diagnostics
     if (diagnostics.items().size() != before) continue;
     lowering.select();
     only += lowering.matched_only();
-    except += lowering.matched_except();
     names.insert(names.end(), lowering.possible_names().begin(), lowering.possible_names().end());
     if (!all) evaluation->evaluate_for(lowering.references(), diagnostics);
     lowering.drop_excepted();
+    except += lowering.matched_except();
     out.builds.push_back(lowering.finish());
   }
   if (only < environment.only.size()) {
