@@ -133,7 +133,7 @@ std::string hcl_variables_text(const HclEvaluation& evaluation) {
   }
   out += "\n> local-variables:\n\n";
   for (const auto& [name, value] : evaluation.locals()) {
-    out += fmt::format("local.{}: {}\n", name, go_quote(hcl_console_text(value)));
+    if (!evaluation.failed(name)) out += fmt::format("local.{}: {}\n", name, go_quote(hcl_console_text(value)));
   }
   return out;
 }

@@ -150,7 +150,8 @@ TemplateScope hcl_template_scope(const std::string& root) {
 }
 
 HclDataRunner data_runner(const std::string& root) {
-  return [root](const HclComponentBlock& block, const Value& config, Diagnostics& diagnostics) -> std::optional<Value> {
+  return [root](const HclComponentBlock& block, const Value& config, bool only_check,
+                Diagnostics& diagnostics) -> std::optional<Value> {
     const auto* entry = find_component(component_table().data_sources, block.type);
     if (!entry) return std::nullopt;
     Diagnostics found;
@@ -158,8 +159,8 @@ HclDataRunner data_runner(const std::string& root) {
     Stop stop;
     TemplateScope scope = hcl_template_scope(root);
     try {
-      Value value = entry->make()->read({config, scope, found, stop});
-      if (!found.has_errors()) result = std::move(value);
+      Value value = entry->make()->read({config, scope, found, stop, only_check});
+      if (!found.has_errors() && !only_check) result = std::move(value);
     } catch (const Error& error) {
       found.error("Datasource.Execute failed: " + error.message());
     }
@@ -222,7 +223,8 @@ std::optional<HclInput> load_hcl(Invocation& invocation, const CommandOptions& o
   environment.only = options.only;
   environment.except = options.except;
   environment.matches = glob_matches;
-  if (data_sources == DataSources::run) environment.run_data = data_runner(environment.root_directory);
+  environment.run_data = data_runner(environment.root_directory);
+  environment.run_data_sources = data_sources == DataSources::run;
 
   Diagnostics diagnostics;
   check_globs(options, diagnostics);

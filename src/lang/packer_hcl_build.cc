@@ -110,8 +110,14 @@ class BuildLowering {
   std::vector<SourceUse> uses_;
   std::vector<Step> steps_;  ///< all of them, for what they refer to and whether their types exist
   std::vector<std::string> possible_names_;
-  size_t matched_only_ = 0, matched_except_ = 0;
+  size_t matched_only_ = 0, matched_except_ = 0, registries_ = 0;
 };
+
+size_t errors(const Diagnostics& diagnostics) {
+  const auto& items = diagnostics.items();
+  return static_cast<size_t>(
+      std::count_if(items.begin(), items.end(), [](auto& item) { return item.severity == Severity::error; }));
+}
 
 const HclSchema& build_schema() {
   static const HclSchema schema{{{"name"}, {"description"}, {"sources"}},
@@ -196,7 +202,7 @@ std::vector<HclReference> BuildLowering::head_references() const {
 }
 
 bool BuildLowering::open() {
-  size_t before = diagnostics_.items().size();
+  size_t before = errors(diagnostics_);
   content_ = hcl_content(block_.body, build_schema(), diagnostics_, &evaluation_->scope());
   build_.range = block_.header;
   build_.name = text(content_, "name");
@@ -207,7 +213,7 @@ bool BuildLowering::open() {
     diagnostics_.error("missing source reference", "a build block must reference at least one source to be built",
                        block_.header);
   }
-  return diagnostics_.items().size() == before;
+  return errors(diagnostics_) == before;
 }
 
 void BuildLowering::open_block(const HclBlock& block) {
@@ -220,7 +226,8 @@ void BuildLowering::open_block(const HclBlock& block) {
   } else if (block.type == "post-processors") {
     read_chain(block);
   } else if (block.type == "hcp_packer_registry") {
-    check_hcp_registry(block, diagnostics_);
+    if (++registries_ > 1) diagnostics_.error("Only one hcp_packer_registry is allowed", "", block.header);
+    else check_hcp_registry(block, diagnostics_);
   } else if (block.type == "error-cleanup-provisioner") {
     if (build_.error_cleanup_provisioner) {
       diagnostics_.error("Only one error-cleanup-provisioner is allowed in a build block", "", block.header);

@@ -158,9 +158,13 @@ void PackerHclReader::required_plugins(const HclBlock& block) {
 void PackerHclReader::required_plugin(const HclAttribute& attribute, const HclBlock& block) {
   auto same = std::find_if(out_.required_plugins.begin(), out_.required_plugins.end(),
                            [&](const auto& other) { return other.name == attribute.name; });
-  if (same != out_.required_plugins.end() && same->range.file) {
-    diagnostics_.error(fmt::format("Duplicate required_plugin.{} block", go_quote(attribute.name)),
-                       fmt::format("Block previously seen at {}", hcl_place(same->range)), block.header);
+  if (same != out_.required_plugins.end()) {
+    out_.late.error(fmt::format("Duplicate required_plugin.{} block", go_quote(attribute.name)),
+                    fmt::format("Block previously seen at {} is already named {}.\nNames at the left hand side of "
+                                "required_plugins are made available to use in your HCL2 configurations.\nTo allow to "
+                                "calling to their features correctly two plugins have to have different accessors.",
+                                hcl_place(same->range), go_quote(attribute.name)),
+                    block.header);
     return;
   }
   HclScope scope;
@@ -179,7 +183,7 @@ void PackerHclReader::required_plugin(const HclAttribute& attribute, const HclBl
                        range);
     return;
   }
-  HclRequiredPlugin plugin{attribute.name, "", "", attribute.range};
+  HclRequiredPlugin plugin{attribute.name, "", "", range};
   for (const auto& [name, member] : value.members()) {
     bool text = member.has_content() && member.type().is(HclType::Kind::string);
     if (name == "version") {
@@ -193,6 +197,11 @@ void PackerHclReader::required_plugin(const HclAttribute& attribute, const HclBl
         return;
       }
       plugin.version = member.as_string();
+      if (VersionConstraint::parse(plugin.version)->names_prerelease()) {
+        diagnostics_.error("Invalid version constraint",
+                           fmt::format("Unsupported prerelease for constraint {}", go_quote(plugin.version)), range);
+        return;
+      }
     } else if (name == "source") {
       if (!text) {
         diagnostics_.error("Invalid source", "Source must be specified as a string", range);
@@ -418,7 +427,7 @@ void PackerHclReader::component(const HclBlock& block, std::vector<HclComponentB
 
 void PackerHclReader::registry(const HclBlock& block) {
   if (!out_.registries.empty()) {
-    diagnostics_.error("Multiple HCP Packer registry block declaration",
+    out_.late.error("Multiple HCP Packer registry block declaration",
                        "Multiple hcp_packer_registry blocks have been found, only one can be defined in HCL2 templates.\n"
                        "Starting with Packer 1.12.1, it is recommended to move it to the top-level configuration instead "
                        "of within a build block.",
@@ -465,6 +474,12 @@ void check_hcp_registry(const HclBlock& block, Diagnostics& diagnostics) {
   }
   if (auto text = value("description", HclType::string()); text && text->as_string().size() > 255) {
     diagnostics.error("hcp_packer_registry.description should have a maximum length of 255 characters", "", block.header);
+  }
+  if (content.find("labels") && !content.find("bucket_labels")) {
+    diagnostics.warning(
+        "the argument hcp_packer_registry.labels has been deprecated and will be removed in the next minor release; "
+        "please use hcp_packer_registry.bucket_labels",
+        "", block.header);
   }
   if (content.find("labels") && content.find("bucket_labels")) {
     diagnostics.error(

@@ -125,4 +125,8 @@ bool VersionConstraint::allows(std::string_view text) const {
   return version && allows(*version);
 }
 
+bool VersionConstraint::names_prerelease() const {
+  return std::any_of(parts_.begin(), parts_.end(), [](const Part& part) { return !part.version.prerelease.empty(); });
+}
+
 }  // namespace kiln
