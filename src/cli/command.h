@@ -16,6 +16,15 @@ namespace kiln {
 /// The Packer version Kiln answers for.
 inline constexpr const char* packer_version = "1.16.0";
 
+/// What verify-attestation takes: how to check the signature, and what the statement must say.
+struct AttestationOptions {
+  std::string signing_mode, key, verifier;
+  std::string predicate_type, builder_id, source_uri, artifact;
+  std::string trusted_root_path, keyless_identity, keyless_oidc_issuer, bundle;
+  bool require_rekor = false;
+  bool require_timestamp = false;
+};
+
 /// Everything any command line can set; each command declares which of them it takes.
 struct CommandOptions {
   std::vector<std::string> only;
@@ -55,6 +64,9 @@ struct CommandOptions {
   bool diff = false;
   bool write = true;
   bool recursive = false;
+
+  std::string plugin_path;  ///< plugins install: the program to install
+  AttestationOptions attestation;
 };
 
 /// One run of the program: how it was called, where its words go, who may stop it. Owned by run_program.
@@ -116,6 +128,7 @@ int run_plugins_required(Invocation&, CommandOptions&, const std::vector<std::st
 int run_plugins_change(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_fix(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_hcl2_upgrade(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_verify_attestation(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_not_yet(Invocation&, CommandOptions&, const std::vector<std::string>&);
 
 }  // namespace kiln

@@ -113,6 +113,13 @@ std::string multierror_text(const std::vector<std::string>& errors) {
   return out + "\n";
 }
 
+std::string not_legacy_text(const std::string& original_error) {
+  return "Failed to parse file as legacy JSON template: if you are using an HCL template, check your file extensions; "
+         "they should be either *.pkr.hcl or *.pkr.json; see the docs for more details: "
+         "https://www.packer.io/docs/templates/hcl_templates. \nOriginal error: " +
+         original_error;
+}
+
 std::string legacy_parse_text(const Diagnostics& diagnostics) {
   std::vector<std::string> texts;
   std::vector<const Diagnostic*> items;
@@ -125,10 +132,7 @@ std::string legacy_parse_text(const Diagnostics& diagnostics) {
   }
   std::string original =
       texts.size() == 1 && stands_alone(texts[0]) ? texts[0] + "\n" : multierror_text(texts);
-  return "Failed to parse file as legacy JSON template: if you are using an HCL template, check your file "
-         "extensions; "
-         "they should be either *.pkr.hcl or *.pkr.json\nOriginal error: " +
-         std::string(trim_right(original)) + "\n\n" + places_text(items, !syntax);
+  return not_legacy_text(std::string(trim_right(original))) + "\n\n" + places_text(items, !syntax);
 }
 
 std::string legacy_prepare_text(const Diagnostics& diagnostics) {

@@ -197,7 +197,7 @@ void PackerHclReader::required_plugin(const HclAttribute& attribute, const HclBl
         return;
       }
       plugin.version = member.as_string();
-      if (VersionConstraint::parse(plugin.version)->names_prerelease()) {
+      if (VersionConstraint::parse(plugin.version)->has_prerelease()) {
         diagnostics_.error("Invalid version constraint",
                            fmt::format("Unsupported prerelease for constraint {}", go_quote(plugin.version)), range);
         return;

@@ -7,6 +7,7 @@ HCP = "Kiln has no data sources for HCP, which Packer lists"
 DIFFERENCES = {
     "sdk-fix/error-duplicate-*": CRASH,
     "sdk-fix/parse-builder-no-type.json": CRASH,
+    "build/timeout": "a failed build leaves nothing behind: the artifact of its builder is removed, Packer leaves it",
     "hcl-inspect/TestParser_complete/*": "how many locals Packer gets through before it gives up is chance",
     "hcl-clean/TestParser_no_init/working-build-with-imports": "of several versions Packer names any one",
     "validate/wrong_pause_before": PLACE,
