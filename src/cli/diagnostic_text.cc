@@ -200,6 +200,11 @@ std::string hcl_place_text(const SourceRange& range) {
   return out + "\n";
 }
 
+/// "with var.x set to null,\n     var.y as "abc".": the values that the mistake's expression had.
+std::string hcl_values_text(const std::vector<std::string>& values) {
+  return values.empty() ? "" : "with " + join(values, ",\n     ") + ".\n\n";
+}
+
 }  // namespace
 
 std::string hcl_text(const Diagnostics& diagnostics) {
@@ -216,6 +221,7 @@ std::string hcl_text(const Diagnostics& diagnostics) {
   for (const auto& d : all) {
     out += fmt::format("{}: {}\n\n", d.severity == Severity::error ? "Error" : "Warning", d.summary);
     out += hcl_place_text(d.range);
+    out += hcl_values_text(d.values);
     if (!d.detail.empty()) out += std::string(trim_right(wrap_text(d.detail))) + "\n\n";
     if (!d.hint.empty()) out += wrap_text(d.hint) + "\n\n";
   }

@@ -51,10 +51,13 @@ TEST(HclEval, gives_what_hcl_gives_on_recorded_rows) {
   }
 }
 
-TEST(HclEval, division_by_zero_is_refused) {
+TEST(HclEval, division_by_zero_is_infinite) {
   HclScope scope;
-  EXPECT_THAT(mistakes("1 + 1 / 0", scope),
-              testing::ElementsAre("Operation failed: Error during operation: division by zero. @1 / 0"));
+  EXPECT_EQ(hcl_rows::outcome("1 + 1 / 0", scope), "+Inf");
+  EXPECT_EQ(hcl_rows::outcome("1 / -0", scope), "-Inf");
+  EXPECT_THAT(mistakes("1 / 0 - 1 / 0", scope),
+              testing::ElementsAre(
+                  "Operation failed: Error during operation: can't subtract infinity from itself. @1 / 0 - 1 / 0"));
 }
 
 TEST(HclEval, a_result_chosen_by_a_sensitive_key_is_sensitive) {

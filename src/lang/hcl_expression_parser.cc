@@ -1,6 +1,7 @@
 // Expressions of HCL's native syntax.
 #include <fmt/format.h>
 
+#include "lang/hcl_number.h"
 #include "lang/hcl_parser.h"
 
 namespace kiln {
@@ -8,6 +9,8 @@ namespace {
 
 /// Trees grow without nesting too ("a + b + c ..."); higher ones are refused.
 constexpr int max_tree_height = 1000;
+/// Numbers of so many digits and nothing else are surely numbers.
+constexpr size_t max_plain_digits = 100;
 
 /// How strongly a binary operator binds; 0: it is none.
 int precedence(HclTokenKind kind) {
@@ -140,17 +143,26 @@ HclExpressionPtr HclParser::attribute_step(HclExpressionPtr base, bool names_onl
 /// ".0": how old templates write "[0]". A number token may hold two of them ("0.1"), which HCL refuses.
 HclExpressionPtr HclParser::legacy_index(HclExpressionPtr base) {
   const HclToken number = next();
-  if (number.text.find_first_not_of("0123456789") != std::string_view::npos) {
+  if (size_t dot = number.text.find('.'); dot != std::string_view::npos) {
     fail("Invalid legacy index syntax",
-         "When using the legacy index syntax, chaining two indexes together is "
-         "not permitted. Use the proper index syntax instead, like [0][1].",
+         fmt::format("When using the legacy index syntax, chaining two indexes together is not permitted. Use the proper "
+                     "index syntax instead, like [{}][{}].",
+                     number.text.substr(0, dot), number.text.substr(dot + 1)),
          range_of(number));
   }
+  check_number(number);
   HclStep step;
   step.kind = HclStep::Kind::index;
   step.key = Value(Number{std::string(number.text)});
   step.range = range_of(number);
   return add_step(std::move(base), std::move(step));
+}
+
+/// What the lexer takes for a number need not be one: "1.2.3".
+void HclParser::check_number(const HclToken& number) {
+  if (number.text.size() <= max_plain_digits && number.text.find_first_not_of("0123456789") == std::string_view::npos) return;
+  if (HclNumber::parse(number.text)) return;
+  report("Invalid number literal", "Failed to recognize the value of this number literal.", range_of(number));
 }
 
 HclExpressionPtr HclParser::bracket_step(HclExpressionPtr base, bool& done) {
@@ -206,6 +218,7 @@ HclExpressionPtr HclParser::term() {
     case Kind::open_paren: return parenthesised();
     case Kind::number: {
       const HclToken number = next();
+      check_number(number);
       auto node = make(HclExpressionKind::literal, number.begin);
       node->value = Value(Number{std::string(number.text)});
       node->value.range = node->range;

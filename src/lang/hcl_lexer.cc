@@ -87,20 +87,15 @@ class Lexer {
     }
   }
 
+  /// Digits, dots and exponents in any order, the last no dot: "1.2.3" is one token, which the parser refuses.
   void number() {
-    size_t length = 0;
-    while (is_digit(static_cast<unsigned char>(peek(length)))) ++length;
-    if (peek(length) == '.' && is_digit(static_cast<unsigned char>(peek(length + 1)))) {
-      ++length;
-      while (is_digit(static_cast<unsigned char>(peek(length)))) ++length;
-    }
-    if ((peek(length) | 32) == 'e') {
-      size_t exponent = length + 1;
-      if (peek(exponent) == '+' || peek(exponent) == '-') ++exponent;
-      if (is_digit(static_cast<unsigned char>(peek(exponent)))) {
-        while (is_digit(static_cast<unsigned char>(peek(exponent)))) ++exponent;
-        length = exponent;
-      }
+    size_t length = 1;
+    for (;;) {
+      size_t more = length;
+      while (peek(more) == '.') ++more;
+      if ((peek(more) | 32) == 'e') ++more, more += peek(more) == '+' || peek(more) == '-';
+      if (!is_digit(static_cast<unsigned char>(peek(more)))) break;
+      length = more + 1;
     }
     emit(Kind::number, length);
   }

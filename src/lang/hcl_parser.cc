@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "base/text.h"
 #include "lang/go_literal.h"
 
@@ -148,9 +150,11 @@ HclBody HclParser::parse_file() {
 
 HclBody HclParser::body(Kind end) {
   HclBody out;
+  auto outer = std::exchange(body_names_, {});
   for (;;) {
     const HclToken& token = peek();
     if (token.kind == end || token.kind == Kind::end_of_file) {
+      body_names_ = std::move(outer);
       out.end = range_of(token);
       return out;
     }
@@ -233,7 +237,9 @@ void HclParser::attribute(HclBody& body, const HclToken& name) {
 }
 
 void HclParser::add_attribute(HclBody& body, HclAttribute attribute) {
-  if (const HclAttribute* first = body.find(attribute.name)) {
+  auto [index, is_new] = body_names_.emplace(attribute.name, body.attributes.size());
+  if (!is_new) {
+    const HclAttribute* first = &body.attributes[index->second];
     auto place = line_column(first->name_range);
     report(
         "Attribute redefined",
