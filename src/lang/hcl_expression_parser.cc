@@ -379,10 +379,6 @@ HclExpressionPtr HclParser::object() {
   for (;;) {
     while (at(Kind::newline)) next();
     if (at(Kind::close_brace)) break;
-    if (at(Kind::end_of_file)) {
-      fail("Unterminated object constructor expression", "The file ends before the brace that closes this object.",
-           {file_, begin, begin + 1});
-    }
     object_item(items);
   }
   next();
@@ -432,27 +428,21 @@ void HclParser::object_item(std::vector<HclExpressionPtr>& items) {
 }
 
 /// "for", one or two names, "in". `what`: "'for' expression" or "'for' directive".
-void HclParser::for_names(HclExpression& node, const std::string& what) {
+void HclParser::for_names(HclExpression& node, bool is_directive) {
+  const std::string summary = is_directive ? "Invalid 'for' directive" : "Invalid 'for' expression";
+  const std::string what = is_directive ? "For directive" : "For expression";
   next();
-  if (!at(Kind::identifier))
-    fail("Invalid " + what,
-         "For expression requires variable name after "
-         "'for'.",
-         range_of(peek()));
+  if (!at(Kind::identifier)) fail(summary, what + " requires variable name after 'for'.", range_of(peek()));
   node.value_name = std::string(next().text);
   if (at(Kind::comma)) {
     next();
-    if (!at(Kind::identifier))
-      fail("Invalid " + what,
-           "For expression requires value variable name after "
-           "comma.",
-           range_of(peek()));
+    if (!at(Kind::identifier)) fail(summary, what + " requires value variable name after comma.", range_of(peek()));
     node.name = std::exchange(node.value_name, std::string(next().text));
   }
   if (!at_keyword("in"))
-    fail("Invalid " + what,
-         "For expression requires the 'in' keyword after its name "
-         "declarations.",
+    fail(summary,
+         what + (is_directive ? " requires 'in' keyword after names."
+                              : " requires the 'in' keyword after its name declarations."),
          range_of(peek()));
   next();
 }
@@ -460,7 +450,7 @@ void HclParser::for_names(HclExpression& node, const std::string& what) {
 HclExpressionPtr HclParser::for_expression(size_t begin, Kind close) {
   const std::string what = "'for' expression";
   HclExpression names;
-  for_names(names, what);
+  for_names(names, false);
   auto collection = expression();
   if (!at(Kind::colon))
     fail("Invalid " + what,

@@ -83,7 +83,7 @@ class HclParser {
   HclExpressionPtr object_key();
   void object_item(std::vector<HclExpressionPtr>& items);
   HclExpressionPtr for_expression(size_t begin, Kind close);
-  void for_names(HclExpression& node, const std::string& what);
+  void for_names(HclExpression& node, bool is_directive);
 
   // hcl_template_parser.cc
   struct Part {
