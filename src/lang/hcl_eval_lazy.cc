@@ -43,7 +43,7 @@ HclValue HclEvaluator::call_try(const Arguments& arguments, const HclScope& scop
       return value.is_wholly_known() ? value : HclValue::unknown(HclType::dynamic());
     }
     for (const auto& item : found.items()) {
-      wrong += fmt::format("- {} (at {})\n  {}\n", item.summary, hcl_place(item.range), item.detail);
+      wrong += fmt::format("- {} (at {})\n  {}\n", item.summary, hcl_place(item), item.detail);
     }
   }
   throw HclFunctionError{"no expression succeeded:\n" + wrong + "\nAt least one expression must produce a successful result"};
