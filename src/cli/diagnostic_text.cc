@@ -212,7 +212,8 @@ std::string hcl_text(const Diagnostics& diagnostics) {
   // A step that several builds share is wrong once.
   for (const auto& d : diagnostics.items()) {
     bool told = std::any_of(all.begin(), all.end(), [&](const Diagnostic& other) {
-      return other.summary == d.summary && other.detail == d.detail && same_place(other.range, d.range);
+      return other.summary == d.summary && other.detail == d.detail && other.values == d.values &&
+             same_place(other.range, d.range);
     });
     if (!told) all.push_back(d);
   }

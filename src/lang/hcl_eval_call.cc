@@ -110,6 +110,14 @@ HclValue HclEvaluator::argument_value(const Arguments& arguments, size_t i, cons
   return value(*arguments.written[i], scope, diagnostics);
 }
 
+/// An expanded argument is a value without names of its own.
+HclFault HclEvaluator::argument_fault(const HclExpression& e, const Arguments& arguments, size_t i,
+                                      const HclScope& scope) {
+  if (i >= arguments.written.size()) return {e, scope};
+  const HclExpression& written = *arguments.written[i];
+  return i < arguments.first_expanded ? HclFault(written, scope) : HclFault(written.range);
+}
+
 HclValue HclEvaluator::call(const HclExpression& e, const HclScope& scope, Diagnostics& diagnostics) {
   const HclValue unknown = HclValue::unknown(HclType::dynamic());
   const HclFunction* function = find_function(e, scope, diagnostics);
@@ -125,7 +133,6 @@ HclValue HclEvaluator::call(const HclExpression& e, const HclScope& scope, Diagn
   HclValue::Items values;
   values.reserve(arguments.written.size());
   for (size_t i = 0; i < arguments.written.size(); ++i) {
-    const HclExpression& written = *arguments.written[i];
     HclValue given = argument_value(arguments, i, scope, found);
     const HclParameter& parameter = *parameter_of(*function, i);
     std::string error;
@@ -136,7 +143,8 @@ HclValue HclEvaluator::call(const HclExpression& e, const HclScope& scope, Diagn
       continue;
     }
     fail(found, "Invalid function argument",
-         fmt::format("Invalid value for {} parameter: {}.", go_quote(parameter.name), error), {written, scope});
+         fmt::format("Invalid value for {} parameter: {}.", go_quote(parameter.name), error),
+         argument_fault(e, arguments, i, scope));
   }
   diagnostics.append(found);
   if (found.has_errors() || !spend(e, steps_a_call)) return unknown;
@@ -166,7 +174,7 @@ void HclEvaluator::report_call_error(const HclExpression& e, const HclFunction& 
   }
   fail(diagnostics, "Invalid function argument",
        fmt::format("Invalid value for {} parameter: {}.", go_quote(parameter->name), error.message),
-       {at < arguments.written.size() ? *arguments.written[at] : e, scope});
+       argument_fault(e, arguments, at, scope));
 }
 
 }  // namespace kiln

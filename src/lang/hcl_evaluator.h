@@ -105,6 +105,7 @@ class HclEvaluator {
     HclValue::Items expanded;                   ///< the values of the last written.size() - first_expanded arguments
     size_t first_expanded = 0;
   };
+  static HclFault argument_fault(const HclExpression& e, const Arguments& arguments, size_t i, const HclScope& scope);
   HclValue call(const HclExpression& e, const HclScope& scope, Diagnostics& diagnostics);
   const HclFunction* find_function(const HclExpression& e, const HclScope& scope, Diagnostics& diagnostics);
   bool expand_last(const HclExpression& e, const HclScope& scope, Arguments& arguments, Diagnostics& diagnostics);
