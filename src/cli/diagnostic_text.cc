@@ -215,6 +215,11 @@ std::string hcl_place_text(const Diagnostic& d) {
   return out + marked_lines(d.range) + "\n";
 }
 
+/// "with var.x set to null,\n     var.y as "abc".": the values that the mistake's expression had.
+std::string hcl_values_text(const std::vector<std::string>& values) {
+  return values.empty() ? "" : "with " + join(values, ",\n     ") + ".\n\n";
+}
+
 }  // namespace
 
 std::string hcl_text(const Diagnostics& diagnostics) {
@@ -222,7 +227,8 @@ std::string hcl_text(const Diagnostics& diagnostics) {
   // A step that several builds share is wrong once.
   for (const auto& d : diagnostics.items()) {
     bool told = std::any_of(all.begin(), all.end(), [&](const Diagnostic& other) {
-      return other.summary == d.summary && other.detail == d.detail && same_place(other.range, d.range);
+      return other.summary == d.summary && other.detail == d.detail && other.values == d.values &&
+             same_place(other.range, d.range);
     });
     if (!told) all.push_back(d);
   }
@@ -230,7 +236,7 @@ std::string hcl_text(const Diagnostics& diagnostics) {
   std::string out;
   for (const auto& d : all) {
     out += fmt::format("{}: {}\n\n", d.severity == Severity::error ? "Error" : "Warning", d.summary);
-    out += hcl_place_text(d);
+    out += hcl_place_text(d) + hcl_values_text(d.values);
     if (!d.detail.empty()) out += std::string(trim_right(wrap_text(d.detail))) + "\n\n";
     if (!d.hint.empty()) out += wrap_text(d.hint) + "\n\n";
   }
