@@ -46,7 +46,9 @@ static std::optional<std::string> read_whole(const fs::path& path, int* error) {
 std::string read_file(const fs::path& path) {
   int error = 0;
   auto text = read_whole(path, &error);
-  if (!text) throw Error(ErrorKind::user, "open " + path.string() + ": " + go_errno_text(error));
+  // A directory can be opened.
+  const char* failed = error == EISDIR ? "read " : "open ";
+  if (!text) throw Error(ErrorKind::user, failed + path.string() + ": " + go_errno_text(error));
   return *text;
 }
 

@@ -16,6 +16,15 @@ namespace kiln {
 /// The Packer version Kiln answers for.
 inline constexpr const char* packer_version = "1.16.0";
 
+/// What verify-attestation takes: how to check the signature, and what the statement must say.
+struct AttestationOptions {
+  std::string signing_mode, key, verifier;
+  std::string predicate_type, builder_id, source_uri, artifact;
+  std::string trusted_root_path, keyless_identity, keyless_oidc_issuer, bundle;
+  bool require_rekor = false;
+  bool require_timestamp = false;
+};
+
 /// Everything any command line can set; each command declares which of them it takes.
 struct CommandOptions {
   std::vector<std::string> only;
@@ -46,6 +55,7 @@ struct CommandOptions {
   std::string output_file;
   bool with_annotations = false;
 
+  bool json = false;
   bool dry_run = false;
   bool markdown = false;
   std::string output = "docs/reference";
@@ -54,6 +64,9 @@ struct CommandOptions {
   bool diff = false;
   bool write = true;
   bool recursive = false;
+
+  std::string plugin_path;  ///< plugins install: the program to install
+  AttestationOptions attestation;
 };
 
 /// One run of the program: how it was called, where its words go, who may stop it. Owned by run_program.
@@ -98,6 +111,7 @@ std::string command_help(const Invocation& invocation, const Subcommand& command
 
 // The commands.
 int run_build(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_plan(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_validate(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_inspect(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_console(Invocation&, CommandOptions&, const std::vector<std::string>&);
@@ -114,6 +128,7 @@ int run_plugins_required(Invocation&, CommandOptions&, const std::vector<std::st
 int run_plugins_change(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_fix(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_hcl2_upgrade(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_verify_attestation(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_not_yet(Invocation&, CommandOptions&, const std::vector<std::string>&);
 
 }  // namespace kiln

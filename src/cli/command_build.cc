@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <tuple>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -72,9 +71,10 @@ int run_build(Invocation& invocation, CommandOptions& options, const std::vector
   Diagnostics diagnostics;
   Plan plan = plan_template(invocation, options, *loaded, diagnostics);
   // Packer's order: it decides colours, the order of results, and who comes first with -parallel-builds.
-  std::stable_sort(plan.stages.begin(), plan.stages.end(), [](auto& a, auto& b) {
-    return std::tie(a.info.name, a.info.display_name) < std::tie(b.info.name, b.info.display_name);
-  });
+  if (!loaded->hcl) {
+    std::stable_sort(plan.stages.begin(), plan.stages.end(),
+                     [](auto& a, auto& b) { return a.info.name < b.info.name; });
+  }
   Ui ui = invocation.ui();
   bool wrong = diagnostics.has_errors();
   if (wrong)

@@ -2,6 +2,9 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <functional>
+
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/file.h"
@@ -32,9 +35,14 @@ std::string initialization_error(const CommandOptions& options, const Template& 
   check_template(parsed, packer_version, diagnostics);
   if (!diagnostics.has_errors()) resolve_variables(parsed, given_variables(options), make_scope(parsed), diagnostics);
   std::vector<std::string> texts;
+  auto lacks_value = [](const std::string& text) { return text.starts_with("required variable not set"); };
   for (const auto& item : diagnostics.items())
     if (item.severity == Severity::error) texts.push_back(item.detail.empty() ? item.summary : item.detail);
   if (texts.empty()) return "";
+  // Values that are missing are the only thing Packer tells: other variables may want them.
+  if (std::any_of(texts.begin(), texts.end(), lacks_value)) {
+    texts.erase(std::remove_if(texts.begin(), texts.end(), std::not_fn(lacks_value)), texts.end());
+  }
   auto stands_alone = [](const std::string& text) {
     return text.starts_with("This template requires") || text.starts_with("min_version is invalid") ||
            text.starts_with("Failed to interpolate");
@@ -55,6 +63,7 @@ int run_hcl2_upgrade(Invocation& invocation, CommandOptions& options,
   std::string target = options.output_file.empty() ? path + ".pkr.hcl" : options.output_file;
   Ui ui = invocation.ui();
   // The file is there even when the template turns out to be none.
+  if (fs::path parent = fs::path(target).parent_path(); !parent.empty()) fs::create_directories(parent);
   write_file_atomically(target, "");
   auto refuse = [&](const std::string& text) {
     ui.error(text);
@@ -73,7 +82,7 @@ int run_hcl2_upgrade(Invocation& invocation, CommandOptions& options,
     if (diagnostics.has_errors()) return refuse(legacy_parse_text(diagnostics));
     initialization = initialization_error(options, parsed);
   } catch (const Error& error) {
-    return refuse(raw.empty() ? "Failed to parse file as legacy JSON template: " + error.message() : error.message());
+    return refuse(raw.empty() ? not_legacy_text(error.message()) : error.message());
   }
   if (!initialization.empty()) ui.error("Ignoring following initialization error: <nil>: ; " + initialization);
   Hcl2Upgrade upgrade = upgrade_to_hcl2(parsed, raw, {options.with_annotations, knows_builder});

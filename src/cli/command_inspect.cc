@@ -15,14 +15,16 @@ namespace {
 
 std::string padded(const std::string& text, size_t width) { return fmt::format("{:<{}}", text, width); }
 
-/// Any variable whose default equals a sensitive one's is masked: Packer goes by the value.
+bool is_sensitive(const Template& parsed, const VariableDeclaration& variable) {
+  const auto& names = parsed.sensitive_variables;
+  return variable.sensitive || std::find(names.begin(), names.end(), variable.name) != names.end();
+}
+
+/// Any variable whose default equals a sensitive one's is masked, too: the secret would be readable there.
 std::set<std::string> sensitive_defaults(const Template& parsed) {
   std::set<std::string> values;
   for (const auto& variable : parsed.variables) {
-    const auto& names = parsed.sensitive_variables;
-    bool sensitive =
-        variable.sensitive || std::find(names.begin(), names.end(), variable.name) != names.end();
-    if (sensitive && variable.default_value && variable.default_value->is_string()) {
+    if (is_sensitive(parsed, variable) && variable.default_value && variable.default_value->is_string()) {
       values.insert(variable.default_value->as_string());
     }
   }
@@ -36,7 +38,7 @@ void inspect_variables(const Template& parsed, const Ui& ui) {
   for (const auto& variable : parsed.variables) {
     bool given = variable.default_value && !variable.default_value->is_null();
     (given ? optional : required)[variable.name] = &variable;
-    if (given) width = std::max(width, variable.name.size());
+    width = std::max(width, variable.name.size());
   }
   if (parsed.variables.empty()) {
     ui.say("Variables:\n");
@@ -51,13 +53,12 @@ void inspect_variables(const Template& parsed, const Ui& ui) {
     }
     ui.say("");
   }
-  if (optional.empty()) return;
   auto secrets = sensitive_defaults(parsed);
   ui.say("Optional variables and their defaults:\n");
   for (const auto& [name, variable] : optional) {
     const Value& value = *variable->default_value;
     std::string text = value.is_string() ? value.as_string() : to_json(value);
-    if (secrets.count(text)) text = "<sensitive>";
+    if (is_sensitive(parsed, *variable) || secrets.count(text)) text = "<sensitive>";
     ui.machine("template-variable", {name, text, "0"});
     ui.say(fmt::format("  {} = {}", padded(name, width), text));
   }
@@ -133,7 +134,7 @@ std::string hcl_variables_text(const HclEvaluation& evaluation) {
   }
   out += "\n> local-variables:\n\n";
   for (const auto& [name, value] : evaluation.locals()) {
-    out += fmt::format("local.{}: {}\n", name, go_quote(hcl_console_text(value)));
+    if (!evaluation.failed(name)) out += fmt::format("local.{}: {}\n", name, go_quote(hcl_console_text(value)));
   }
   return out;
 }

@@ -13,7 +13,7 @@ void declare_variables(FlagSet& flags, CommandOptions& o) {
   flags.add_pairs("var", &o.variables, "Value of a template variable; may be given many times.",
                   "-var 'key=value'");
   flags.add_repeated("var-file", &o.variable_files,
-                     "JSON file of variable values; later files win, -var wins over files.",
+                     "JSON or HCL2 file of variable values; later files win, -var wins over files.",
                      "-var-file=path");
 }
 
@@ -50,7 +50,7 @@ void declare_compatibility(FlagSet& flags, CommandOptions& o) {
   flags.add_bool("ignore-prerelease-plugins", &o.ignore_prerelease_plugins,
                  "Taken for compatibility; nothing is plugged in yet.");
   flags.add_bool("use-sequential-evaluation", &o.sequential_evaluation,
-                 "Taken for compatibility; HCL2 templates only.");
+                 "HCL2: all data sources first, then all locals.");
 }
 
 void declare_build(FlagSet& flags, CommandOptions& o) {
@@ -83,8 +83,19 @@ void declare_validate(FlagSet& flags, CommandOptions& o) {
   flags.add_bool("no-warn-undeclared-var", &o.no_warn_undeclared_variable,
                  "No warnings about values for variables that are not declared.");
   flags.add_bool("evaluate-datasources", &o.evaluate_datasources,
-                 "Taken for compatibility; HCL2 templates only.");
+                 "HCL2: run data sources; their values are unknown otherwise.");
   declare_compatibility(flags, o);
+}
+
+void declare_plan(FlagSet& flags, CommandOptions& o) {
+  flags.add_bool("json", &o.json, "One JSON object, for programs.");
+  declare_selection(flags, o, "Plan");
+  declare_variables(flags, o);
+  declare_config_type(flags, o);
+  flags.add_bool("evaluate-datasources", &o.evaluate_datasources,
+                 "Run data sources; their values are unknown otherwise.");
+  flags.add_bool("use-sequential-evaluation", &o.sequential_evaluation,
+                 "HCL2: all data sources first, then all locals.");
 }
 
 void declare_inspect(FlagSet& flags, CommandOptions& o) {
@@ -92,7 +103,7 @@ void declare_inspect(FlagSet& flags, CommandOptions& o) {
   declare_config_type(flags, o);
   declare_meta_silently(flags, o);
   flags.add_bool("use-sequential-evaluation", &o.sequential_evaluation,
-                 "Taken for compatibility; HCL2 templates only.");
+                 "HCL2: all data sources first, then all locals.");
 }
 
 void declare_console(FlagSet& flags, CommandOptions& o) {
@@ -101,7 +112,7 @@ void declare_console(FlagSet& flags, CommandOptions& o) {
   flags.add_list("only", &o.only, "", "-only");
   flags.add_list("except", &o.except, "", "-except");
   flags.add_bool("use-sequential-evaluation", &o.sequential_evaluation,
-                 "Taken for compatibility; HCL2 templates only.");
+                 "HCL2: all data sources first, then all locals.");
 }
 
 void declare_meta(FlagSet& flags, CommandOptions& o) {
@@ -153,6 +164,29 @@ void declare_fmt(FlagSet& flags, CommandOptions& o) {
   flags.add_choice("config-type", &o.config_type, {"json", "hcl2"}, "", "-config-type");
 }
 
+void declare_verify_attestation(FlagSet& flags, CommandOptions& all) {
+  AttestationOptions& o = all.attestation;
+  flags.add_string("signing-mode", &o.signing_mode, "How it was signed: key, kms or keyless. (Default: as it looks)",
+                   "-signing-mode=MODE");
+  flags.add_string("key", &o.key, "PEM file of the signer's key, if there is no -verifier.", "-key=PATH");
+  flags.add_string("verifier", &o.verifier, "PEM file of the public key or certificate to verify with.",
+                   "-verifier=PATH");
+  flags.add_string("predicate-type", &o.predicate_type, "Type that the predicate must have.", "-predicate-type=TYPE");
+  flags.add_string("builder-id", &o.builder_id, "SLSA builder that must have built it.", "-builder-id=ID");
+  flags.add_string("source-uri", &o.source_uri, "Source that must be among the resolved dependencies.",
+                   "-source-uri=URI");
+  flags.add_string("artifact", &o.artifact, "File that must be among the subjects, by name and SHA-256.",
+                   "-artifact=PATH");
+  flags.add_string("trusted-root-path", &o.trusted_root_path,
+                   "Taken for compatibility, as the next five: keyless\nattestations are refused.", "-trusted-root-path=PATH");
+  flags.add_string("keyless-identity", &o.keyless_identity, "Identity of a keyless signer.", "-keyless-identity=ID");
+  flags.add_string("keyless-oidc-issuer", &o.keyless_oidc_issuer, "Who vouches for that identity.",
+                   "-keyless-oidc-issuer=URL");
+  flags.add_string("bundle", &o.bundle, "Sigstore bundle with the log's or the clock's proof.", "-bundle=PATH");
+  flags.add_bool("require-rekor", &o.require_rekor, "The bundle must prove an entry in Rekor's log.");
+  flags.add_bool("require-timestamp", &o.require_timestamp, "The bundle must prove a time.");
+}
+
 void declare_docs(FlagSet& flags, CommandOptions& o) {
   flags.add_bool("markdown", &o.markdown, "Write the reference pages of all components.");
   flags.add_string("output", &o.output, "Directory of those pages. (Default: docs/reference)",
@@ -196,6 +230,19 @@ std::vector<Subcommand> make_template_commands() {
        {{"inspect template.json", "what is in the template"},
         {"inspect -machine-readable template.json | grep template-builder", "its builders, for a script"}},
        run_inspect},
+      {"plan",
+       "what a build would do, step by step",
+       "plan [options] TEMPLATE",
+       "Shows every build that would run, its steps in order with their options as\n"
+       "resolved, and a key for each: the digest of the step, its options and all steps\n"
+       "before it. A key that is the same twice stands for the same work. What is known\n"
+       "only during the build is shown as <unknown>. Nothing is built.",
+       declare_plan,
+       {{"plan template.pkr.hcl", "everything"},
+        {"plan -only='web.*' -var version=2 .", "some builds of the templates in this directory"},
+        {"plan -json template.json | jq '.builds[].name'", "for a script"}},
+       run_plan,
+       Subcommand::Shown::as_kiln},
       {"validate",
        "check that a template is valid",
        "validate [options] TEMPLATE",
@@ -334,7 +381,16 @@ std::vector<Subcommand> make_other_commands() {
          "with explanations, into a file of your choice"}},
        run_hcl2_upgrade},
       {"sbom-generate", "", "", "", declare_nothing, {}, run_not_yet, never},
-      {"verify-attestation", "", "", "", declare_nothing, {}, run_not_yet, never},
+      {"verify-attestation",
+       "verify a signed attestation",
+       "verify-attestation [options] ATTESTATION",
+       "Verifies the signature of an attestation (a DSSE envelope with an in-toto\n"
+       "statement) and, if asked, what it says: its type, its SLSA builder, a source, a\n"
+       "file it is about.",
+       declare_verify_attestation,
+       {{"verify-attestation -verifier=signer.pub image.att.json", "who signed it"},
+        {"verify-attestation -verifier=signer.pub -artifact=image.qcow2 image.att.json", "and that it is about this file"}},
+       run_verify_attestation},
   };
 }
 

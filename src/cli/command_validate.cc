@@ -1,4 +1,5 @@
 #include "cli/command.h"
+#include "cli/diagnostic_text.h"
 #include "cli/template_input.h"
 
 namespace kiln {
@@ -10,6 +11,7 @@ int run_validate(Invocation& invocation, CommandOptions& options, const std::vec
                               options.evaluate_datasources ? DataSources::run : DataSources::leave_unknown);
   if (!loaded) return 1;
   if (options.syntax_only) {
+    if (loaded->hcl && !loaded->hcl->warnings.empty()) invocation.ui().say(hcl_text(loaded->hcl->warnings));
     invocation.ui().say("Syntax-only check passed. Everything looks okay.");
     return 0;
   }

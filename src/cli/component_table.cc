@@ -13,9 +13,12 @@
 #include "post_processor/shell_local/shell_local.h"
 #include "provisioner/breakpoint/breakpoint.h"
 #include "provisioner/file/file.h"
+#include "provisioner/powershell/powershell.h"
 #include "provisioner/shell/shell.h"
 #include "provisioner/shell_local/shell_local.h"
 #include "provisioner/sleep/sleep.h"
+#include "provisioner/windows_restart/windows_restart.h"
+#include "provisioner/windows_shell/windows_shell.h"
 
 namespace kiln {
 
@@ -23,7 +26,8 @@ const Components& component_table() {
   static const Components table{
       {qemu_builder(), rootfs_builder(), null_builder(), file_builder()},
       {shell_provisioner(), shell_local_provisioner(), file_provisioner(), sleep_provisioner(),
-       breakpoint_provisioner()},
+       breakpoint_provisioner(), powershell_provisioner(), windows_shell_provisioner(),
+       windows_restart_provisioner()},
       {manifest_post_processor(), checksum_post_processor(), compress_post_processor(),
        artifice_post_processor(), shell_local_post_processor()},
       {null_data_source(), http_data_source()},

@@ -12,13 +12,17 @@ namespace kiln {
 
 namespace {
 
+/// Packer's words: scripts look for them. Ours would be no clearer.
 constexpr const char* json_console_help =
-    "\nThis console evaluates template expressions with the variables of the template\n"
-    "it was called with.\n\n"
-    "  {{timestamp}}        an expression: its value is shown\n"
-    "  variables            all variables and their values\n"
-    "  help                 this text\n"
-    "  exit, or Control-D   leaves\n";
+    "Packer console JSON Mode.\n"
+    "The Packer console allows you to experiment with Packer interpolations.\n"
+    "You may access variables in the Packer config you called the console with.\n\n"
+    "Type in the interpolation to test and hit <enter> to see the result.\n\n"
+    "\"variables\" will dump all available variables and their values.\n\n"
+    "\"{{timestamp}}\" will output the timestamp, for example \"1559855090\".\n\n"
+    "To exit the console, type \"exit\" and hit <enter>, or use Control-C.\n\n"
+    "/!\\ If you would like to start console in hcl2 mode without a config you can\n"
+    "use the --config-type=hcl2 option.";
 
 class JsonConsole : public ConsoleLanguage {
  public:

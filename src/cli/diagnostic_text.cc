@@ -113,6 +113,13 @@ std::string multierror_text(const std::vector<std::string>& errors) {
   return out + "\n";
 }
 
+std::string not_legacy_text(const std::string& original_error) {
+  return "Failed to parse file as legacy JSON template: if you are using an HCL template, check your file extensions; "
+         "they should be either *.pkr.hcl or *.pkr.json; see the docs for more details: "
+         "https://www.packer.io/docs/templates/hcl_templates. \nOriginal error: " +
+         original_error;
+}
+
 std::string legacy_parse_text(const Diagnostics& diagnostics) {
   std::vector<std::string> texts;
   std::vector<const Diagnostic*> items;
@@ -125,10 +132,7 @@ std::string legacy_parse_text(const Diagnostics& diagnostics) {
   }
   std::string original =
       texts.size() == 1 && stands_alone(texts[0]) ? texts[0] + "\n" : multierror_text(texts);
-  return "Failed to parse file as legacy JSON template: if you are using an HCL template, check your file "
-         "extensions; "
-         "they should be either *.pkr.hcl or *.pkr.json\nOriginal error: " +
-         std::string(trim_right(original)) + "\n\n" + places_text(items, !syntax);
+  return not_legacy_text(std::string(trim_right(original))) + "\n\n" + places_text(items, !syntax);
 }
 
 std::string legacy_prepare_text(const Diagnostics& diagnostics) {
@@ -174,14 +178,13 @@ std::string block_around(const SourceRange& range) {
   return "";
 }
 
-std::string hcl_place_text(const SourceRange& range) {
+/// Lines of the file as "   N: text", with a caret and FILE:LINE:COLUMN under the first.
+std::string marked_lines(const SourceRange& range) {
   constexpr size_t most_lines = 12;
-  if (!range.known()) return "";
-  const std::string& name = range.file->name;
   auto from = line_column(range);
   size_t last = std::max(from.line, line_column({range.file, range.end, range.end}).line);
   auto lines = split(range.file->text, '\n');
-  std::string out = fmt::format("  on {} line {}{}:\n", name, from.line, block_around(range));
+  std::string out;
   for (size_t line = from.line; line <= last && line <= lines.size(); ++line) {
     if (line - from.line == most_lines) {
       out += "      ...\n";
@@ -189,15 +192,32 @@ std::string hcl_place_text(const SourceRange& range) {
     }
     out += fmt::format("{:4}: {}\n", line, lines[line - 1]);
     if (line != from.line) continue;
-    // A caret under the first line: the whole of what lies on it.
     std::string place = render_place(range);
-    size_t caret = place.rfind('\n', place.size() - 2);
-    std::string marked = place.substr(caret + 1);
+    std::string marked = place.substr(place.rfind('\n', place.size() - 2) + 1);
     if (marked.find('^') != std::string::npos) {
-      out += fmt::format("{}  {}:{}:{}\n", trim_right(marked), name, from.line, from.column);
+      out += fmt::format("{}  {}:{}:{}\n", trim_right(marked), range.file->name, from.line, from.column);
     }
   }
-  return out + "\n";
+  return out;
+}
+
+/// Packer's place line, then the lines meant: of a block its first, and what in it is wrong.
+std::string hcl_place_text(const Diagnostic& d) {
+  if (!d.range.known()) return "";
+  bool within = d.block.known() && d.block.file == d.range.file;
+  const SourceRange& named = within ? d.block : d.range;
+  auto line = line_column(named).line;
+  std::string out = fmt::format("  on {} line {}{}:\n", named.file->name, line, block_around(named));
+  if (within && line_column(d.range).line != line) {
+    auto lines = split(named.file->text, '\n');
+    out += fmt::format("{:4}: {}\n", line, line <= lines.size() ? lines[line - 1] : "");
+  }
+  return out + marked_lines(d.range) + "\n";
+}
+
+/// "with var.x set to null,\n     var.y as "abc".": the values that the mistake's expression had.
+std::string hcl_values_text(const std::vector<std::string>& values) {
+  return values.empty() ? "" : "with " + join(values, ",\n     ") + ".\n\n";
 }
 
 }  // namespace
@@ -207,7 +227,8 @@ std::string hcl_text(const Diagnostics& diagnostics) {
   // A step that several builds share is wrong once.
   for (const auto& d : diagnostics.items()) {
     bool told = std::any_of(all.begin(), all.end(), [&](const Diagnostic& other) {
-      return other.summary == d.summary && other.detail == d.detail && same_place(other.range, d.range);
+      return other.summary == d.summary && other.detail == d.detail && other.values == d.values &&
+             same_place(other.range, d.range);
     });
     if (!told) all.push_back(d);
   }
@@ -215,7 +236,7 @@ std::string hcl_text(const Diagnostics& diagnostics) {
   std::string out;
   for (const auto& d : all) {
     out += fmt::format("{}: {}\n\n", d.severity == Severity::error ? "Error" : "Warning", d.summary);
-    out += hcl_place_text(d.range);
+    out += hcl_place_text(d) + hcl_values_text(d.values);
     if (!d.detail.empty()) out += std::string(trim_right(wrap_text(d.detail))) + "\n\n";
     if (!d.hint.empty()) out += wrap_text(d.hint) + "\n\n";
   }

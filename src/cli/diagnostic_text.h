@@ -7,6 +7,8 @@
 
 namespace kiln {
 
+/// What keeps a file from being a legacy template, in Packer's sentence.
+std::string not_legacy_text(const std::string& original_error);
 /// Mistakes found while reading the template's text.
 std::string legacy_parse_text(const Diagnostics& diagnostics);
 /// Mistakes found afterwards: variables, names, components' options.

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "lang/packer_json.h"
 
 namespace kiln {
@@ -31,12 +32,25 @@ static void check_configuration(const fs::path& path, const std::string& text) {
   }
   if (names.empty()) return;
   throw configuration_error(
-      fmt::format("{}: Your configuration file describes some legacy components: \n{}Single-component "
-                  "plugins are not supported.",
+      fmt::format("{}: Your configuration file describes some legacy components: \n{}Packer does not support these "
+                  "mono-component plugins anymore.\nPlease refer to our Installing Plugins docs for an overview of how "
+                  "to manage installation of local plugins:\n"
+                  "https://developer.hashicorp.com/packer/docs/plugins/install-plugins",
                   path.string(), names));
 }
 
+/// One directory, not a list as Packer once took it.
+static void check_plugin_path(const std::string& path) {
+  if (path.find(':') == std::string::npos) return;
+  std::string choices;
+  for (const auto& part : split(path, ':')) choices += "\n* PACKER_PLUGIN_PATH=" + part;
+  throw configuration_error(
+      "Multiple paths are no longer supported for PACKER_PLUGIN_PATH.\nThis should be defined as one of the following "
+      "options for your environment:" + choices);
+}
+
 void check_environment() {
+  check_plugin_path(get_env("PACKER_PLUGIN_PATH").value_or(""));
   auto config_dir = get_env("PACKER_CONFIG_DIR").value_or("");
   auto home = get_env("HOME").value_or("");
   if (config_dir.empty() && home.empty()) {

@@ -78,7 +78,10 @@ void add_variable_files(const CommandOptions& options, const std::string& path, 
     try {
       out.push_back(read_source(file));
     } catch (const Error& error) {
-      diagnostics.error("Failed to read file", fmt::format("The configuration file {} could not be read.", go_quote(file)),
+      bool json = file.ends_with(".json");
+      diagnostics.error(json ? "Failed to open file" : "Failed to read file",
+                        fmt::format("The {} {} could not be {}.", json ? "file" : "configuration file", go_quote(file),
+                                    json ? "opened" : "read"),
                         {}, error.message());
     }
   }
@@ -147,7 +150,8 @@ TemplateScope hcl_template_scope(const std::string& root) {
 }
 
 HclDataRunner data_runner(const std::string& root) {
-  return [root](const HclComponentBlock& block, const Value& config, Diagnostics& diagnostics) -> std::optional<Value> {
+  return [root](const HclComponentBlock& block, const Value& config, bool only_check,
+                Diagnostics& diagnostics) -> std::optional<Value> {
     const auto* entry = find_component(component_table().data_sources, block.type);
     if (!entry) return std::nullopt;
     Diagnostics found;
@@ -155,8 +159,8 @@ HclDataRunner data_runner(const std::string& root) {
     Stop stop;
     TemplateScope scope = hcl_template_scope(root);
     try {
-      Value value = entry->make()->read({config, scope, found, stop});
-      if (!found.has_errors()) result = std::move(value);
+      Value value = entry->make()->read({config, scope, found, stop, only_check});
+      if (!found.has_errors() && !only_check) result = std::move(value);
     } catch (const Error& error) {
       found.error("Datasource.Execute failed: " + error.message());
     }
@@ -219,7 +223,8 @@ std::optional<HclInput> load_hcl(Invocation& invocation, const CommandOptions& o
   environment.only = options.only;
   environment.except = options.except;
   environment.matches = glob_matches;
-  if (data_sources == DataSources::run) environment.run_data = data_runner(environment.root_directory);
+  environment.run_data = data_runner(environment.root_directory);
+  environment.run_data_sources = data_sources == DataSources::run;
 
   Diagnostics diagnostics;
   check_globs(options, diagnostics);

@@ -140,6 +140,11 @@ TemplateScope make_scope(const Template& parsed) {
   else if (!parsed.path.empty())
     scope.template_dir = template_directory(parsed);
   scope.env = [](const std::string& name) { return get_env(name.c_str()); };
+  if (parsed.is_hcl()) {
+    scope.functions["user"] = [](const std::vector<std::string>&) -> std::string {
+      throw Error(ErrorKind::user, "test");  // Packer's own words: HCL2 has no user variables
+    };
+  }
   return scope;
 }
 
@@ -169,9 +174,12 @@ Plan plan_template(Invocation& invocation, const CommandOptions& options, Loaded
     diagnostics.append(loaded.hcl->warnings);
     lowered = lower_hcl(invocation, *loaded.hcl, diagnostics);
   }
+  bool initialised = !diagnostics.has_errors();
   const Template& parsed = loaded.hcl ? lowered : loaded.legacy;
   Plan plan = make_plan(parsed, make_plan_input(invocation, options, parsed), component_table(), diagnostics);
   for (const auto& secret : plan.secrets) invocation.redactor.add(secret);
+  // Without its values an HCL2 template builds nothing; the components' mistakes are told all the same.
+  if (!initialised) plan.stages.clear();
   return plan;
 }
 

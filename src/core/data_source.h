@@ -13,6 +13,7 @@ struct DataSourceInput {
   const TemplateScope& scope;  ///< strings in options are still Go templates
   Diagnostics& diagnostics;
   const Stop& stop;
+  bool only_check = false;  ///< look at the options alone: nothing outside is asked, and the result does not count
 };
 
 /// Contract: one call. Wrong options are diagnostics; what fails outside throws Error.

@@ -30,6 +30,18 @@ Diagnostic with_headline(Diagnostic item, const std::string& build) {
   return item;
 }
 
+/// `provisioner-block "shell" "name"`
+std::string step_text(const char* kind, const std::string& type, const std::string& name) {
+  return fmt::format("{}-block {} {}", kind, go_quote(type), go_quote(name));
+}
+
+/// "provisioner shell: only for null.a"
+std::string left_out_text(const char* kind, const std::string& type, const std::string& name, const BuildFilter& filter) {
+  std::string called = name.empty() || name == type ? type : fmt::format("{} {}", type, go_quote(name));
+  return fmt::format("{} {}: {}", kind, called,
+                     filter.only.empty() ? "not for " + join(filter.except, ", ") : "only for " + join(filter.only, ", "));
+}
+
 BodyInput body_input(const SourceDeclaration& source, const BuildInfo& info) {
   return {info.scope.build_data, info.scope.build_data_known, source.type, source.override_name};
 }
@@ -47,7 +59,7 @@ class Planner {
   bool selected(const std::string& name) const;
   std::optional<std::string> builder_name(const SourceDeclaration& source);
   std::optional<Stage> plan_stage(const BuildDeclaration& build, const SourceDeclaration& source, const std::string& name);
-  void report(const Diagnostics& found, const Stage& stage, const SourceRange& range);
+  void report(const Diagnostics& found, const Stage& stage, const SourceRange& range, const std::string& step);
   BuildInfo build_info(const SourceDeclaration& source, const std::string& name) const;
   bool add_builder(Stage& stage);
   bool add_provisioners(const BuildDeclaration& build, Stage& stage);
@@ -85,11 +97,17 @@ std::unique_ptr<T> Planner::make(const std::vector<ComponentEntry<T>>& entries, 
   return nullptr;
 }
 
-/// HCL2's mistakes stand for themselves; each gets a place where it had none.
-void Planner::report(const Diagnostics& found, const Stage& stage, const SourceRange& range) {
+/// Under Packer's headlines: in legacy templates the build, in HCL2 the step; a mistake in a source stands for itself.
+void Planner::report(const Diagnostics& found, const Stage& stage, const SourceRange& range, const std::string& step) {
   for (Diagnostic item : found.items()) {
-    if (!parsed_.is_hcl()) item = with_headline(std::move(item), stage.info.name);
+    if (!parsed_.is_hcl()) {
+      item = with_headline(std::move(item), stage.info.name);
+    } else if (!step.empty() && item.severity == Severity::error) {
+      item.detail = item.summary + (item.detail.empty() ? "" : "; " + item.detail);
+      item.summary = "Failed preparing " + step;
+    }
     if (!item.range.known()) item.range = range;
+    item.block = range;
     diagnostics_.add(std::move(item));
   }
 }
@@ -129,7 +147,7 @@ bool Planner::add_builder(Stage& stage) {
   Value config = stage.source.body(body_input(stage.source, stage.info), found);
   // Of a body that could not be read, what it then lacks is no news.
   if (!found.has_errors()) stage.builder->prepare({config, stage.info, found});
-  report(found, stage, stage.source.range);
+  report(found, stage, stage.source.range, "");
   stage.info.scope.build_data = placeholder_build_data(stage.builder->generated_data_names());
   return !found.has_errors();
 }
@@ -164,7 +182,7 @@ std::optional<PlannedProvisioner> Planner::plan_provisioner(const ProvisionerDec
   PlannedProvisioner planned{declaration, max_retries.value_or(0), std::move(component)};
   Diagnostics found;
   prepare_provisioner(planned, stage.source, stage.info, found);
-  report(found, stage, declaration.range);
+  report(found, stage, declaration.range, step_text("provisioner", declaration.type, declaration.name));
   if (found.has_errors() || !max_retries) return std::nullopt;
   return planned;
 }
@@ -172,7 +190,10 @@ std::optional<PlannedProvisioner> Planner::plan_provisioner(const ProvisionerDec
 bool Planner::add_provisioners(const BuildDeclaration& build, Stage& stage) {
   bool ok = true;
   for (const auto& declaration : build.provisioners) {
-    if (!declaration.filter.allows(stage.source.filter_name)) continue;
+    if (!declaration.filter.allows(stage.source.filter_name)) {
+      stage.left_out.push_back(left_out_text("provisioner", declaration.type, declaration.name, declaration.filter));
+      continue;
+    }
     if (auto planned = plan_provisioner(declaration, stage)) {
       stage.provisioners.push_back(std::move(*planned));
     } else {
@@ -192,7 +213,10 @@ bool Planner::add_post_processors(const BuildDeclaration& build, Stage& stage) {
     std::vector<PlannedPostProcessor> planned;
     for (const auto& declaration : chain) {
       if (!parsed_.is_hcl() && names_it(input_.except, declaration.name.empty() ? declaration.type : declaration.name)) break;
-      if (!declaration.filter.allows(stage.source.filter_name)) continue;
+      if (!declaration.filter.allows(stage.source.filter_name)) {
+        stage.left_out.push_back(left_out_text("post-processor", declaration.type, declaration.name, declaration.filter));
+        continue;
+      }
       auto component =
           make(components_.post_processors, "post-processor", declaration.type, declaration.range, stage.info.name);
       if (!component) {
@@ -202,7 +226,7 @@ bool Planner::add_post_processors(const BuildDeclaration& build, Stage& stage) {
       planned.push_back({declaration, std::move(component)});
       Diagnostics found;
       prepare_post_processor(planned.back(), stage.source, stage.info, found);
-      report(found, stage, declaration.range);
+      report(found, stage, declaration.range, step_text("post-processor", declaration.type, declaration.name));
       ok &= !found.has_errors();
     }
     if (!planned.empty()) stage.post_processors.push_back(std::move(planned));

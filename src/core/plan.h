@@ -44,6 +44,7 @@ struct Stage {
   std::vector<PlannedProvisioner> provisioners;
   std::optional<PlannedProvisioner> error_cleanup;
   std::vector<std::vector<PlannedPostProcessor>> post_processors;
+  std::vector<std::string> left_out;  ///< steps that do not run for this build, each with why
 };
 
 struct Plan {

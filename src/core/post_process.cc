@@ -24,10 +24,9 @@ struct Collected {
   }
 };
 
+/// As Packer has it: without a name (HCL2) there is a gap.
 std::string start_line(const PostProcessorDeclaration& declaration) {
-  if (declaration.name.empty() || declaration.name == declaration.type) {
-    return "Running post-processor: " + declaration.type;
-  }
+  if (declaration.name == declaration.type) return "Running post-processor: " + declaration.type;
   return fmt::format("Running post-processor: {} (type {})", declaration.name, declaration.type);
 }
 

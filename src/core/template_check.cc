@@ -22,6 +22,7 @@ struct TemplateCheck {
     diagnostics.error("", std::move(text), range, std::move(hint));
   }
   std::string nearest_builder(const std::string& name) const {
+    if (builders.empty()) return "";
     if (auto nearest = nearest_name(name, builders)) return fmt::format("Did you mean \"{}\"?", *nearest);
     return "The builders are: " + join(builders, ", ") + ".";
   }
@@ -63,9 +64,9 @@ void check_template(const Template& parsed, const std::string& packer_version, D
   for (const auto& builder : parsed.build().sources) check.builders.push_back(builder.name);
   if (parsed.build().sources.empty()) {
     check.report("at least one builder must be defined", {});
-    return;
+  } else {
+    check_minimum_version(parsed, packer_version, diagnostics);
   }
-  check_minimum_version(parsed, packer_version, diagnostics);
   for (size_t i = 0; i < parsed.build().provisioners.size(); ++i) {
     const auto& provisioner = parsed.build().provisioners[i];
     std::string where = fmt::format("provisioner {}", i + 1);

@@ -189,6 +189,15 @@ std::string hcl_place(const SourceRange& range) {
   return fmt::format("{}:{},{}-{},{}", name, begin.line, begin.column, end.line, end.column);
 }
 
+std::string hcl_place(const Diagnostic& diagnostic) {
+  SourceRange range = diagnostic.range;
+  if (diagnostic.summary == "Error in function call" && range.known()) {
+    size_t open = range.file->text.find('(', range.begin);
+    if (open < range.end) range.end = open + 1;
+  }
+  return hcl_place(range);
+}
+
 HclContent hcl_native_content(const HclBody& body, const HclSchema& schema, bool dynamic, HclBody* rest,
                               Diagnostics& diagnostics) {
   static const HclBlockSchema dynamic_schema{"dynamic", {"type"}};

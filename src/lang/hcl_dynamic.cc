@@ -137,21 +137,19 @@ class DynamicBlocks {
 
   bool read_for_each(const HclContent& content, DynamicSpec& spec, Diagnostics& found) const {
     spec.for_each_expression = content.find("for_each")->expression;
-    const SourceRange& range = spec.for_each_expression->range;
+    auto refuse = [&](std::string detail) {
+      found.add({Severity::error, "Invalid dynamic for_each value", std::move(detail), spec.for_each_expression->range, "",
+                 hcl_shown_values(*spec.for_each_expression, scope_)});
+      return false;
+    };
     spec.for_each = evaluate_hcl(*spec.for_each_expression, scope_, found);
     if (found.has_errors()) return false;
     const HclType& type = spec.for_each.type();
     if (type.is_primitive()) {
-      found.error("Invalid dynamic for_each value",
-                  fmt::format("Cannot use a {} value in for_each. An iterable collection is required.",
-                              type.friendly_name()),
-                  range);
-      return false;
+      return refuse(fmt::format("Cannot use a {} value in for_each. An iterable collection is required.",
+                                type.friendly_name()));
     }
-    if (spec.for_each.is_null()) {
-      found.error("Invalid dynamic for_each value", "Cannot use a null value in for_each.", range);
-      return false;
-    }
+    if (spec.for_each.is_null()) return refuse("Cannot use a null value in for_each.");
     return true;
   }
 
@@ -227,7 +225,8 @@ class DynamicBlocks {
     else if (text->sensitive())
       wrong = "This value has dynamic marks that make it unsuitable for use as a block label.";
     if (wrong.empty()) return text->as_string();
-    diagnostics_.error("Invalid dynamic block label", wrong, expression.range);
+    diagnostics_.add({Severity::error, "Invalid dynamic block label", wrong, expression.range, "",
+                      hcl_shown_values(expression, scope)});
     return std::nullopt;
   }
 

@@ -63,10 +63,12 @@ HclValue HclEvaluator::kept(const HclExpression& e, HclValue result) {
   return HclValue::unknown(HclType::dynamic());
 }
 
-void HclEvaluator::fail(Diagnostics& diagnostics, std::string summary, std::string detail, const SourceRange& range,
+void HclEvaluator::fail(Diagnostics& diagnostics, std::string summary, std::string detail, const HclFault& at,
                         std::string hint) {
   budget_.steps -= std::min(budget_.steps, steps_a_diagnostic);
-  diagnostics.error(std::move(summary), std::move(detail), range, std::move(hint));
+  Diagnostic made{Severity::error, std::move(summary), std::move(detail), at.range, std::move(hint)};
+  if (at.shown && !quiet_) made.values = shown_values(*at.shown, *at.scope);
+  diagnostics.add(std::move(made));
 }
 
 HclValue HclEvaluator::value(const HclExpression& e, const HclScope& scope, Diagnostics& diagnostics) {
@@ -135,6 +137,11 @@ HclValue evaluate_hcl(const HclExpression& expression, const HclScope& scope, Di
   return found.has_errors() ? HclValue::unknown(HclType::dynamic()) : value;
 }
 
+std::vector<std::string> hcl_shown_values(const HclExpression& expression, const HclScope& scope) {
+  HclBudget budget;
+  return HclEvaluator(host_of(scope), budget).shown_values(expression, scope);
+}
+
 HclValue evaluate_hcl_as(const HclExpression& expression, const HclType& type, const HclScope& scope,
                          const std::string& attribute, Diagnostics& diagnostics) {
   Diagnostics found;
@@ -146,9 +153,9 @@ HclValue evaluate_hcl_as(const HclExpression& expression, const HclType& type, c
   if (attribute.empty()) {
     diagnostics.error("Unsuitable value type", fmt::format("Unsuitable value: {}.", error), expression.range);
   } else {
-    diagnostics.error("Incorrect attribute value type",
-                      fmt::format("Inappropriate value for attribute {}: {}.", go_quote(attribute), error),
-                      expression.range);
+    diagnostics.add({Severity::error, "Incorrect attribute value type",
+                     fmt::format("Inappropriate value for attribute {}: {}.", go_quote(attribute), error),
+                     expression.range, "", hcl_shown_values(expression, scope)});
   }
   return HclValue::unknown(type.without_optional());
 }

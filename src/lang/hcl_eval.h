@@ -50,6 +50,9 @@ HclValue evaluate_hcl(const HclExpression& expression, const HclScope& scope, Di
 HclValue evaluate_hcl_as(const HclExpression& expression, const HclType& type, const HclScope& scope,
                          const std::string& attribute, Diagnostics& diagnostics);
 
+/// What the expression's names mean, one a line (`var.x as "abc"`), for a diagnostic about its value; without secrets.
+std::vector<std::string> hcl_shown_values(const HclExpression& expression, const HclScope& scope);
+
 /// A variable and the literal steps taken of it, as far as they can be told without evaluating: `local.a[0].b`.
 struct HclReference {
   std::string root;

@@ -74,14 +74,14 @@ HclValue HclEvaluator::scope_value(const HclExpression& e, const HclScope& scope
   for (const HclScope* at = &scope; at; at = at->parent) {
     any = any || !at->variables.empty() || !at->namespaces.empty();
     if (auto it = at->variables.find(e.name); it != at->variables.end()) {
-      return take_steps(it->second, e.steps, 0, diagnostics);
+      return take_steps(it->second, e, 0, scope, diagnostics);
     }
     if (auto it = at->namespaces.find(e.name); it != at->namespaces.end()) {
-      return namespace_value(e, *it->second, diagnostics);
+      return namespace_value(e, *it->second, scope, diagnostics);
     }
   }
   if (!any) {
-    fail(diagnostics, "Variables not allowed", "Variables may not be used here.", e.name_range);
+    fail(diagnostics, "Variables not allowed", "Variables may not be used here.", {e.name_range, e, scope});
     return dynamic_unknown();
   }
   std::vector<std::string> names;
@@ -91,59 +91,60 @@ HclValue HclEvaluator::scope_value(const HclExpression& e, const HclScope& scope
   }
   std::string suggestion = hcl_suggestion(e.name, names);
   fail(diagnostics, "Unknown variable",
-       fmt::format("There is no variable named {}.{}", go_quote(e.name), suggestion), e.name_range,
+       fmt::format("There is no variable named {}.{}", go_quote(e.name), suggestion), {e.name_range, e, scope},
        suggestion.empty() ? hcl_name_hint(e.name, names) : "");
   return dynamic_unknown();
 }
 
 HclValue HclEvaluator::namespace_value(const HclExpression& e, const std::map<std::string, HclValue>& members,
-                                       Diagnostics& diagnostics) {
+                                       const HclScope& scope, Diagnostics& diagnostics) {
   if (!e.steps.empty()) {
     const HclStep& step = e.steps[0];
     bool by_name = step.kind == HclStep::Kind::attribute;
     if (by_name || step.key.is_string()) {
       std::string name = hcl_normalize(by_name ? step.name : step.key.as_string());
       auto it = members.find(name);
-      if (it != members.end()) return take_steps(it->second, e.steps, 1, diagnostics);
+      if (it != members.end()) return take_steps(it->second, e, 1, scope, diagnostics);
       fail(diagnostics, by_name ? "Unsupported attribute" : "Invalid index",
            by_name ? fmt::format("This object does not have an attribute named {}.", go_quote(name))
                    : no_such_element + ".",
-           step.range, hcl_name_hint(name, keys_of(members)));
+           {step.range, e, scope}, hcl_name_hint(name, keys_of(members)));
       return dynamic_unknown();
     }
   }
   if (!spend(e, members.size(), 64 * members.size())) return dynamic_unknown();
-  return take_steps(kept(e, HclValue::object(members)), e.steps, 0, diagnostics);
+  return take_steps(kept(e, HclValue::object(members)), e, 0, scope, diagnostics);
 }
 
 HclValue HclEvaluator::traversal(const HclExpression& e, const HclScope& scope, Diagnostics& diagnostics) {
-  return take_steps(value(*e.items[0], scope, diagnostics), e.steps, 0, diagnostics);
+  return take_steps(value(*e.items[0], scope, diagnostics), e, 0, scope, diagnostics);
 }
 
 HclValue HclEvaluator::index(const HclExpression& e, const HclScope& scope, Diagnostics& diagnostics) {
   HclValue collection = value(*e.items[0], scope, diagnostics);
   HclValue key = value(*e.items[1], scope, diagnostics);
-  take_index(collection, key, bracket_range(e), diagnostics);
+  take_index(collection, key, {bracket_range(e), e, scope}, diagnostics);
   return collection;
 }
 
-HclValue HclEvaluator::take_steps(HclValue value, const std::vector<HclStep>& steps, size_t first,
+HclValue HclEvaluator::take_steps(HclValue value, const HclExpression& e, size_t first, const HclScope& scope,
                                   Diagnostics& diagnostics) {
-  for (size_t i = first; i < steps.size(); ++i) {
-    const HclStep& step = steps[i];
-    bool ok = step.kind == HclStep::Kind::attribute ? take_attribute(value, hcl_normalize(step.name), step.range, diagnostics)
-                                                    : take_index(value, step_key(step), step.range, diagnostics);
+  for (size_t i = first; i < e.steps.size(); ++i) {
+    const HclStep& step = e.steps[i];
+    HclFault at{step.range, e, scope};
+    bool ok = step.kind == HclStep::Kind::attribute ? take_attribute(value, hcl_normalize(step.name), at, diagnostics)
+                                                    : take_index(value, step_key(step), at, diagnostics);
     if (!ok) break;
   }
   return value;
 }
 
-bool HclEvaluator::take_attribute(HclValue& value, const std::string& name, const SourceRange& range,
+bool HclEvaluator::take_attribute(HclValue& value, const std::string& name, const HclFault& at,
                                   Diagnostics& diagnostics) {
   HclValue from = std::exchange(value, dynamic_unknown(value.sensitive()));
   if (from.is_null()) {
     fail(diagnostics, "Attempt to get attribute from null value",
-         "This value is null, so it does not have any attributes.", range);
+         "This value is null, so it does not have any attributes.", at);
     return false;
   }
   const HclType& type = from.type();
@@ -152,7 +153,7 @@ bool HclEvaluator::take_attribute(HclValue& value, const std::string& name, cons
     auto it = type.attributes().find(name);
     if (it == type.attributes().end()) {
       fail(diagnostics, "Unsupported attribute",
-           fmt::format("This object does not have an attribute named {}.", go_quote(name)), range,
+           fmt::format("This object does not have an attribute named {}.", go_quote(name)), at,
            hcl_name_hint(name, names_of(type)));
       return false;
     }
@@ -163,22 +164,22 @@ bool HclEvaluator::take_attribute(HclValue& value, const std::string& name, cons
     const HclValue* found = from.is_known() ? from.find(name) : nullptr;
     if (from.is_known() && !found) {
       fail(diagnostics, "Missing map element",
-           fmt::format("This map does not have an element with the key {}.", go_quote(name)), range,
+           fmt::format("This map does not have an element with the key {}.", go_quote(name)), at,
            from.sensitive() ? "" : hcl_name_hint(name, keys_of(from.members())));
       return false;
     }
     value = hcl_marked(found ? *found : HclValue::unknown(type.element()), from.sensitive());
     return true;
   }
-  fail(diagnostics, "Unsupported attribute", no_attributes(type, name), range);
+  fail(diagnostics, "Unsupported attribute", no_attributes(type, name), at);
   return false;
 }
 
-bool HclEvaluator::take_index(HclValue& value, const HclValue& key, const SourceRange& range,
+bool HclEvaluator::take_index(HclValue& value, const HclValue& key, const HclFault& at,
                               Diagnostics& diagnostics) {
   auto refuse = [&](std::string summary, std::string detail) {
     value = dynamic_unknown(value.sensitive() || key.sensitive());
-    fail(diagnostics, std::move(summary), std::move(detail), range);
+    fail(diagnostics, std::move(summary), std::move(detail), at);
     return false;
   };
   if (value.is_null()) {
@@ -200,13 +201,13 @@ bool HclEvaluator::take_index(HclValue& value, const HclValue& key, const Source
   std::string error;
   auto converted = hcl_convert(key, sequence ? HclType::number() : HclType::string(), &error);
   if (!converted) return refuse("Invalid index", fmt::format("{}: {}.", no_such_element, error));
-  if (sequence) return take_item(value, *converted, range, diagnostics);
-  if (type.is(HclType::Kind::map)) return take_map_member(value, *converted, range, diagnostics);
-  return take_object_member(value, *converted, key.type().is(HclType::Kind::number), range, diagnostics);
+  if (sequence) return take_item(value, *converted, at, diagnostics);
+  if (type.is(HclType::Kind::map)) return take_map_member(value, *converted, at, diagnostics);
+  return take_object_member(value, *converted, key.type().is(HclType::Kind::number), at, diagnostics);
 }
 
 /// Of a list or tuple, by a number.
-bool HclEvaluator::take_item(HclValue& value, const HclValue& key, const SourceRange& range,
+bool HclEvaluator::take_item(HclValue& value, const HclValue& key, const HclFault& at,
                              Diagnostics& diagnostics) {
   HclValue from = value;
   const HclType& type = from.type();
@@ -218,9 +219,9 @@ bool HclEvaluator::take_item(HclValue& value, const HclValue& key, const SourceR
   }
   size_t size = is_tuple ? type.elements().size() : from.length();
   const HclNumber& number = key.as_number();
-  auto at = number.to_int64();
-  if (at && *at >= 0 && static_cast<uint64_t>(*at) < size) {
-    size_t i = static_cast<size_t>(*at);
+  auto position = number.to_int64();
+  if (position && *position >= 0 && static_cast<uint64_t>(*position) < size) {
+    size_t i = static_cast<size_t>(*position);
     value = hcl_marked(from.is_known() ? from.items()[i] : HclValue::unknown(type.elements()[i]), sensitive);
     return true;
   }
@@ -233,16 +234,16 @@ bool HclEvaluator::take_item(HclValue& value, const HclValue& key, const SourceR
     why = ": a negative number is not a valid index for a sequence";
   } else if (!from.sensitive()) {
     // The longer text is given only where the index is the very next one.
-    bool next = at && static_cast<uint64_t>(*at) == size;
+    bool next = position && static_cast<uint64_t>(*position) == size;
     if (next && size == 0) why = ": the collection has no elements";
     else if (next) why = ": the given index is greater than or equal to the length of the collection";
     if (size > 0) hint = size == 1 ? "The only index is 0." : fmt::format("The indexes are 0 to {}.", size - 1);
   }
-  fail(diagnostics, "Invalid index", no_such_element + why + ".", range, hint);
+  fail(diagnostics, "Invalid index", no_such_element + why + ".", at, hint);
   return false;
 }
 
-bool HclEvaluator::take_map_member(HclValue& value, const HclValue& key, const SourceRange& range,
+bool HclEvaluator::take_map_member(HclValue& value, const HclValue& key, const HclFault& at,
                                    Diagnostics& diagnostics) {
   HclValue from = value;
   bool sensitive = from.sensitive() || key.sensitive();
@@ -253,13 +254,13 @@ bool HclEvaluator::take_map_member(HclValue& value, const HclValue& key, const S
     return true;
   }
   value = dynamic_unknown(sensitive);
-  fail(diagnostics, "Invalid index", no_such_element + ".", range,
+  fail(diagnostics, "Invalid index", no_such_element + ".", at,
        sensitive ? "" : hcl_name_hint(key.as_string(), keys_of(from.members())));
   return false;
 }
 
 bool HclEvaluator::take_object_member(HclValue& value, const HclValue& key, bool was_number,
-                                      const SourceRange& range, Diagnostics& diagnostics) {
+                                      const HclFault& at, Diagnostics& diagnostics) {
   HclValue from = value;
   bool sensitive = from.sensitive() || key.sensitive();
   value = dynamic_unknown(sensitive);
@@ -269,7 +270,7 @@ bool HclEvaluator::take_object_member(HclValue& value, const HclValue& key, bool
   if (it == attributes.end()) {
     const char* note =
         was_number ? " An object only supports looking up attributes by name, not by numeric index." : "";
-    fail(diagnostics, "Invalid index", no_such_element + "." + note, range,
+    fail(diagnostics, "Invalid index", no_such_element + "." + note, at,
          sensitive ? "" : hcl_name_hint(key.as_string(), names_of(from.type())));
     return false;
   }

@@ -39,7 +39,7 @@ const HclFunction* HclEvaluator::find_function(const HclExpression& e, const Hcl
     if (it != at->functions->end()) return &it->second;
   }
   if (!nearest) {
-    fail(diagnostics, "Function calls not allowed", "Functions may not be called here.", e.range);
+    fail(diagnostics, "Function calls not allowed", "Functions may not be called here.", {e, scope});
     return nullptr;
   }
   size_t separator = e.name.rfind("::");
@@ -52,7 +52,7 @@ const HclFunction* HclEvaluator::find_function(const HclExpression& e, const Hcl
   if (space.empty()) detail += "." + suggestion;
   else if (names.empty()) detail = fmt::format("There are no functions in namespace {}.", go_quote(space));
   else detail += fmt::format(" in namespace {}.{}", space, suggestion);
-  fail(diagnostics, "Call to unknown function", std::move(detail), e.name_range, std::move(hint));
+  fail(diagnostics, "Call to unknown function", std::move(detail), {e.name_range, e, scope}, std::move(hint));
   return nullptr;
 }
 
@@ -61,7 +61,7 @@ bool HclEvaluator::expand_last(const HclExpression& e, const HclScope& scope, Ar
                                Diagnostics& diagnostics) {
   const HclExpression& last = *e.items.back();
   auto refuse = [&](std::string detail) {
-    fail(diagnostics, "Invalid expanding argument value", std::move(detail), last.range);
+    fail(diagnostics, "Invalid expanding argument value", std::move(detail), {last, scope});
     return false;
   };
   Diagnostics found;
@@ -83,7 +83,7 @@ bool HclEvaluator::expand_last(const HclExpression& e, const HclScope& scope, Ar
 }
 
 bool HclEvaluator::check_count(const HclExpression& e, const HclFunction& function, const Arguments& arguments,
-                               Diagnostics& diagnostics) {
+                               const HclScope& scope, Diagnostics& diagnostics) {
   size_t given = arguments.written.size();
   size_t wanted = function.parameters.size();
   if (given < wanted) {
@@ -92,13 +92,13 @@ bool HclEvaluator::check_count(const HclExpression& e, const HclFunction& functi
     fail(diagnostics, "Not enough function arguments",
          fmt::format("Function {} expects{} {} argument(s). Missing value for {}.", go_quote(e.name),
                      function.variadic ? " at least" : "", wanted, go_quote(function.parameters[given].name)),
-         end);
+         {end, e, scope});
     return false;
   }
   if (given > wanted && !function.variadic) {
     fail(diagnostics, "Too many function arguments",
          fmt::format("Function {} expects only {} argument(s).", go_quote(e.name), wanted),
-         arguments.written[wanted]->range);
+         {arguments.written[wanted]->range, e, scope});
     return false;
   }
   return true;
@@ -110,6 +110,14 @@ HclValue HclEvaluator::argument_value(const Arguments& arguments, size_t i, cons
   return value(*arguments.written[i], scope, diagnostics);
 }
 
+/// An expanded argument is a value without names of its own.
+HclFault HclEvaluator::argument_fault(const HclExpression& e, const Arguments& arguments, size_t i,
+                                      const HclScope& scope) {
+  if (i >= arguments.written.size()) return {e, scope};
+  const HclExpression& written = *arguments.written[i];
+  return i < arguments.first_expanded ? HclFault(written, scope) : HclFault(written.range);
+}
+
 HclValue HclEvaluator::call(const HclExpression& e, const HclScope& scope, Diagnostics& diagnostics) {
   const HclValue unknown = HclValue::unknown(HclType::dynamic());
   const HclFunction* function = find_function(e, scope, diagnostics);
@@ -118,14 +126,13 @@ HclValue HclEvaluator::call(const HclExpression& e, const HclScope& scope, Diagn
   for (const auto& item : e.items) arguments.written.push_back(item.get());
   arguments.first_expanded = arguments.written.size();
   if (e.expands && !expand_last(e, scope, arguments, diagnostics)) return unknown;
-  if (!check_count(e, *function, arguments, diagnostics)) return unknown;
+  if (!check_count(e, *function, arguments, scope, diagnostics)) return unknown;
   if (function->lazy) return call_lazy(e, *function, arguments, scope, diagnostics);
 
   Diagnostics found;
   HclValue::Items values;
   values.reserve(arguments.written.size());
   for (size_t i = 0; i < arguments.written.size(); ++i) {
-    const HclExpression& written = *arguments.written[i];
     HclValue given = argument_value(arguments, i, scope, found);
     const HclParameter& parameter = *parameter_of(*function, i);
     std::string error;
@@ -136,7 +143,8 @@ HclValue HclEvaluator::call(const HclExpression& e, const HclScope& scope, Diagn
       continue;
     }
     fail(found, "Invalid function argument",
-         fmt::format("Invalid value for {} parameter: {}.", go_quote(parameter.name), error), written.range);
+         fmt::format("Invalid value for {} parameter: {}.", go_quote(parameter.name), error),
+         argument_fault(e, arguments, i, scope));
   }
   diagnostics.append(found);
   if (found.has_errors() || !spend(e, steps_a_call)) return unknown;
@@ -147,25 +155,26 @@ HclValue HclEvaluator::call(const HclExpression& e, const HclScope& scope, Diagn
     if (!spend(e, 0, bytes)) return unknown;
     return kept(e, std::move(result));
   } catch (const HclFunctionError& error) {
-    report_call_error(e, *function, arguments, error, diagnostics);
+    report_call_error(e, *function, arguments, error, scope, diagnostics);
   } catch (const Error& error) {
-    report_call_error(e, *function, arguments, {error.message(), -1}, diagnostics);
+    report_call_error(e, *function, arguments, {error.message(), -1}, scope, diagnostics);
   }
   return unknown;
 }
 
 void HclEvaluator::report_call_error(const HclExpression& e, const HclFunction& function, const Arguments& arguments,
-                                     const HclFunctionError& error, Diagnostics& diagnostics) {
+                                     const HclFunctionError& error, const HclScope& scope,
+                                     Diagnostics& diagnostics) {
   size_t at = static_cast<size_t>(error.argument);
   const HclParameter* parameter = error.argument < 0 ? nullptr : parameter_of(function, at);
   if (!parameter) {
     fail(diagnostics, "Error in function call",
-         fmt::format("Call to function {} failed: {}.", go_quote(e.name), error.message), e.range);
+         fmt::format("Call to function {} failed: {}.", go_quote(e.name), error.message), {e, scope});
     return;
   }
   fail(diagnostics, "Invalid function argument",
        fmt::format("Invalid value for {} parameter: {}.", go_quote(parameter->name), error.message),
-       at < arguments.written.size() ? arguments.written[at]->range : e.range);
+       argument_fault(e, arguments, at, scope));
 }
 
 }  // namespace kiln

@@ -40,14 +40,14 @@ HclValue HclEvaluator::object(const HclExpression& e, const HclScope& scope, Dia
     }
     diagnostics.append(found);
     HclValue member = value(*e.items[i + 1], scope, diagnostics);
-    auto name = found.has_errors() ? std::nullopt : object_key(key_expression, key, diagnostics);
+    auto name = found.has_errors() ? std::nullopt : object_key(key_expression, key, {*e.items[i + (e.json ? 1 : 0)], scope}, diagnostics);
     sensitive = sensitive || key.sensitive();
     if (name && e.json) {
       auto [first, is_new] = places.emplace(*name, key_expression.range);
       if (!is_new) {
         fail(diagnostics, "Duplicate object attribute",
              fmt::format("An attribute named {} was already defined at {}.", go_quote(*name), hcl_place(first->second)),
-             key_expression.range);
+             {key_expression.range, e, scope});
       }
     }
     if (name) members.insert_or_assign(std::move(*name), std::move(member));
@@ -58,10 +58,11 @@ HclValue HclEvaluator::object(const HclExpression& e, const HclScope& scope, Dia
 }
 
 std::optional<std::string> HclEvaluator::object_key(const HclExpression& key, const HclValue& value,
-                                                    Diagnostics& diagnostics) {
+                                                    const HclFault& at, Diagnostics& diagnostics) {
+  HclFault fault{key.range, *at.shown, *at.scope};
   if (value.is_null()) {
-    if (key.json) fail(diagnostics, "Invalid object key expression", "Cannot use null value as an object key.", key.range);
-    else fail(diagnostics, "Null value as key", "Can't use a null value as a key.", key.range);
+    if (key.json) fail(diagnostics, "Invalid object key expression", "Cannot use null value as an object key.", fault);
+    else fail(diagnostics, "Null value as key", "Can't use a null value as a key.", fault);
     return std::nullopt;
   }
   std::string error;
@@ -69,9 +70,9 @@ std::optional<std::string> HclEvaluator::object_key(const HclExpression& key, co
   if (!name) {
     if (key.json) {
       fail(diagnostics, "Invalid object key expression",
-           fmt::format("Cannot use this expression as an object key: {}.", error), key.range);
+           fmt::format("Cannot use this expression as an object key: {}.", error), fault);
     } else {
-      fail(diagnostics, "Incorrect key type", fmt::format("Can't use this value as a key: {}.", error), key.range);
+      fail(diagnostics, "Incorrect key type", fmt::format("Can't use this value as a key: {}.", error), fault);
     }
     return std::nullopt;
   }

@@ -38,7 +38,7 @@ bool HclEvaluator::loop_source(const HclExpression& e, const HclExpression* cond
   const HclType& type = loop.collection.type();
   if (loop.collection.is_null()) {
     fail(diagnostics, "Iteration over null value",
-         "A null value cannot be used as the collection in a 'for' expression.", source.range);
+         "A null value cannot be used as the collection in a 'for' expression.", {source, scope});
     return false;
   }
   if (type.is_dynamic()) return false;
@@ -46,7 +46,7 @@ bool HclEvaluator::loop_source(const HclExpression& e, const HclExpression* cond
     fail(diagnostics, "Iteration over non-iterable value",
          fmt::format("A value of type {} cannot be used as the collection in a 'for' expression.",
                      type.friendly_name()),
-         source.range);
+         {source, scope});
     return false;
   }
   if (condition && !loop_condition_type(e, *condition, loop, diagnostics)) return false;
@@ -63,10 +63,10 @@ bool HclEvaluator::loop_condition_type(const HclExpression& e, const HclExpressi
   HclValue result = value(condition, loop.scope, found);
   std::string error;
   if (result.is_null()) {
-    fail(found, "Condition is null", "The value of the 'if' clause must not be null.", condition.range);
+    fail(found, "Condition is null", "The value of the 'if' clause must not be null.", {condition, *loop.scope.parent});
   } else if (!hcl_convert(result, HclType::boolean(), &error)) {
     fail(found, "Invalid 'for' condition", fmt::format("The 'if' clause value is invalid: {}.", error),
-         condition.range);
+         {condition, *loop.scope.parent});
   }
   diagnostics.append(found);
   if (!loop.collection.is_known()) loop.sensitive = loop.sensitive || result.sensitive();
@@ -105,7 +105,7 @@ bool HclEvaluator::included(const HclExpression& condition, Loop& loop, Diagnost
   // What follows from an earlier unknown is not told again.
   bool tell = loop.known;
   auto refuse = [&](std::string detail) {
-    if (tell) fail(diagnostics, "Invalid 'for' condition", std::move(detail), condition.range);
+    if (tell) fail(diagnostics, "Invalid 'for' condition", std::move(detail), {condition, loop.scope});
     loop.known = false;
     return false;
   };
@@ -132,7 +132,7 @@ std::optional<std::string> HclEvaluator::loop_key(const HclExpression& key, Loop
   if (result.is_null()) {
     if (tell) {
       fail(diagnostics, "Invalid object key", "Key expression in 'for' expression must not produce a null value.",
-           key.range);
+           {key, loop.scope});
     }
     return std::nullopt;
   }
@@ -143,7 +143,7 @@ std::optional<std::string> HclEvaluator::loop_key(const HclExpression& key, Loop
   if (!name) {
     if (tell) {
       fail(diagnostics, "Invalid object key",
-           fmt::format("The key expression produced an invalid result: {}.", error), key.range);
+           fmt::format("The key expression produced an invalid result: {}.", error), {key, loop.scope});
     }
     return std::nullopt;
   }
@@ -184,7 +184,7 @@ HclValue HclEvaluator::for_object(const HclExpression& e, const HclScope& scope,
            fmt::format("Two different items produced the key {} in this 'for' expression. If duplicates are expected, "
                        "use the ellipsis (...) after the value expression to enable grouping by key.",
                        go_quote(*name)),
-           e.items[1]->range);
+           {*e.items[1], loop.scope});
     }
   });
   if (!loop.known) return loop.unknown();

@@ -1,6 +1,8 @@
 // The functions that look at their arguments' expressions: try, can, convert.
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "lang/hcl_convert.h"
 #include "lang/hcl_evaluator.h"
 #include "lang/hcl_json.h"
@@ -16,9 +18,17 @@ HclValue HclEvaluator::call_lazy(const HclExpression& e, const HclFunction& func
     else result = call_convert(arguments, scope, diagnostics);
     return kept(e, std::move(result));
   } catch (const HclFunctionError& error) {
-    report_call_error(e, function, arguments, error, diagnostics);
+    report_call_error(e, function, arguments, error, scope, diagnostics);
     return HclValue::unknown(HclType::dynamic());
   }
+}
+
+/// An argument whose diagnostics are not shown to anybody.
+HclValue HclEvaluator::tried_value(const Arguments& arguments, size_t i, const HclScope& scope, Diagnostics& found) {
+  bool outer = std::exchange(quiet_, true);
+  HclValue out = argument_value(arguments, i, scope, found);
+  quiet_ = outer;
+  return out;
 }
 
 /// The first argument that evaluates without a mistake.
@@ -27,13 +37,13 @@ HclValue HclEvaluator::call_try(const Arguments& arguments, const HclScope& scop
   std::string wrong;
   for (size_t i = 0; i < arguments.written.size(); ++i) {
     Diagnostics found;
-    HclValue value = argument_value(arguments, i, scope, found);
+    HclValue value = tried_value(arguments, i, scope, found);
     if (!found.has_errors()) {
       // What is not known yet may still go wrong, and then another argument is the result.
       return value.is_wholly_known() ? value : HclValue::unknown(HclType::dynamic());
     }
     for (const auto& item : found.items()) {
-      wrong += fmt::format("- {} (at {})\n  {}\n", item.summary, hcl_place(item.range), item.detail);
+      wrong += fmt::format("- {} (at {})\n  {}\n", item.summary, hcl_place(item), item.detail);
     }
   }
   throw HclFunctionError{"no expression succeeded:\n" + wrong + "\nAt least one expression must produce a successful result"};
@@ -42,7 +52,7 @@ HclValue HclEvaluator::call_try(const Arguments& arguments, const HclScope& scop
 /// Whether the argument evaluates without a mistake.
 HclValue HclEvaluator::call_can(const Arguments& arguments, const HclScope& scope) {
   Diagnostics found;
-  HclValue value = argument_value(arguments, 0, scope, found);
+  HclValue value = tried_value(arguments, 0, scope, found);
   if (found.has_errors()) return HclValue::boolean(false);
   return value.is_wholly_known() ? HclValue::boolean(true) : HclValue::unknown(HclType::boolean());
 }

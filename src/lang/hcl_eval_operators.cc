@@ -33,17 +33,31 @@ HclType result_type(HclOperator op) {
   return op <= HclOperator::modulo ? HclType::number() : HclType::boolean();
 }
 
-/// Two numbers under an operator; `error` is set when there is no result.
+/// Why two numbers of which one is infinite, or by which is divided, have no result; "" when they have one.
+std::string undefined_result(HclOperator op, const HclNumber& a, const HclNumber& b) {
+  bool both = a.is_infinite() && b.is_infinite();
+  bool with_zero = (a.is_infinite() && b.sign() == 0) || (a.sign() == 0 && b.is_infinite());
+  switch (op) {
+    case HclOperator::add: return both && a.sign() != b.sign() ? "can't compute sum of opposing infinities" : "";
+    case HclOperator::subtract: return both && a.sign() == b.sign() ? "can't subtract infinity from itself" : "";
+    case HclOperator::multiply: return with_zero ? "can't multiply zero by infinity" : "";
+    case HclOperator::divide:
+      return both || (a.sign() == 0 && b.sign() == 0) ? "can't divide zero by zero or infinity by infinity" : "";
+    case HclOperator::modulo:
+      return b.sign() != 0 && (a.is_infinite() || b.is_infinite()) ? "can't use modulo with zero and infinity" : "";
+    default: return "";
+  }
+}
+
+/// Two numbers under an operator; `error` is set when there is no result. Division by zero gives infinity.
 HclValue calculate(HclOperator op, const HclNumber& a, const HclNumber& b, std::string& error) {
+  error = undefined_result(op, a, b);
+  if (!error.empty()) return HclValue();
   switch (op) {
     case HclOperator::add: return HclValue::number(a + b);
     case HclOperator::subtract: return HclValue::number(a - b);
     case HclOperator::multiply: return HclValue::number(a * b);
-    case HclOperator::divide:
-      if (b.sign() != 0) return HclValue::number(a / b);
-      // HCL would go on with infinity, which nothing can use.
-      error = a.sign() == 0 ? "can't divide zero by zero or infinity by infinity" : "division by zero";
-      return HclValue();
+    case HclOperator::divide: return HclValue::number(a / b);
     case HclOperator::modulo: return HclValue::number(b.sign() == 0 ? a : HclNumber::modulo(a, b));
     case HclOperator::less: return HclValue::boolean(compare(a, b) < 0);
     case HclOperator::less_equal: return HclValue::boolean(compare(a, b) <= 0);
@@ -208,7 +222,7 @@ HclValue HclEvaluator::binary(const HclExpression& e, const HclScope& scope, Dia
     unsuitable = true;
     fail(diagnostics, "Invalid operand",
          fmt::format("Unsuitable value for {} operand: {}.", side == 0 ? "left" : "right", error),
-         e.items[side]->range);
+         {*e.items[side], scope});
   }
   bool sensitive = operands[0].sensitive() || operands[1].sensitive();
   const HclValue unknown = hcl_marked(HclValue::unknown(result_type(op)), sensitive);
@@ -225,7 +239,7 @@ HclValue HclEvaluator::binary(const HclExpression& e, const HclScope& scope, Dia
   std::string error;
   HclValue result = apply(op, operands[0], operands[1], error);
   if (error.empty()) return hcl_marked(std::move(result), sensitive);
-  fail(diagnostics, "Operation failed", fmt::format("Error during operation: {}.", error), e.range);
+  fail(diagnostics, "Operation failed", fmt::format("Error during operation: {}.", error), {e, scope});
   return unknown;
 }
 
@@ -237,12 +251,12 @@ HclValue HclEvaluator::unary(const HclExpression& e, const HclScope& scope, Diag
   std::string error;
   auto operand = hcl_convert(given, type, &error);
   if (!operand) {
-    fail(found, "Invalid operand", fmt::format("Unsuitable value for unary operand: {}.", error), e.items[0]->range);
+    fail(found, "Invalid operand", fmt::format("Unsuitable value for unary operand: {}.", error), {*e.items[0], scope});
   }
   diagnostics.append(found);
   if (found.has_errors()) return HclValue::unknown(type);
   if (operand->is_null()) {
-    fail(diagnostics, "Operation failed", "Error during operation: argument must not be null.", e.range);
+    fail(diagnostics, "Operation failed", "Error during operation: argument must not be null.", {e, scope});
     return HclValue::unknown(type);
   }
   if (!operand->is_known()) return *operand;
@@ -266,7 +280,7 @@ HclValue HclEvaluator::conditional(const HclExpression& e, const HclScope& scope
     fail(diagnostics, "Inconsistent conditional result types",
          fmt::format("The true and false result expressions must have consistent types. {}.",
                      mismatch(branches[0].type(), branches[1].type())),
-         range);
+         {range, e, scope});
     return HclValue::unknown(HclType::dynamic());
   }
   HclValue decided = value(condition, scope, diagnostics);
@@ -274,7 +288,7 @@ HclValue HclEvaluator::conditional(const HclExpression& e, const HclScope& scope
   const HclValue unknown = hcl_marked(HclValue::unknown(common->type), sensitive);
   if (decided.is_null()) {
     fail(diagnostics, "Null condition", "The condition value is null. Conditions must either be true or false.",
-         condition.range);
+         {condition, scope});
     return unknown;
   }
   if (!decided.is_known()) {
@@ -283,7 +297,7 @@ HclValue HclEvaluator::conditional(const HclExpression& e, const HclScope& scope
   }
   auto truth = hcl_convert(decided, HclType::boolean());
   if (!truth) {
-    fail(diagnostics, "Incorrect condition type", "The condition expression must be of type bool.", condition.range);
+    fail(diagnostics, "Incorrect condition type", "The condition expression must be of type bool.", {condition, scope});
     return unknown;
   }
   int taken = truth->as_boolean() ? 0 : 1;
@@ -296,7 +310,7 @@ HclValue HclEvaluator::conditional(const HclExpression& e, const HclScope& scope
     if (!converted) {
       fail(diagnostics, "Inconsistent conditional result types",
            fmt::format("The {} result value has the wrong type: {}.", taken == 0 ? "true" : "false", error),
-           e.items[taken + 1] ? e.items[taken + 1]->range : e.range);
+           {e.items[taken + 1] ? *e.items[taken + 1] : e, scope});
       return unknown;
     }
     result = kept(e, std::move(*converted));

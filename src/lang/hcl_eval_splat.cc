@@ -40,7 +40,7 @@ HclValue HclEvaluator::splat(const HclExpression& e, const HclScope& scope, Diag
   if (source.is_null()) {
     if (single) return hcl_marked(HclValue::tuple({}), sensitive);
     fail(diagnostics, "Splat of null value",
-         "Splat expressions (with the * symbol) cannot be applied to null sequences.", e.items[0]->range);
+         "Splat expressions (with the * symbol) cannot be applied to null sequences.", {*e.items[0], scope});
     return unknown;
   }
   if (source.type().is_dynamic()) return hcl_marked(unknown, sensitive);

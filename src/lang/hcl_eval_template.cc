@@ -16,7 +16,7 @@ HclValue HclEvaluator::joined(const HclExpression& e, const HclScope& scope, Dia
     HclValue part = value(*item, scope, found);
     if (part.is_null()) {
       fail(found, summary, "The expression result is null. Cannot include a null value in a string template.",
-           item->range);
+           {*item, scope});
       continue;
     }
     sensitive = sensitive || part.sensitive();
@@ -28,7 +28,7 @@ HclValue HclEvaluator::joined(const HclExpression& e, const HclScope& scope, Dia
     auto converted = hcl_convert(part, HclType::string(), &error);
     if (!converted) {
       fail(found, summary, fmt::format("Cannot include the given value in a string template: {}.", error),
-           item->range);
+           {*item, scope});
       continue;
     }
     // After a mistake the text is only that before it.

@@ -51,10 +51,45 @@ TEST(HclEval, gives_what_hcl_gives_on_recorded_rows) {
   }
 }
 
-TEST(HclEval, division_by_zero_is_refused) {
+TEST(HclEval, division_by_zero_is_infinite) {
   HclScope scope;
-  EXPECT_THAT(mistakes("1 + 1 / 0", scope),
-              testing::ElementsAre("Operation failed: Error during operation: division by zero. @1 / 0"));
+  EXPECT_EQ(hcl_rows::outcome("1 + 1 / 0", scope), "+Inf");
+  EXPECT_EQ(hcl_rows::outcome("1 / -0", scope), "-Inf");
+  EXPECT_THAT(mistakes("1 / 0 - 1 / 0", scope),
+              testing::ElementsAre(
+                  "Operation failed: Error during operation: can't subtract infinity from itself. @1 / 0 - 1 / 0"));
+}
+
+/// The lines about values of the only diagnostic.
+std::vector<std::string> values_shown(const std::string& text, const HclScope& scope) {
+  Diagnostics diagnostics;
+  evaluate_hcl(*hcl_expression(text), scope, diagnostics);
+  EXPECT_EQ(diagnostics.items().size(), 1u) << text;
+  return diagnostics.empty() ? std::vector<std::string>{} : diagnostics.items()[0].values;
+}
+
+TEST(HclEval, a_mistake_shows_the_values_behind_it) {
+  HclScope scope;
+  HclType strings = HclType::list(HclType::string());
+  std::map<std::string, HclValue> variables{
+      {"text", HclValue::string("a\"b")},
+      {"gone", HclValue::null(HclType::string())},
+      {"later", HclValue::unknown(HclType::dynamic())},
+      {"none", HclValue::list(HclType::string(), {})},
+      {"object", HclValue::object({{"k", HclValue::number(1)}})},
+      {"secret", HclValue::string("hidden").with_sensitive()}};
+  scope.namespaces["var"] = &variables;
+  scope.functions = &hcl_rows::functions();
+  using testing::ElementsAre;
+  EXPECT_THAT(values_shown("var.text + 1", scope), ElementsAre("var.text as \"a\\\"b\""));
+  EXPECT_THAT(values_shown("-var.gone", scope), ElementsAre("var.gone set to null"));
+  EXPECT_THAT(values_shown("-[var.none, var.object, var.later, var.object.k]", scope),
+              ElementsAre("var.none as empty list of string", "var.object as object with 1 attribute \"k\"",
+                          "var.object.k as 1"));
+  EXPECT_THAT(values_shown("[for x in [1] : x][var.text]", scope), ElementsAre("var.text as \"a\\\"b\""));
+  EXPECT_THAT(values_shown("[for x in [true] : -x]", scope), ElementsAre("x as true"));
+  EXPECT_THAT(values_shown("-var.secret", scope), ElementsAre("var.secret as \"<sensitive>\""));
+  EXPECT_THAT(values_shown("var.object.nowhere", scope), testing::IsEmpty());
 }
 
 TEST(HclEval, a_result_chosen_by_a_sensitive_key_is_sensitive) {

@@ -12,6 +12,19 @@
 
 namespace kiln {
 
+/// Where a mistake is, and the expression whose names are shown with their values (HCL's choice, often a part of what is
+/// at the place). Refers to what it is made of.
+struct HclFault {
+  const SourceRange& range;
+  const HclExpression* shown = nullptr;
+  const HclScope* scope = nullptr;
+
+  HclFault(const SourceRange& place) : range(place) {}  // NOLINT: a place alone is a fault without values
+  HclFault(const HclExpression& e, const HclScope& scope) : HclFault(e.range, e, scope) {}
+  HclFault(const SourceRange& place, const HclExpression& e, const HclScope& scope)
+      : range(place), shown(&e), scope(&scope) {}
+};
+
 class HclEvaluator {
  public:
   HclEvaluator(const HclHost& host, HclBudget& budget) : host_(host), budget_(budget) {}
@@ -19,6 +32,8 @@ class HclEvaluator {
   HclValue value(const HclExpression& e, const HclScope& scope, Diagnostics& diagnostics);
   /// Where the budget ran out; nullptr while it has not. Everything evaluated since is unknown.
   const HclExpression* exhausted_at() const { return exhausted_at_; }
+  /// What the expression's names mean, as HCL shows it beside a mistake: `var.x as "abc"`, sorted. Secrets are left out.
+  std::vector<std::string> shown_values(const HclExpression& e, const HclScope& scope);
 
  private:
   using Kind = HclExpressionKind;
@@ -32,22 +47,22 @@ class HclEvaluator {
   bool spend_walk(const HclExpression& e, const HclValue& value);
   /// The result, or unknown when it is too large to be kept.
   HclValue kept(const HclExpression& e, HclValue result);
-  void fail(Diagnostics& diagnostics, std::string summary, std::string detail, const SourceRange& range,
+  void fail(Diagnostics& diagnostics, std::string summary, std::string detail, const HclFault& at,
             std::string hint = {});
 
   // hcl_eval_access.cc
   HclValue scope_value(const HclExpression& e, const HclScope& scope, Diagnostics& diagnostics);
   HclValue namespace_value(const HclExpression& e, const std::map<std::string, HclValue>& members,
-                           Diagnostics& diagnostics);
+                           const HclScope& scope, Diagnostics& diagnostics);
   HclValue traversal(const HclExpression& e, const HclScope& scope, Diagnostics& diagnostics);
   HclValue index(const HclExpression& e, const HclScope& scope, Diagnostics& diagnostics);
-  HclValue take_steps(HclValue value, const std::vector<HclStep>& steps, size_t first, Diagnostics& diagnostics);
+  HclValue take_steps(HclValue value, const HclExpression& e, size_t first, const HclScope& scope, Diagnostics& diagnostics);
   // Each replaces the value by a part of it; false after a diagnostic.
-  bool take_attribute(HclValue& value, const std::string& name, const SourceRange& range, Diagnostics& diagnostics);
-  bool take_index(HclValue& value, const HclValue& key, const SourceRange& range, Diagnostics& diagnostics);
-  bool take_item(HclValue& value, const HclValue& key, const SourceRange& range, Diagnostics& diagnostics);
-  bool take_map_member(HclValue& value, const HclValue& key, const SourceRange& range, Diagnostics& diagnostics);
-  bool take_object_member(HclValue& value, const HclValue& key, bool was_number, const SourceRange& range,
+  bool take_attribute(HclValue& value, const std::string& name, const HclFault& at, Diagnostics& diagnostics);
+  bool take_index(HclValue& value, const HclValue& key, const HclFault& at, Diagnostics& diagnostics);
+  bool take_item(HclValue& value, const HclValue& key, const HclFault& at, Diagnostics& diagnostics);
+  bool take_map_member(HclValue& value, const HclValue& key, const HclFault& at, Diagnostics& diagnostics);
+  bool take_object_member(HclValue& value, const HclValue& key, bool was_number, const HclFault& at,
                           Diagnostics& diagnostics);
 
   // hcl_eval_splat.cc
@@ -66,7 +81,8 @@ class HclEvaluator {
   HclValue tuple(const HclExpression& e, const HclScope& scope, Diagnostics& diagnostics);
   HclValue object(const HclExpression& e, const HclScope& scope, Diagnostics& diagnostics);
   /// The key of an object's item; nullopt when it is not known (or wrong).
-  std::optional<std::string> object_key(const HclExpression& key, const HclValue& value, Diagnostics& diagnostics);
+  std::optional<std::string> object_key(const HclExpression& key, const HclValue& value, const HclFault& at,
+                                        Diagnostics& diagnostics);
 
   // hcl_eval_for.cc
   struct Loop;
@@ -89,19 +105,21 @@ class HclEvaluator {
     HclValue::Items expanded;                   ///< the values of the last written.size() - first_expanded arguments
     size_t first_expanded = 0;
   };
+  static HclFault argument_fault(const HclExpression& e, const Arguments& arguments, size_t i, const HclScope& scope);
   HclValue call(const HclExpression& e, const HclScope& scope, Diagnostics& diagnostics);
   const HclFunction* find_function(const HclExpression& e, const HclScope& scope, Diagnostics& diagnostics);
   bool expand_last(const HclExpression& e, const HclScope& scope, Arguments& arguments, Diagnostics& diagnostics);
   bool check_count(const HclExpression& e, const HclFunction& function, const Arguments& arguments,
-                   Diagnostics& diagnostics);
+                   const HclScope& scope, Diagnostics& diagnostics);
   /// The argument's value; of an expanded one without evaluating again.
   HclValue argument_value(const Arguments& arguments, size_t i, const HclScope& scope, Diagnostics& diagnostics);
   void report_call_error(const HclExpression& e, const HclFunction& function, const Arguments& arguments,
-                         const HclFunctionError& error, Diagnostics& diagnostics);
+                         const HclFunctionError& error, const HclScope& scope, Diagnostics& diagnostics);
 
   // hcl_eval_lazy.cc
   HclValue call_lazy(const HclExpression& e, const HclFunction& function, const Arguments& arguments,
                      const HclScope& scope, Diagnostics& diagnostics);
+  HclValue tried_value(const Arguments& arguments, size_t i, const HclScope& scope, Diagnostics& found);
   HclValue call_try(const Arguments& arguments, const HclScope& scope);
   HclValue call_can(const Arguments& arguments, const HclScope& scope);
   HclValue call_convert(const Arguments& arguments, const HclScope& scope, Diagnostics& diagnostics);
@@ -112,6 +130,7 @@ class HclEvaluator {
   const HclHost& host_;
   HclBudget& budget_;
   const HclExpression* exhausted_at_ = nullptr;
+  bool quiet_ = false;  ///< diagnostics made now are not shown: without values
   const HclValue* splat_item_ = nullptr;  ///< what splat_item means now
 };
 

@@ -1,6 +1,7 @@
 // Expressions of HCL's native syntax.
 #include <fmt/format.h>
 
+#include "lang/hcl_number.h"
 #include "lang/hcl_parser.h"
 
 namespace kiln {
@@ -8,6 +9,8 @@ namespace {
 
 /// Trees grow without nesting too ("a + b + c ..."); higher ones are refused.
 constexpr int max_tree_height = 1000;
+/// Numbers of so many digits and nothing else are surely numbers.
+constexpr size_t max_plain_digits = 100;
 
 /// How strongly a binary operator binds; 0: it is none.
 int precedence(HclTokenKind kind) {
@@ -140,17 +143,26 @@ HclExpressionPtr HclParser::attribute_step(HclExpressionPtr base, bool names_onl
 /// ".0": how old templates write "[0]". A number token may hold two of them ("0.1"), which HCL refuses.
 HclExpressionPtr HclParser::legacy_index(HclExpressionPtr base) {
   const HclToken number = next();
-  if (number.text.find_first_not_of("0123456789") != std::string_view::npos) {
+  if (size_t dot = number.text.find('.'); dot != std::string_view::npos) {
     fail("Invalid legacy index syntax",
-         "When using the legacy index syntax, chaining two indexes together is "
-         "not permitted. Use the proper index syntax instead, like [0][1].",
+         fmt::format("When using the legacy index syntax, chaining two indexes together is not permitted. Use the proper "
+                     "index syntax instead, like [{}][{}].",
+                     number.text.substr(0, dot), number.text.substr(dot + 1)),
          range_of(number));
   }
+  check_number(number);
   HclStep step;
   step.kind = HclStep::Kind::index;
   step.key = Value(Number{std::string(number.text)});
   step.range = range_of(number);
   return add_step(std::move(base), std::move(step));
+}
+
+/// What the lexer takes for a number need not be one: "1.2.3".
+void HclParser::check_number(const HclToken& number) {
+  if (number.text.size() <= max_plain_digits && number.text.find_first_not_of("0123456789") == std::string_view::npos) return;
+  if (HclNumber::parse(number.text)) return;
+  report("Invalid number literal", "Failed to recognize the value of this number literal.", range_of(number));
 }
 
 HclExpressionPtr HclParser::bracket_step(HclExpressionPtr base, bool& done) {
@@ -206,6 +218,7 @@ HclExpressionPtr HclParser::term() {
     case Kind::open_paren: return parenthesised();
     case Kind::number: {
       const HclToken number = next();
+      check_number(number);
       auto node = make(HclExpressionKind::literal, number.begin);
       node->value = Value(Number{std::string(number.text)});
       node->value.range = node->range;
@@ -366,10 +379,6 @@ HclExpressionPtr HclParser::object() {
   for (;;) {
     while (at(Kind::newline)) next();
     if (at(Kind::close_brace)) break;
-    if (at(Kind::end_of_file)) {
-      fail("Unterminated object constructor expression", "The file ends before the brace that closes this object.",
-           {file_, begin, begin + 1});
-    }
     object_item(items);
   }
   next();
@@ -419,27 +428,21 @@ void HclParser::object_item(std::vector<HclExpressionPtr>& items) {
 }
 
 /// "for", one or two names, "in". `what`: "'for' expression" or "'for' directive".
-void HclParser::for_names(HclExpression& node, const std::string& what) {
+void HclParser::for_names(HclExpression& node, bool is_directive) {
+  const std::string summary = is_directive ? "Invalid 'for' directive" : "Invalid 'for' expression";
+  const std::string what = is_directive ? "For directive" : "For expression";
   next();
-  if (!at(Kind::identifier))
-    fail("Invalid " + what,
-         "For expression requires variable name after "
-         "'for'.",
-         range_of(peek()));
+  if (!at(Kind::identifier)) fail(summary, what + " requires variable name after 'for'.", range_of(peek()));
   node.value_name = std::string(next().text);
   if (at(Kind::comma)) {
     next();
-    if (!at(Kind::identifier))
-      fail("Invalid " + what,
-           "For expression requires value variable name after "
-           "comma.",
-           range_of(peek()));
+    if (!at(Kind::identifier)) fail(summary, what + " requires value variable name after comma.", range_of(peek()));
     node.name = std::exchange(node.value_name, std::string(next().text));
   }
   if (!at_keyword("in"))
-    fail("Invalid " + what,
-         "For expression requires the 'in' keyword after its name "
-         "declarations.",
+    fail(summary,
+         what + (is_directive ? " requires 'in' keyword after names."
+                              : " requires the 'in' keyword after its name declarations."),
          range_of(peek()));
   next();
 }
@@ -447,7 +450,7 @@ void HclParser::for_names(HclExpression& node, const std::string& what) {
 HclExpressionPtr HclParser::for_expression(size_t begin, Kind close) {
   const std::string what = "'for' expression";
   HclExpression names;
-  for_names(names, what);
+  for_names(names, false);
   auto collection = expression();
   if (!at(Kind::colon))
     fail("Invalid " + what,

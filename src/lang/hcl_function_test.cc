@@ -36,7 +36,7 @@ const std::map<std::string, std::string> test_files = {
 HclHost test_host() {
   HclHost host;
   host.base_directory = "dir";
-  host.working_directory = "/work/here";
+  host.working_directory = "/srv/here";
   host.home = "/home/u";
   host.started = std::chrono::system_clock::time_point(std::chrono::seconds(1600000000));
   host.now = [] { return std::chrono::system_clock::time_point(std::chrono::seconds(1600000007)); };

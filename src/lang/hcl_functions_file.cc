@@ -6,6 +6,7 @@
 #include "lang/hcl_eval.h"
 #include "lang/hcl_fileset.h"
 #include "lang/hcl_function_kit.h"
+#include "lang/hcl_json.h"
 
 namespace kiln::hcl_fn {
 namespace {
@@ -99,16 +100,6 @@ bool is_identifier(std::string_view name) {
   return reference && reference->steps.empty() && reference->root == name;
 }
 
-/// "FILE:LINE,COLUMN-COLUMN" or "FILE:LINE,COLUMN-LINE,COLUMN".
-std::string range_text(const SourceRange& range) {
-  SourceRange end_range = range;
-  end_range.begin = range.end;
-  LineColumn begin = line_column(range), end = line_column(end_range);
-  std::string out = fmt::format("{}:{},{}-", range.file ? range.file->name : "", begin.line, begin.column);
-  if (begin.line != end.line) out += fmt::format("{},", end.line);
-  return out + std::to_string(end.column);
-}
-
 [[noreturn]] void fail_template(const Diagnostics& diagnostics) {
   size_t errors = 0;
   const Diagnostic* first = nullptr;
@@ -117,7 +108,7 @@ std::string range_text(const SourceRange& range) {
     ++errors;
   }
   std::string out =
-      first ? fmt::format("{}: {}; {}", range_text(first->range), first->summary, first->detail) : "";
+      first ? fmt::format("{}: {}; {}", hcl_place(*first), first->summary, first->detail) : "";
   if (errors > 1) out += fmt::format(", and {} other diagnostic(s)", errors - 1);
   fail(out);
 }
@@ -147,7 +138,7 @@ void check_template_variables(const HclExpression& expression, const HclValue& v
     SourceRange range = reference.range;
     range.end = range.begin + reference.root.size();
     fail(fmt::format("vars map does not contain key {}, referenced at {}", go_quote(reference.root),
-                     range_text(range)),
+                     hcl_place(range)),
          1);
   }
 }

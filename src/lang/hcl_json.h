@@ -43,5 +43,7 @@ const HclAttributeSchema* find_attribute_schema(const HclSchema& schema, std::st
 std::string hcl_name_suggestion(std::string_view given, const std::vector<std::string_view>& names);
 /// "FILE:LINE,COLUMN-COLUMN", as HCL writes places in texts.
 std::string hcl_place(const SourceRange& range);
+/// Of a mistake: where HCL tells a failed call, only its name and the parenthesis are the place.
+std::string hcl_place(const Diagnostic& diagnostic);
 
 }  // namespace kiln

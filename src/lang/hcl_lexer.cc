@@ -1,7 +1,11 @@
 #include "lang/hcl_lexer.h"
 
+#include <utf8proc.h>
+
 #include <algorithm>
 #include <string>
+
+#include "lang/go_literal.h"
 
 namespace kiln {
 
@@ -10,10 +14,28 @@ namespace {
 using Kind = HclTokenKind;
 
 bool is_digit(unsigned char c) { return c >= '0' && c <= '9'; }
-bool is_identifier_start(unsigned char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c >= 0x80;
-}
+bool is_identifier_start(unsigned char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 bool is_identifier_part(unsigned char c) { return is_identifier_start(c) || is_digit(c) || c == '-'; }
+
+/// Length of the character beyond ASCII at the front when a name may begin (or go on) with it, else 0.
+size_t wide_identifier_part(std::string_view text, bool starts) {
+  if (text.empty() || static_cast<unsigned char>(text[0]) < 0x80) return 0;
+  std::string_view rest = text;
+  auto rune = static_cast<utf8proc_int32_t>(take_rune(rest));
+  switch (utf8proc_category(rune)) {
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LT:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO:
+    case UTF8PROC_CATEGORY_NL: return text.size() - rest.size();
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_MC:
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_PC: return starts ? 0 : text.size() - rest.size();
+    default: return 0;
+  }
+}
 
 /// What the lexer is inside of. A quoted template or heredoc holds literals; an interpolation holds expressions.
 struct Mode {
@@ -58,6 +80,19 @@ class Lexer {
     return end == std::string_view::npos ? text_.size() : end + 1;
   }
 
+  /// How long the name is that stands so many bytes ahead; 0: none does.
+  size_t identifier_length(size_t ahead) const {
+    size_t length = 0;
+    for (size_t step = 1; step > 0; length += step) {
+      auto c = static_cast<unsigned char>(peek(ahead + length));
+      bool starts = length == 0;
+      step = c >= 0x80 ? wide_identifier_part(text_.substr(at_ + ahead + length), starts)
+             : starts  ? is_identifier_start(c)
+                       : is_identifier_part(c);
+    }
+    return length;
+  }
+
   void normal() {
     unsigned char c = static_cast<unsigned char>(peek());
     if (c == ' ' || c == '\t') {
@@ -71,10 +106,8 @@ class Lexer {
     } else if (looking_at("/*")) {
       size_t end = text_.find("*/", at_ + 2);
       end == std::string_view::npos ? emit(Kind::invalid, text_.size() - at_) : emit(Kind::comment, end + 2 - at_);
-    } else if (is_identifier_start(c)) {
-      size_t length = 1;
-      while (is_identifier_part(static_cast<unsigned char>(peek(length)))) ++length;
-      emit(Kind::identifier, length);
+    } else if (size_t name = identifier_length(0)) {
+      emit(Kind::identifier, name);
     } else if (is_digit(c)) {
       number();
     } else if (c == '"') {
@@ -87,20 +120,15 @@ class Lexer {
     }
   }
 
+  /// Digits, dots and exponents in any order, the last no dot: "1.2.3" is one token, which the parser refuses.
   void number() {
-    size_t length = 0;
-    while (is_digit(static_cast<unsigned char>(peek(length)))) ++length;
-    if (peek(length) == '.' && is_digit(static_cast<unsigned char>(peek(length + 1)))) {
-      ++length;
-      while (is_digit(static_cast<unsigned char>(peek(length)))) ++length;
-    }
-    if ((peek(length) | 32) == 'e') {
-      size_t exponent = length + 1;
-      if (peek(exponent) == '+' || peek(exponent) == '-') ++exponent;
-      if (is_digit(static_cast<unsigned char>(peek(exponent)))) {
-        while (is_digit(static_cast<unsigned char>(peek(exponent)))) ++exponent;
-        length = exponent;
-      }
+    size_t length = 1;
+    for (;;) {
+      size_t more = length;
+      while (peek(more) == '.') ++more;
+      if ((peek(more) | 32) == 'e') ++more, more += peek(more) == '+' || peek(more) == '-';
+      if (!is_digit(static_cast<unsigned char>(peek(more)))) break;
+      length = more + 1;
     }
     emit(Kind::number, length);
   }
@@ -108,8 +136,8 @@ class Lexer {
   bool heredoc_start() {
     size_t length = peek(2) == '-' ? 3 : 2;
     size_t word = length;
-    if (!is_identifier_start(static_cast<unsigned char>(peek(length)))) return false;
-    while (is_identifier_part(static_cast<unsigned char>(peek(length)))) ++length;
+    length += identifier_length(word);
+    if (length == word) return false;
     std::string_view marker = text_.substr(at_ + word, length - word);
     if (peek(length) == '\r') ++length;
     if (peek(length) != '\n') return false;
@@ -149,7 +177,9 @@ class Lexer {
       emit(row.kind, row.text.size());
       return;
     }
-    emit(Kind::invalid, 1);
+    std::string_view rest = text_.substr(at_);
+    take_rune(rest);
+    emit(Kind::invalid, text_.size() - at_ - rest.size());
   }
 
   /// "${" or "%{" (not doubled): begins an interpolation and says so.

@@ -583,6 +583,7 @@ HclNumber operator/(const HclNumber& a, const HclNumber& b) {
   if (b.sign() == 0) {
     Big infinite = NumberAccess::parts(a);
     infinite.infinite = true;
+    infinite.negative = infinite.negative != NumberAccess::parts(b).negative;
     infinite.mantissa = 0;
     infinite.precision = precision;
     return NumberAccess::from_big(std::move(infinite));

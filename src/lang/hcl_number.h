@@ -11,8 +11,8 @@
 namespace kiln {
 
 /// An immutable number. Small integers are held as they are; anything else is shared. Never NaN (a NaN becomes 0);
-/// infinities exist only as results: of from_double(), and where a magnitude exceeds 2^262144 (1/0 is refused by the
-/// evaluator before). Magnitudes below 2^-262144 are zero.
+/// infinities exist only as results: of from_double(), of division by zero, and where a magnitude exceeds 2^262144.
+/// What has no result at all (0/0, infinity less itself) the callers refuse before. Magnitudes below 2^-262144 are zero.
 class HclNumber {
  public:
   HclNumber(int64_t integer = 0) : small_(integer) {}
@@ -39,7 +39,7 @@ class HclNumber {
   friend HclNumber operator+(const HclNumber& a, const HclNumber& b);
   friend HclNumber operator-(const HclNumber& a, const HclNumber& b);
   friend HclNumber operator*(const HclNumber& a, const HclNumber& b);
-  friend HclNumber operator/(const HclNumber& a, const HclNumber& b);  ///< b must not be zero
+  friend HclNumber operator/(const HclNumber& a, const HclNumber& b);  ///< of zero: infinite
   HclNumber operator-() const;
   /// The remainder as cty's Modulo: a - b * trunc(a / b); b must not be zero.
   static HclNumber modulo(const HclNumber& a, const HclNumber& b);

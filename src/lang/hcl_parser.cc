@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "base/text.h"
 #include "lang/go_literal.h"
 
@@ -12,6 +14,9 @@ namespace {
 /// Blocks, brackets and templates within each other; more is refused.
 constexpr int max_hcl_nesting = 150;
 constexpr int max_invalid_reports = 20;
+constexpr std::string_view equals_sign_needed =
+    "An argument or block definition is required here. To set an argument, use the equals sign \"=\" to introduce the "
+    "argument value.";
 
 /// Comments that end with a newline are one; the others are nothing.
 std::vector<HclToken> without_comments(std::vector<HclToken> tokens) {
@@ -52,6 +57,12 @@ struct InvalidText {
   std::string detail;
 };
 
+/// Whether a newline behind such a token breaks a quoted string.
+bool is_within_quotes(HclTokenKind before) {
+  return before == HclTokenKind::open_quote || before == HclTokenKind::quoted_literal ||
+         before == HclTokenKind::template_end;
+}
+
 InvalidText describe_invalid(std::string_view text) {
   if (text.starts_with("/*"))
     return {"Unterminated comment",
@@ -76,6 +87,10 @@ InvalidText describe_invalid(std::string_view text) {
     if (text == "~") detail += " Did you mean boolean NOT (\"!\")?";
     return {"Unsupported operator", detail};
   }
+  if (text == "\u201C" || text == "\u201D")
+    return {"Invalid character",
+            "\"Curly quotes\" are not valid here. These can sometimes be inadvertently introduced when sharing code via "
+            "documents or discussion forums. It might help to replace the character with a \"straight quote\"."};
   return {"Invalid character", "This character is not used within the language."};
 }
 
@@ -111,8 +126,7 @@ void HclParser::report(std::string summary, std::string detail, SourceRange rang
 }
 
 void HclParser::fail(std::string summary, std::string detail, SourceRange range, std::string hint) {
-  // What is no token has been reported already; what follows from it is noise.
-  if (peek().kind != Kind::invalid) report(std::move(summary), std::move(detail), std::move(range), std::move(hint));
+  report(std::move(summary), std::move(detail), std::move(range), std::move(hint));
   throw Failure{};
 }
 
@@ -132,6 +146,14 @@ void HclParser::report_invalid_tokens() {
   }
   for (size_t i = 0; i < tokens_.size() && reports < max_invalid_reports; ++i) {
     const HclToken& token = tokens_[i];
+    if (token.kind == Kind::newline && i > 0 && is_within_quotes(tokens_[i - 1].kind)) {
+      report("Invalid multi-line string",
+             "Quoted strings may not be split over multiple lines. To produce a "
+             "multi-line string, either use the \\n escape to represent a newline character or use the "
+             "\"heredoc\" multi-line template syntax.",
+             range_of(token));
+      ++reports;
+    }
     if (token.kind != Kind::invalid) continue;
     InvalidText text = describe_invalid(token.text);
     report(text.summary, text.detail, range_of(token));
@@ -148,9 +170,11 @@ HclBody HclParser::parse_file() {
 
 HclBody HclParser::body(Kind end) {
   HclBody out;
+  auto outer = std::exchange(body_names_, {});
   for (;;) {
     const HclToken& token = peek();
     if (token.kind == end || token.kind == Kind::end_of_file) {
+      body_names_ = std::move(outer);
       out.end = range_of(token);
       return out;
     }
@@ -207,10 +231,7 @@ void HclParser::body_item(HclBody& body) {
     case Kind::identifier: return block(body, first);
     default:
       fail("Argument or block definition required",
-           "An argument or block definition is required here. To set an argument, use the equals sign \"=\" "
-           "to "
-           "introduce the argument value.",
-           range_of(first));
+           std::string(equals_sign_needed), range_of(first));
   }
 }
 
@@ -233,7 +254,9 @@ void HclParser::attribute(HclBody& body, const HclToken& name) {
 }
 
 void HclParser::add_attribute(HclBody& body, HclAttribute attribute) {
-  if (const HclAttribute* first = body.find(attribute.name)) {
+  auto [index, is_new] = body_names_.emplace(attribute.name, body.attributes.size());
+  if (!is_new) {
+    const HclAttribute* first = &body.attributes[index->second];
     auto place = line_column(first->name_range);
     report(
         "Attribute redefined",
@@ -253,10 +276,19 @@ void HclParser::labels(HclBlock& block) {
       next();
       block.labels.push_back({std::string(token.text), range_of(token)});
     } else if (token.kind == Kind::open_quote) {
+      size_t last = at_ + 1;
+      while (tokens_[last].kind == Kind::quoted_literal) ++last;
+      if (tokens_[last].kind == Kind::newline)
+        fail("Invalid string literal", "This item is not valid in a string literal.", range_of(tokens_[last]));
       auto label = quoted();
       if (label->kind != HclExpressionKind::literal) {
-        fail("Invalid string literal", "A block's label holds no template sequences.", label->range,
-             "Write \"$${\" for a literal \"${\".");
+        size_t mark = file_->text.find_first_of("$%", label->range.begin);
+        char which = mark < label->range.end ? file_->text[mark] : '$';
+        fail("Invalid string literal",
+             fmt::format("Template sequences are not allowed in this string. To include a literal {0}, double it (as "
+                         "{1}) to escape it.",
+                         go_quote(std::string(1, which)), go_quote(std::string(2, which))),
+             label->range);
       }
       block.labels.push_back({label->value.as_string(), label->range});
     } else if (token.kind == Kind::assign) {
@@ -324,13 +356,14 @@ void HclParser::single_line_body(HclBlock& block) {
   next();
   if (!at(Kind::assign)) {
     bool block = at(Kind::open_quote) || at(Kind::open_brace) || at(Kind::identifier);
+    if (!block) fail("Argument or block definition required", std::string(equals_sign_needed), range_of(name));
     fail("Argument definition required",
          fmt::format("A single-line block definition can contain only a single "
                      "argument. If you meant to define argument \"{}\", use an equals sign to assign it a "
                      "value. To define "
                      "a nested block, place it on a line of its own within its parent block.",
                      name.text),
-         {file_, name.begin, block ? peek().end() : name.end()});
+         {file_, name.begin, peek().end()});
   }
   next();
   HclAttribute out;
@@ -346,6 +379,12 @@ void HclParser::single_line_body(HclBlock& block) {
          "Single-line block syntax can include only one argument "
          "definition. To define multiple arguments, use the multi-line block syntax with one argument "
          "definition per line.",
+         range_of(peek()));
+  }
+  if (!at(Kind::newline)) {
+    fail("Invalid single-argument block definition",
+         "A single-line block definition must end with a closing brace immediately after its single argument "
+         "definition.",
          range_of(peek()));
   }
   fail("Invalid single-argument block definition",

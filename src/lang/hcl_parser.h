@@ -3,6 +3,8 @@
 // several diagnostics. Nesting and the height of trees are bounded.
 #pragma once
 #include <functional>
+#include <unordered_map>
+#include <utility>
 
 #include "lang/hcl_ast.h"
 #include "lang/hcl_lexer.h"
@@ -67,6 +69,7 @@ class HclParser {
   HclExpressionPtr steps(HclExpressionPtr base, bool names_only);
   HclExpressionPtr add_step(HclExpressionPtr base, HclStep step);
   HclExpressionPtr attribute_step(HclExpressionPtr base, bool names_only);
+  void check_number(const HclToken& number);
   HclExpressionPtr bracket_step(HclExpressionPtr base, bool& done);
   HclExpressionPtr legacy_index(HclExpressionPtr base);
   HclExpressionPtr splat(HclExpressionPtr base, size_t begin, bool names_only);
@@ -80,7 +83,7 @@ class HclParser {
   HclExpressionPtr object_key();
   void object_item(std::vector<HclExpressionPtr>& items);
   HclExpressionPtr for_expression(size_t begin, Kind close);
-  void for_names(HclExpression& node, const std::string& what);
+  void for_names(HclExpression& node, bool is_directive);
 
   // hcl_template_parser.cc
   struct Part {
@@ -112,6 +115,7 @@ class HclParser {
   size_t last_end_ = 0;  ///< where the last token that was taken ends
   bool newlines_matter_ = true;
   int depth_ = 0;
+  std::unordered_map<std::string, size_t> body_names_;  ///< of the body that is read: its attributes' positions
 };
 
 /// The text without the "$${" and "%%{" of literals ("${", "%{").

@@ -195,12 +195,28 @@ TEST(HclParser, expressions_and_templates_stand_alone) {
   EXPECT_EQ(diagnostics.items().size(), 2u);
 }
 
-TEST(HclParser, what_is_no_token_is_told_once) {
-  EXPECT_THAT(summaries("a = 'x'\n"), testing::Each(testing::HasSubstr("Invalid character")));
-  EXPECT_THAT(summaries("a = 1;\nb = 2\n"), testing::ElementsAre("1:Invalid character"));
+// First what is no token, then what the grammar misses there: as HCL does.
+TEST(HclParser, what_is_no_token_is_told_and_what_follows_from_it) {
+  EXPECT_THAT(summaries("a = 'x'\n"),
+              testing::ElementsAre("1:Invalid character", "1:Invalid character", "1:Invalid expression"));
+  EXPECT_THAT(summaries("a = 1;\nb = 2\n"),
+              testing::ElementsAre("1:Invalid character", "1:Missing newline after argument"));
+  EXPECT_THAT(summaries("a = \u201Cx\u201D\n"),
+              testing::ElementsAre("1:Invalid character", "1:Invalid character", "1:Invalid expression"));
   EXPECT_THAT(summaries("a = \"\xff\"\n"), testing::ElementsAre("1:Invalid character encoding"));
-  EXPECT_THAT(summaries("/* x"), testing::ElementsAre("1:Unterminated comment"));
+  EXPECT_THAT(summaries("/* x"), testing::ElementsAre("1:Unterminated comment", "1:Argument or block definition required"));
   EXPECT_LE(summaries(std::string(10000, ';')).size(), 30u);
+}
+
+TEST(HclParser, a_number_token_need_not_be_a_number) {
+  EXPECT_THAT(summaries("a = 1.2.3\nb = 1\n"), testing::ElementsAre("1:Invalid number literal"));
+  EXPECT_THAT(summaries("a = 1..2\n"), testing::ElementsAre("1:Invalid number literal"));
+  EXPECT_THAT(summaries("a = f(1...)\nb = 1.5e-3\n"), testing::IsEmpty());
+}
+
+TEST(HclParser, a_string_that_its_line_ends_breaks_off_there) {
+  EXPECT_THAT(summaries("a = \"abc\nb = 1\n"),
+              testing::ElementsAre("1:Invalid multi-line string", "1:Unterminated template string"));
 }
 
 // Refused within bounds of time and stack, never a crash.

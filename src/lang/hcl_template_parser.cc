@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "lang/go_literal.h"
+#include "lang/hcl_json.h"
 #include "lang/hcl_parser.h"
 
 namespace kiln {
@@ -92,13 +93,6 @@ HclExpressionPtr HclParser::template_until(Kind end, bool flush, size_t begin) {
   bool closed = true;
   std::vector<Part> parts = template_parts(end, closed);
   if (!closed) {
-    if (at(Kind::newline)) {
-      fail("Invalid multi-line string",
-           "Quoted strings may not be split over multiple lines. To produce a "
-           "multi-line string, either use the \\n escape to represent a newline character or use the "
-           "\"heredoc\" multi-line template syntax.",
-           range_from(begin));
-    }
     fail("Unterminated template string", "No closing marker was found for the string.", range_from(begin));
   }
   next();
@@ -142,17 +136,26 @@ std::vector<HclParser::Part> HclParser::template_parts(Kind end, bool& closed) {
 void HclParser::close_sequence(const HclToken& open, std::string_view summary, bool& trims_next) {
   if (!at(Kind::template_end)) {
     bool ended = at(Kind::end_of_file) || at(Kind::close_quote) || at(Kind::open_quote);
+    bool is_interpolation = summary == "Extra characters after interpolation expression";
+    if (!is_interpolation && !at(Kind::end_of_file)) ended = false;
     const char* detail = "Expected a closing brace to end the sequence, but found extra characters.";
-    if (ended) {
+    if (at(Kind::end_of_file)) {
+      detail =
+          "There is no closing brace for this interpolation sequence before the end of the file. This might be caused "
+          "by incorrect nesting inside the given expression.";
+    } else if (ended) {
       detail =
           "There is no closing brace for this interpolation sequence before the end of the quoted template. "
           "This might be caused by incorrect nesting inside the given expression.";
-    } else if (summary == "Extra characters after interpolation expression") {
-      detail = "Expected a closing brace to end the interpolation expression, but found extra characters.";
+    } else if (is_interpolation) {
+      detail =
+          "Expected a closing brace to end the interpolation expression, but found extra characters.\n\nThis can happen "
+          "when you include interpolation syntax for another language, such as shell scripting, but forget to escape the "
+          "interpolation start token. If this is an embedded sequence for another language, escape it by starting with "
+          "\"$${\" instead of just \"${\".";
     }
     fail(ended ? "Unclosed template interpolation sequence" : std::string(summary), detail,
-         ended ? range_of(open) : range_of(peek()),
-         "Write \"$${\" or \"%%{\" when these characters are meant as they are.");
+         ended ? range_of(open) : range_of(peek()));
   }
   trims_next = next().text.starts_with('~');
 }
@@ -182,7 +185,7 @@ HclParser::Part HclParser::control(bool& trims_next) {
   if (keyword.text == "for") {
     part.kind = Part::Kind::for_start;
     HclExpression names;
-    for_names(names, "'for' directive");
+    for_names(names, true);
     part.key_name = names.name;
     part.value_name = names.value_name;
     part.expression = expression();
@@ -263,7 +266,7 @@ size_t HclParser::escape(const HclToken& token, size_t at, std::string& out) {
     }
     rune = rune * 16 + digit;
   }
-  if (rune > 0x10FFFF) return wrong(2 + digits, "There is no such character.");
+  if (rune > 0x10FFFF) return wrong(2 + digits, fmt::format("Cannot encode character U+{:04X} in UTF-8.", rune));
   append_rune(out, static_cast<uint32_t>(rune));
   return at + 2 + digits;
 }
@@ -347,15 +350,19 @@ HclExpressionPtr HclParser::build_directive(std::vector<Part>& parts, size_t& at
   }
   if (at == parts.size()) {
     fail("Unexpected end of template",
-         fmt::format("This {} directive is never "
-                     "ended.",
-                     is_if ? "if" : "for"),
-         start.range, fmt::format("Write %{{ {} }}.", is_if ? "endif" : "endfor"));
+         fmt::format("The {0} directive at {1} is missing its corresponding end{0} directive.", is_if ? "if" : "for",
+                     hcl_place(start.range)),
+         start.range);
   }
   if (parts[at].kind != (is_if ? Part::Kind::if_end : Part::Kind::for_end)) {
     bool is_else = parts[at].kind == Part::Kind::else_mark;
+    std::string place = hcl_place(start.range);
+    std::string detail =
+        !is_if ? fmt::format("Expecting an endfor directive corresponding to the for directive at {}.", place)
+        : is_else ? fmt::format("Already in the else clause for the if started at {}.", place)
+                  : fmt::format("Expecting an endif directive for the if started at {}.", place);
     fail(is_else ? "Unexpected else directive" : is_if ? "Unexpected endfor directive" : "Unexpected endif directive",
-         "It does not belong to the directive that is open here.", parts[at].range);
+         detail, parts[at].range);
   }
   SourceRange whole{file_, start.range.begin, parts[at++].range.end};
   std::vector<HclExpressionPtr> items = is_if ? std::vector<HclExpressionPtr>{start.expression, yes, no}

@@ -78,6 +78,9 @@ TEST(PackerFix, knows_each_builders_options) {
                  R"({"type":"qemu","disk_size":"40000M","host_port_min":2})");
   expect_builder(R"({"type":"vsphere-iso","network":"n","disk_size":1,"storage":[{"disk_size":2}]})",
                  R"({"type":"vsphere-iso","network_adapters":[{"network":"n"}],"storage":[{"disk_size":1},{"disk_size":2}]})");
+  expect_builder(R"({"type":"vsphere-iso","networkCard":"c"})", R"({"type":"vsphere-iso","network_adapters":[{"network_card":"c"}]})");
+  expect_builder(R"({"type":"vsphere-iso","network":"n","networkCard":"old","network_card":"new"})",
+                 R"({"type":"vsphere-iso","network_adapters":[{"network":"n","network_card":"new"}]})");
   expect_builder(R"({"type":"azure-chroot","shared_image_destination":{"exlude_from_latest":true}})",
                  R"({"type":"azure-chroot","shared_image_destination":{"exclude_from_latest":true}})");
 }

@@ -285,6 +285,9 @@ void fix_vsphere_net_disk(Value& root) {
   };
   each_builder(root, [&](Value& builder, std::string_view type) {
     if (type != "vsphere-iso") return;
+    if (auto card = builder.take("networkCard"); card && !builder.find("network_card")) {
+      builder.set("network_card", std::move(*card));
+    }
     gather(builder, "network_adapters", {"network", "network_card"});
     gather(builder, "storage", {"disk_size", "disk_thin_provisioned", "disk_eagerly_scrub"});
   });

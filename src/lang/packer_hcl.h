@@ -48,7 +48,7 @@ struct HclLocal {
   std::string name;
   HclExpressionPtr expression;
   bool sensitive = false;
-  SourceRange range;
+  SourceRange range;  ///< of the expression, which is the place Packer names
 };
 
 /// A data or source block.
@@ -77,6 +77,7 @@ struct PackerHcl {
   std::vector<HclBlock> builds;
   std::vector<HclBlock> registries;  ///< top-level hcp_packer_registry
   std::vector<HclRequiredPlugin> required_plugins;
+  Diagnostics late;  ///< told when the template is evaluated, as Packer does: inspect and -syntax-only pass over it
 
   HclVariable* find_variable(std::string_view name);
 };
@@ -108,16 +109,17 @@ struct HclComponentDocs {
 inline constexpr std::string_view kind_source = "source", kind_provisioner = "provisioner",
                                   kind_post_processor = "post-processor", kind_data = "data";
 
-/// Runs a data source with its decoded options; nullopt after diagnostics.
-using HclDataRunner =
-    std::function<std::optional<Value>(const HclComponentBlock& block, const Value& config, Diagnostics& diagnostics)>;
+/// Runs a data source with its decoded options, or looks at the options alone; nullopt where there is no value.
+using HclDataRunner = std::function<std::optional<Value>(const HclComponentBlock& block, const Value& config,
+                                                         bool only_check, Diagnostics& diagnostics)>;
 
 struct HclEnvironment {
   HclHost host;
   std::string root_directory;  ///< path.root as Packer gives it: the template's directory, relative if named so
   std::string packer_version;
   HclComponentDocs components;
-  HclDataRunner run_data;         ///< not set: data sources are not run and yield unknown values
+  HclDataRunner run_data;
+  bool run_data_sources = false;  ///< false: they are only checked and yield unknown values
   bool sequential = false;        ///< -use-sequential-evaluation: all data, then all locals
   std::vector<std::string> only;  ///< -only, -except: globs over build names
   std::vector<std::string> except;
@@ -141,6 +143,8 @@ class HclEvaluation {
   const HclEnvironment& environment() const { return environment_; }
   const std::map<std::string, HclValue>& variables() const;
   const std::map<std::string, HclValue>& locals() const;
+  /// Whether the local could not be evaluated; its value is then unknown.
+  bool failed(const std::string& local) const;
   /// Strings that must be masked: of sensitive variables and locals.
   std::vector<std::string> secrets() const;
 

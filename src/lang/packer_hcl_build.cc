@@ -53,12 +53,14 @@ class BuildLowering {
   /// Names, then the builds that -only and -except leave.
   void select();
   size_t matched_only() const { return matched_only_; }
+  size_t matched_except() const { return matched_except_; }
   const std::vector<std::string>& possible_names() const { return possible_names_; }
   /// What the selected sources and all steps refer to.
   std::vector<HclReference> references() const;
   /// All names that the block itself needs.
   std::vector<HclReference> head_references() const;
   void check_components();
+  void drop_excepted();
   BuildDeclaration finish();
 
  private:
@@ -70,19 +72,21 @@ class BuildLowering {
     std::optional<HclBody> more;  ///< of a source block within the build
     SourceRange range;
   };
+  /// A provisioner or post-processor block, its meta-arguments taken off.
   struct Step {
     std::string_view kind;
     HclBlock block;
     HclContent meta;
     HclBody rest;
+    const std::string& type() const { return block.labels[0].text; }
   };
 
-  std::string text(const HclContent& content, std::string_view name, const SourceRange& fallback);
+  std::string text(const HclContent& content, std::string_view name);
   std::vector<std::string> texts(const HclAttribute& attribute);
   HclValue value_of(const HclContent& content, std::string_view name, const HclType& type);
   void listed_source(const HclAttribute& attribute);
   void add_use(const std::string& reference, const SourceRange& range, std::optional<HclBody> more);
-  void read_source_block(const HclBlock& block);
+  void open_block(const HclBlock& block);
   void find_sources();
   std::string display_name(const SourceUse& use) const;
   Step step(const HclBlock& block, std::string_view kind);
@@ -92,7 +96,7 @@ class BuildLowering {
   ConfigBody source_body(const SourceUse& use);
   ConfigBody step_body(const Step& step);
   BuildFilter filter(const HclContent& meta, const SourceRange& range);
-  std::chrono::nanoseconds duration(const HclContent& meta, const char* name);
+  std::chrono::nanoseconds duration(const Step& step, const char* name);
   ProvisionerDeclaration provisioner(const Step& step);
   PostProcessorDeclaration post_processor(const Step& step);
   std::map<std::string, Value> overrides(const HclContent& meta, const Step& step);
@@ -104,12 +108,16 @@ class BuildLowering {
   HclContent content_;
   BuildDeclaration build_;
   std::vector<SourceUse> uses_;
-  std::vector<Step> provisioners_;
-  std::optional<Step> error_cleanup_;
-  std::vector<std::vector<Step>> chains_;
+  std::vector<Step> steps_;  ///< all of them, for what they refer to and whether their types exist
   std::vector<std::string> possible_names_;
-  size_t matched_only_ = 0;
+  size_t matched_only_ = 0, matched_except_ = 0, registries_ = 0;
 };
+
+size_t errors(const Diagnostics& diagnostics) {
+  const auto& items = diagnostics.items();
+  return static_cast<size_t>(
+      std::count_if(items.begin(), items.end(), [](auto& item) { return item.severity == Severity::error; }));
+}
 
 const HclSchema& build_schema() {
   static const HclSchema schema{{{"name"}, {"description"}, {"sources"}},
@@ -123,16 +131,13 @@ const HclSchema& build_schema() {
   return schema;
 }
 
-const HclSchema& provisioner_schema() {
-  static const HclSchema schema{{{"name"}, {"pause_before"}, {"max_retries"}, {"timeout"}, {"only"}, {"except"},
-                                 {"override"}, {"continue_on_error"}},
-                                {}};
-  return schema;
-}
-
-const HclSchema& post_processor_schema() {
-  static const HclSchema schema{{{"name"}, {"only"}, {"except"}, {"keep_input_artifact"}}, {}};
-  return schema;
+/// The meta-arguments of a step's block.
+const HclSchema& meta_schema(std::string_view block_type) {
+  static const HclSchema provisioner{{{"name"}, {"pause_before"}, {"max_retries"}, {"timeout"}, {"only"}, {"except"},
+                                      {"override"}, {"continue_on_error"}},
+                                     {}};
+  static const HclSchema post_processor{{{"name"}, {"only"}, {"except"}, {"keep_input_artifact"}}, {}};
+  return block_type == "post-processor" ? post_processor : provisioner;
 }
 
 HclValue BuildLowering::value_of(const HclContent& content, std::string_view name, const HclType& type) {
@@ -159,7 +164,7 @@ HclValue BuildLowering::value_of(const HclContent& content, std::string_view nam
   return HclValue::null(type);
 }
 
-std::string BuildLowering::text(const HclContent& content, std::string_view name, const SourceRange&) {
+std::string BuildLowering::text(const HclContent& content, std::string_view name) {
   HclValue value = value_of(content, name, HclType::string());
   return value.has_content() ? value.as_string() : "";
 }
@@ -177,44 +182,59 @@ std::vector<std::string> BuildLowering::texts(const HclAttribute& attribute) {
 
 std::vector<HclReference> BuildLowering::head_references() const {
   std::vector<HclReference> out;
+  auto add = [&](const HclContent& content) {
+    for (const auto& attribute : content.attributes) {
+      for (auto& reference : hcl_references(*attribute.expression)) out.push_back(std::move(reference));
+    }
+  };
   Diagnostics ignored;
-  HclBody rest;
-  for (const auto& attribute : hcl_partial_content(block_.body, {{{"name"}, {"description"}, {"sources"}}, {}}, rest, ignored).attributes) {
-    for (auto& reference : hcl_references(*attribute.expression)) out.push_back(std::move(reference));
-  }
+  HclBody rest, body;
+  HclContent head = hcl_partial_content(block_.body, build_schema(), rest, ignored);
+  add(head);
   // Dynamic blocks decide what is in the build; what they iterate over is needed to take it apart.
-  hcl_dynamic_references(rest, out);
+  hcl_dynamic_references(block_.body, out);
+  for (const auto& block : head.blocks) {
+    if (block.type == "post-processors") hcl_body_references(block.body, out);
+    else if (block.type != "source") add(hcl_partial_content(block.body, meta_schema(block.type), body, ignored));
+    else add(hcl_partial_content(block.body, {{{"name"}}, {}}, body, ignored));
+  }
   return out;
 }
 
 bool BuildLowering::open() {
-  Diagnostics found;
-  content_ = hcl_content(block_.body, build_schema(), found, &evaluation_->scope());
-  bool ok = !found.has_errors();
-  diagnostics_.append(found);
+  size_t before = errors(diagnostics_);
+  content_ = hcl_content(block_.body, build_schema(), diagnostics_, &evaluation_->scope());
   build_.range = block_.header;
-  build_.name = text(content_, "name", block_.header);
-  build_.description = text(content_, "description", block_.header);
+  build_.name = text(content_, "name");
+  build_.description = text(content_, "description");
   if (const auto* list = content_.find("sources")) listed_source(*list);
-  for (const auto& block : content_.blocks) {
-    if (block.type == "source") read_source_block(block);
-    else if (block.type == "provisioner") provisioners_.push_back(step(block, kind_provisioner));
-    else if (block.type == "post-processor") chains_.push_back({step(block, kind_post_processor)});
-    else if (block.type == "post-processors") read_chain(block);
-    else if (block.type == "error-cleanup-provisioner") {
-      if (error_cleanup_) {
-        diagnostics_.error("Only one error-cleanup-provisioner is allowed in a build block", "", block.header);
-        ok = false;
-      }
-      error_cleanup_ = step(block, kind_provisioner);
-    }
-  }
+  for (const auto& block : content_.blocks) open_block(block);
   if (uses_.empty()) {
     diagnostics_.error("missing source reference", "a build block must reference at least one source to be built",
                        block_.header);
-    ok = false;
   }
-  return ok;
+  return errors(diagnostics_) == before;
+}
+
+void BuildLowering::open_block(const HclBlock& block) {
+  if (block.type == "source") {
+    add_use(block.labels[0].text, block.header, block.body);
+  } else if (block.type == "provisioner") {
+    build_.provisioners.push_back(provisioner(step(block, kind_provisioner)));
+  } else if (block.type == "post-processor") {
+    build_.post_processors.push_back({post_processor(step(block, kind_post_processor))});
+  } else if (block.type == "post-processors") {
+    read_chain(block);
+  } else if (block.type == "hcp_packer_registry") {
+    if (++registries_ > 1) diagnostics_.error("Only one hcp_packer_registry is allowed", "", block.header);
+    else check_hcp_registry(block, diagnostics_);
+  } else if (block.type == "error-cleanup-provisioner") {
+    if (build_.error_cleanup_provisioner) {
+      diagnostics_.error("Only one error-cleanup-provisioner is allowed in a build block", "", block.header);
+      return;
+    }
+    build_.error_cleanup_provisioner = provisioner(step(block, kind_provisioner));
+  }
 }
 
 void BuildLowering::listed_source(const HclAttribute& attribute) {
@@ -236,29 +256,27 @@ void BuildLowering::add_use(const std::string& reference, const SourceRange& ran
   if (use.more) {
     HclBody rest;
     HclContent meta = hcl_partial_content(*use.more, {{{"name"}}, {}}, rest, diagnostics_, &evaluation_->scope());
-    std::string name = text(meta, "name", range);
+    std::string name = text(meta, "name");
     if (!name.empty()) use.local_name = name;
     use.more = std::move(rest);
   }
   uses_.push_back(std::move(use));
 }
 
-void BuildLowering::read_source_block(const HclBlock& block) { add_use(block.labels[0].text, block.header, block.body); }
-
 BuildLowering::Step BuildLowering::step(const HclBlock& block, std::string_view kind) {
   Step out{kind, block, {}, {}};
-  const HclSchema& schema = kind == kind_provisioner ? provisioner_schema() : post_processor_schema();
-  out.meta = hcl_partial_content(block.body, schema, out.rest, diagnostics_);
+  out.meta = hcl_partial_content(block.body, meta_schema(block.type), out.rest, diagnostics_);
+  steps_.push_back(out);
   return out;
 }
 
 void BuildLowering::read_chain(const HclBlock& block) {
   static const HclSchema schema{{}, {{"post-processor", {"type"}}}};
-  std::vector<Step> chain;
+  PostProcessorChain chain;
   for (const auto& one : hcl_content(block.body, schema, diagnostics_, &evaluation_->scope()).blocks) {
-    chain.push_back(step(one, kind_post_processor));
+    chain.push_back(post_processor(step(one, kind_post_processor)));
   }
-  chains_.push_back(std::move(chain));
+  build_.post_processors.push_back(std::move(chain));
 }
 
 std::string BuildLowering::display_name(const SourceUse& use) const {
@@ -299,7 +317,10 @@ void BuildLowering::select() {
       if (!matches(environment_.only)) continue;
       ++matched_only_;
     }
-    if (matches(environment_.except)) continue;
+    if (matches(environment_.except)) {
+      ++matched_except_;
+      continue;
+    }
     left.push_back(std::move(use));
   }
   uses_ = std::move(left);
@@ -312,12 +333,7 @@ std::vector<HclReference> BuildLowering::references() const {
     hcl_body_references(use.source->body, out);
     if (use.more) hcl_body_references(*use.more, out);
   }
-  auto add = [&](const Step& step) { hcl_body_references(step.block.body, out); };
-  for (const auto& step : provisioners_) add(step);
-  if (error_cleanup_) add(*error_cleanup_);
-  for (const auto& chain : chains_) {
-    for (const auto& step : chain) add(step);
-  }
+  for (const auto& step : steps_) hcl_body_references(step.block.body, out);
   return out;
 }
 
@@ -339,15 +355,10 @@ const std::vector<OptionDoc>* BuildLowering::docs_of(std::string_view kind, cons
 /// Types and sources that do not exist; also of builds that -only leaves out.
 void BuildLowering::check_components() {
   std::set<std::string> told;
-  auto check = [&](const Step& step) { docs_of(step.kind, step.block.labels[0].text, step.block.header); };
   for (const auto& use : uses_) {
     if (told.insert(use.type).second) docs_of(kind_source, use.type, block_.header);
   }
-  for (const auto& step : provisioners_) check(step);
-  if (error_cleanup_) check(*error_cleanup_);
-  for (const auto& chain : chains_) {
-    for (const auto& step : chain) check(step);
-  }
+  for (const auto& step : steps_) docs_of(step.kind, step.type(), step.block.header);
   find_sources();
 }
 
@@ -394,11 +405,11 @@ SourceDeclaration BuildLowering::source(const SourceUse& use) {
 
 ConfigBody BuildLowering::step_body(const Step& step) {
   auto evaluation = evaluation_;
-  const auto* docs = environment_.components.docs(step.kind, step.block.labels[0].text);
   HclBody body = step.rest;
-  std::string build = build_.name;
-  return [evaluation, docs, body, build](const BodyInput& input, Diagnostics& diagnostics) {
+  std::string build = build_.name, kind(step.kind), type = step.type();
+  return [evaluation, kind, type, body, build](const BodyInput& input, Diagnostics& diagnostics) {
     HclScope scope = component_scope(*evaluation, input, &build);
+    const auto* docs = evaluation->environment().components.docs(kind, type);
     return decode_hcl_component(body, *docs, scope, diagnostics);
   };
 }
@@ -413,14 +424,15 @@ BuildFilter BuildLowering::filter(const HclContent& meta, const SourceRange& ran
   return out;
 }
 
-std::chrono::nanoseconds BuildLowering::duration(const HclContent& meta, const char* name) {
-  std::string written = text(meta, name, {});
+std::chrono::nanoseconds BuildLowering::duration(const Step& step, const char* name) {
+  std::string written = text(step.meta, name);
   if (written.empty()) return std::chrono::nanoseconds(0);
   if (auto parsed = parse_go_duration(written)) return *parsed;
   bool unitless = written.find_first_not_of("0123456789.") == std::string::npos;
-  diagnostics_.error(fmt::format("Failed to parse {} duration", name),
-                     fmt::format("time: {} duration {}", unitless ? "missing unit in" : "invalid", go_quote(written)),
-                     meta.find(name)->expression->range, "A duration is written like \"10s\" or \"1h30m\".");
+  diagnostics_.add({Severity::error, fmt::format("Failed to parse {} duration", name),
+                    fmt::format("time: {} duration {}", unitless ? "missing unit in" : "invalid", go_quote(written)),
+                    step.meta.find(name)->expression->range, "A duration is written like \"10s\" or \"1h30m\".",
+                    step.block.header});
   return std::chrono::nanoseconds(0);
 }
 
@@ -444,12 +456,12 @@ std::map<std::string, Value> BuildLowering::overrides(const HclContent& meta, co
 
 ProvisionerDeclaration BuildLowering::provisioner(const Step& step) {
   ProvisionerDeclaration out;
-  out.type = step.block.labels[0].text;
+  out.type = step.type();
   out.range = step.block.header;
-  out.name = text(step.meta, "name", out.range);
+  out.name = text(step.meta, "name");
   out.filter = filter(step.meta, out.range);
-  out.pause_before = duration(step.meta, "pause_before");
-  out.timeout = duration(step.meta, "timeout");
+  out.pause_before = duration(step, "pause_before");
+  out.timeout = duration(step, "timeout");
   HclValue retries = value_of(step.meta, "max_retries", HclType::number());
   if (retries.has_content()) {
     out.max_retries = Value(Number{retries.as_number().text()});
@@ -464,9 +476,9 @@ ProvisionerDeclaration BuildLowering::provisioner(const Step& step) {
 
 PostProcessorDeclaration BuildLowering::post_processor(const Step& step) {
   PostProcessorDeclaration out;
-  out.type = step.block.labels[0].text;
+  out.type = step.type();
   out.range = step.block.header;
-  out.name = text(step.meta, "name", out.range);
+  out.name = text(step.meta, "name");
   out.filter = filter(step.meta, out.range);
   HclValue keep = value_of(step.meta, "keep_input_artifact", HclType::boolean());
   if (keep.has_content()) out.keep_input_artifact = keep.as_boolean();
@@ -474,28 +486,33 @@ PostProcessorDeclaration BuildLowering::post_processor(const Step& step) {
   return out;
 }
 
+/// -except names post-processors too: such a one ends its chain.
+void BuildLowering::drop_excepted() {
+  auto excepted = [&](const PostProcessorDeclaration& one) {
+    const std::string& called = one.name.empty() ? one.type : one.name;
+    return std::any_of(environment_.except.begin(), environment_.except.end(),
+                       [&](const std::string& pattern) { return environment_.matches(pattern, called); });
+  };
+  for (auto& chain : build_.post_processors) {
+    auto first = std::find_if(chain.begin(), chain.end(), excepted);
+    if (first == chain.end()) continue;
+    // It counts as matched once for every build that would have run it.
+    matched_except_ += static_cast<size_t>(std::count_if(uses_.begin(), uses_.end(), [&](const SourceUse& use) {
+      return first->filter.allows(use.type + "." + use.local_name);
+    }));
+    chain.erase(first, chain.end());
+  }
+  std::erase_if(build_.post_processors, [](const PostProcessorChain& chain) { return chain.empty(); });
+}
+
 BuildDeclaration BuildLowering::finish() {
   for (const auto& use : uses_) build_.sources.push_back(source(use));
-  for (const auto& step : provisioners_) build_.provisioners.push_back(provisioner(step));
-  if (error_cleanup_) build_.error_cleanup_provisioner = provisioner(*error_cleanup_);
-  for (const auto& chain : chains_) {
-    PostProcessorChain out;
-    for (const auto& step : chain) {
-      PostProcessorDeclaration one = post_processor(step);
-      const std::string& called = one.name.empty() ? one.type : one.name;
-      bool excepted = std::any_of(environment_.except.begin(), environment_.except.end(), [&](const std::string& pattern) {
-        return environment_.matches(pattern, called);
-      });
-      if (excepted) break;
-      out.push_back(std::move(one));
-    }
-    if (!out.empty()) build_.post_processors.push_back(std::move(out));
-  }
   return std::move(build_);
 }
 
-void warn_unmatched(const std::vector<std::string>& names, Diagnostics& diagnostics) {
-  diagnostics.warning("an 'only' option was passed, but not all matches were found for the given build.",
+/// Fewer builds than patterns: some pattern may be mistyped.
+void warn_unmatched(const char* flag, const char* what, const std::vector<std::string>& names, Diagnostics& diagnostics) {
+  diagnostics.warning(fmt::format("an '{}' option was passed, but {}.", flag, what),
                       fmt::format("Possible build names: [{}].\nThese could also be matched with a glob pattern like: "
                                   "'happycloud.*'\n",
                                   join(names, " ")));
@@ -510,9 +527,12 @@ Template lower_packer_hcl(const Evaluation& evaluation, Diagnostics& diagnostics
   out.language = TemplateLanguage::hcl2;
   out.path = evaluation->config().path;
   if (all) evaluation->evaluate_all(diagnostics);
+  diagnostics.append(evaluation->config().late);
   if (evaluation->config().builds.empty()) {
     diagnostics.error("Missing build block", "A build block with one or more sources is required for executing a build.");
   }
+  std::vector<std::string> names;
+  size_t only = 0, except = 0;
   for (const auto& block : evaluation->config().builds) {
     BuildLowering lowering(evaluation, block, diagnostics);
     if (!all) evaluation->evaluate_for(lowering.head_references(), diagnostics);
@@ -521,12 +541,17 @@ Template lower_packer_hcl(const Evaluation& evaluation, Diagnostics& diagnostics
     lowering.check_components();
     if (diagnostics.items().size() != before) continue;
     lowering.select();
-    if (lowering.matched_only() < environment.only.size()) {
-      warn_unmatched(lowering.possible_names(), diagnostics);
-    }
+    only += lowering.matched_only();
+    names.insert(names.end(), lowering.possible_names().begin(), lowering.possible_names().end());
     if (!all) evaluation->evaluate_for(lowering.references(), diagnostics);
+    lowering.drop_excepted();
+    except += lowering.matched_except();
     out.builds.push_back(lowering.finish());
   }
+  if (only < environment.only.size()) {
+    warn_unmatched("only", "not all matches were found for the given build", names, diagnostics);
+  }
+  if (except < environment.except.size()) warn_unmatched("except", "did not match any build", names, diagnostics);
   out.secrets = evaluation->secrets();
   return out;
 }

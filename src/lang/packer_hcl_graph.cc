@@ -24,6 +24,13 @@ HclType output_type(const OptionDoc& doc) {
   return HclType::string();
 }
 
+bool is_wholly_known(const Value& value) {
+  if (value.is_list()) return std::all_of(value.as_list().begin(), value.as_list().end(), is_wholly_known);
+  if (!value.is_object()) return !value.is_unknown();
+  return std::all_of(value.as_object().begin(), value.as_object().end(),
+                     [](const Member& member) { return is_wholly_known(member.value); });
+}
+
 std::string step_name(const HclStep& step) {
   if (step.kind == HclStep::Kind::attribute) return step.name;
   return step.key.is_string() ? step.key.as_string() : "";
@@ -63,6 +70,7 @@ class HclEvaluation::Graph {
 
   HclScope scope;
   std::map<std::string, HclValue> variables, locals, data;
+  std::set<std::string> failed;  ///< locals
 
  private:
   enum class State { untouched, open, done };
@@ -92,6 +100,10 @@ class HclEvaluation::Graph {
   std::string name_of(size_t node) const {
     if (is_local(node)) return "local." + config_.locals[node].name;
     return fmt::format("data.{}.{}", data_of(node).type, data_of(node).name);
+  }
+
+  std::string circle_name(size_t node) const {
+    return is_local(node) ? name_of(node) : data_of(node).type + "." + data_of(node).name;
   }
 
   /// The nodes that a reference needs. What does not exist is a problem "of `whose`" when `problems` is given.
@@ -161,7 +173,7 @@ class HclEvaluation::Graph {
           bool within = false;
           for (const auto& frame : stack) {
             within |= frame.node == need;
-            if (within) circle.push_back(name_of(frame.node));
+            if (within) circle.push_back(circle_name(frame.node));
           }
           problems.push_back("Cycle: " + join(circle, ", "));
           cycle_range_ = range_of(need);
@@ -192,7 +204,10 @@ class HclEvaluation::Graph {
       HclValue value = evaluate_hcl(*local.expression, scope, found);
       diagnostics.append(found);
       // One mistake is told once: what needs this value goes on with an unknown one.
-      if (found.has_errors()) value = HclValue::unknown(HclType::dynamic());
+      if (found.has_errors()) {
+        value = HclValue::unknown(HclType::dynamic());
+        failed.insert(local.name);
+      }
       locals[local.name] = local.sensitive ? value.with_sensitive() : value;
     } else {
       evaluate_data(data_of(node), diagnostics);
@@ -203,23 +218,26 @@ class HclEvaluation::Graph {
     const auto& components = environment_.components;
     const auto* docs = components.docs(kind_data, block.type);
     const auto* outputs = components.outputs(block.type);
-    HclValue value = HclValue::unknown(HclType::dynamic());
     if (!docs || !outputs) {
       auto known = components.known(kind_data);
       auto nearest = nearest_name(block.type, known);
       diagnostics.error("Unknown data type " + block.type, fmt::format("known data sources: [{}]", join(known, " ")),
                         block.range, nearest ? fmt::format("Did you mean {}?", go_quote(*nearest)) : "");
-    } else {
-      Diagnostics found;
-      Value config = decode_hcl_component(block.body, *docs, scope, found);
-      diagnostics.append(found);
-      std::optional<Value> result;
-      if (!found.has_errors() && environment_.run_data) result = environment_.run_data(block, config, diagnostics);
-      value = data_value(*outputs, result);
+      data[block.type] = HclValue::unknown(HclType::dynamic());
+      return;
     }
+    Diagnostics found;
+    Value config = decode_hcl_component(block.body, *docs, scope, found);
+    diagnostics.append(found);
+    std::optional<Value> result;
+    if (!found.has_errors() && is_wholly_known(config)) {
+      result = environment_.run_data(block, config, !environment_.run_data_sources, diagnostics);
+    }
+    // All of one type have the same attributes: they are a map, as in Packer.
+    HclValue value = data_value(*outputs, result);
     auto& of_type = data_members_[block.type];
     of_type[block.name] = value;
-    data[block.type] = HclValue::object(of_type);
+    data[block.type] = HclValue::map(value.type(), of_type);
   }
 
   static HclValue data_value(const std::vector<OptionDoc>& outputs, const std::optional<Value>& result) {
@@ -260,6 +278,8 @@ void HclEvaluation::evaluate_for(const std::vector<HclReference>& references, Di
 const HclScope& HclEvaluation::scope() const { return graph_->scope; }
 const std::map<std::string, HclValue>& HclEvaluation::variables() const { return graph_->variables; }
 const std::map<std::string, HclValue>& HclEvaluation::locals() const { return graph_->locals; }
+
+bool HclEvaluation::failed(const std::string& local) const { return graph_->failed.count(local) > 0; }
 
 std::vector<std::string> HclEvaluation::secrets() const {
   std::vector<std::string> out;

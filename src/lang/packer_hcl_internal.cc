@@ -22,6 +22,12 @@ bool looks_like_sentences(std::string_view text) {
   return last == '.' || last == '?' || last == '!';
 }
 
+bool is_bucket_name(std::string_view text) {
+  return text.size() >= 3 && text.size() <= 36 && std::all_of(text.begin(), text.end(), [](unsigned char c) {
+    return c < 0x80 && (std::isalnum(c) || c == '-');
+  });
+}
+
 std::optional<std::string> plugin_source_error(std::string_view source) {
   std::vector<std::string> wrong;
   auto parts = split(source, '/');

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "lang/diagnostic.h"
+#include "lang/hcl_ast.h"
 #include "lang/hcl_value.h"
 
 namespace kiln {
@@ -15,5 +16,10 @@ bool is_empty_collection(const HclValue& value);
 bool looks_like_sentences(std::string_view text);
 /// What is wrong with a plug-in's source address ("github.com/hashicorp/qemu"), or nothing (packer-surface 1.8).
 std::optional<std::string> plugin_source_error(std::string_view source);
+
+/// 3 to 36 ASCII letters, digits and hyphens.
+bool is_bucket_name(std::string_view text);
+/// hcp_packer_registry: checked as Packer does, and without effect (packer-surface 5.11).
+void check_hcp_registry(const HclBlock& block, Diagnostics& diagnostics);
 
 }  // namespace kiln

@@ -159,9 +159,13 @@ void PackerHclReader::required_plugins(const HclBlock& block) {
 void PackerHclReader::required_plugin(const HclAttribute& attribute, const HclBlock& block) {
   auto same = std::find_if(out_.required_plugins.begin(), out_.required_plugins.end(),
                            [&](const auto& other) { return other.name == attribute.name; });
-  if (same != out_.required_plugins.end() && same->range.file) {
-    diagnostics_.error(fmt::format("Duplicate required_plugin.{} block", go_quote(attribute.name)),
-                       fmt::format("Block previously seen at {}", hcl_place(same->range)), block.header);
+  if (same != out_.required_plugins.end()) {
+    out_.late.error(fmt::format("Duplicate required_plugin.{} block", go_quote(attribute.name)),
+                    fmt::format("Block previously seen at {} is already named {}.\nNames at the left hand side of "
+                                "required_plugins are made available to use in your HCL2 configurations.\nTo allow to "
+                                "calling to their features correctly two plugins have to have different accessors.",
+                                hcl_place(same->range), go_quote(attribute.name)),
+                    block.header);
     return;
   }
   HclScope scope;
@@ -180,7 +184,7 @@ void PackerHclReader::required_plugin(const HclAttribute& attribute, const HclBl
                        range);
     return;
   }
-  HclRequiredPlugin plugin{attribute.name, "", "", attribute.range};
+  HclRequiredPlugin plugin{attribute.name, "", "", range};
   for (const auto& [name, member] : value.members()) {
     bool text = member.has_content() && member.type().is(HclType::Kind::string);
     if (name == "version") {
@@ -194,6 +198,11 @@ void PackerHclReader::required_plugin(const HclAttribute& attribute, const HclBl
         return;
       }
       plugin.version = member.as_string();
+      if (VersionConstraint::parse(plugin.version)->has_prerelease()) {
+        diagnostics_.error("Invalid version constraint",
+                           fmt::format("Unsupported prerelease for constraint {}", go_quote(plugin.version)), range);
+        return;
+      }
     } else if (name == "source") {
       if (!text) {
         diagnostics_.error("Invalid source", "Source must be specified as a string", range);
@@ -368,7 +377,7 @@ void PackerHclReader::add_local(HclLocal local) {
 
 void PackerHclReader::locals_block(const HclBlock& block) {
   for (const auto& attribute : hcl_just_attributes(block.body, diagnostics_)) {
-    add_local({attribute.name, attribute.expression, false, attribute.range});
+    add_local({attribute.name, attribute.expression, false, attribute.expression->range});
   }
 }
 
@@ -383,6 +392,7 @@ void PackerHclReader::local_block(const HclBlock& block) {
   const auto* expression = content.find("expression");
   if (!expression) return;
   local.expression = expression->expression;
+  local.range = expression->expression->range;
   if (!is_hcl_identifier(local.name)) {
     diagnostics_.error("Invalid local name",
                        "A name must start with a letter or underscore and may contain only letters, digits, "
@@ -405,13 +415,12 @@ void PackerHclReader::component(const HclBlock& block, std::vector<HclComponentB
   for (const auto& other : out) {
     if (other.type != one.type || other.name != one.name) continue;
     bool source = kind == "source";
-    diagnostics_.error(
-        fmt::format("Duplicate {} block", kind),
-        fmt::format("This {} block has the same {} and name as a previous block declared at {}. Each {} must have a "
-                    "unique name per {} type.",
-                    kind, source ? "builder type" : "data type", hcl_place(other.range), kind,
-                    source ? "builder" : "data"),
-        one.range);
+    (source ? out_.late : diagnostics_)
+        .error(fmt::format("Duplicate {} block", kind),
+               fmt::format("This {} block has the same {} type and name as a previous block declared at {}. Each {} must "
+                           "have a unique name per builder type.",
+                           kind, source ? "builder" : "data", hcl_place(other.range), kind),
+               one.range);
     return;
   }
   out.push_back(std::move(one));
@@ -419,13 +428,14 @@ void PackerHclReader::component(const HclBlock& block, std::vector<HclComponentB
 
 void PackerHclReader::registry(const HclBlock& block) {
   if (!out_.registries.empty()) {
-    diagnostics_.error("Multiple HCP Packer registry block declaration",
+    out_.late.error("Multiple HCP Packer registry block declaration",
                        "Multiple hcp_packer_registry blocks have been found, only one can be defined in HCL2 templates.\n"
                        "Starting with Packer 1.12.1, it is recommended to move it to the top-level configuration instead "
                        "of within a build block.",
                        block.header);
     return;
   }
+  check_hcp_registry(block, out_.late);
   out_.registries.push_back(block);
 }
 
@@ -436,6 +446,50 @@ HclVariable* PackerHcl::find_variable(std::string_view name) {
     if (variable.name == name) return &variable;
   }
   return nullptr;
+}
+
+void check_hcp_registry(const HclBlock& block, Diagnostics& diagnostics) {
+  static const HclSchema schema{{{"bucket_name"}, {"description"}, {"labels"}, {"bucket_labels"}, {"build_labels"},
+                                 {"channels"}},
+                                {}};
+  auto content = hcl_content(block.body, schema, diagnostics);
+  HclType texts = HclType::map(HclType::string());
+  auto value = [&](std::string_view name, const HclType& type) -> std::optional<HclValue> {
+    const auto* attribute = content.find(name);
+    // What it says of variables is no matter here: the registry is not used.
+    if (!attribute || !hcl_references(*attribute->expression).empty()) return std::nullopt;
+    HclScope scope;
+    scope.functions = &hcl_functions();
+    Diagnostics ignored;
+    HclValue found = evaluate_hcl(*attribute->expression, scope, ignored);
+    if (ignored.has_errors()) return std::nullopt;
+    std::string why;
+    auto converted = hcl_convert(found, type, &why);
+    if (!converted) diagnostics.error("Unsuitable value type", "Unsuitable value: " + why, attribute->expression->range);
+    return converted && converted->has_content() ? converted : std::nullopt;
+  };
+  if (auto name = value("bucket_name", HclType::string()); name && !is_bucket_name(name->as_string())) {
+    diagnostics.error(
+        "hcp_packer_registry.bucket_name can only contain between 3 and 36 ASCII letters, numbers and hyphens", "",
+        block.header);
+  }
+  if (auto text = value("description", HclType::string()); text && text->as_string().size() > 255) {
+    diagnostics.error("hcp_packer_registry.description should have a maximum length of 255 characters", "", block.header);
+  }
+  if (content.find("labels") && !content.find("bucket_labels")) {
+    diagnostics.warning(
+        "the argument hcp_packer_registry.labels has been deprecated and will be removed in the next minor release; "
+        "please use hcp_packer_registry.bucket_labels",
+        "", block.header);
+  }
+  if (content.find("labels") && content.find("bucket_labels")) {
+    diagnostics.error(
+        "hcp_packer_registry.labels and hcp_packer_registry.bucket_labels are mutually exclusive; please use the "
+        "recommended argument hcp_packer_registry.bucket_labels",
+        "", block.header);
+  }
+  for (auto name : {"labels", "bucket_labels", "build_labels"}) value(name, texts);
+  value("channels", HclType::list(HclType::string()));
 }
 
 PackerHcl parse_packer_hcl(const std::vector<std::shared_ptr<const SourceFile>>& files,

@@ -120,6 +120,10 @@ bool VersionConstraint::allows(const Version& version) const {
   return std::all_of(parts_.begin(), parts_.end(), [&](const Part& part) { return holds(part, version); });
 }
 
+bool VersionConstraint::has_prerelease() const {
+  return std::any_of(parts_.begin(), parts_.end(), [](const Part& part) { return !part.version.prerelease.empty(); });
+}
+
 bool VersionConstraint::allows(std::string_view text) const {
   auto version = Version::parse(text);
   return version && allows(*version);

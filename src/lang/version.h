@@ -23,6 +23,7 @@ class VersionConstraint {
   static std::optional<VersionConstraint> parse(std::string_view text);
   bool allows(const Version& version) const;
   bool allows(std::string_view version) const;  ///< false when it is no version
+  bool has_prerelease() const;                  ///< whether one of its versions is a pre-release
 
  private:
   struct Part {

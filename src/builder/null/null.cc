@@ -77,9 +77,12 @@ class NullBuilder : public Builder {
     };
     require(!config_.host().empty(), "a Host must be specified, please reference your communicator documentation");
     require(!config_.user().empty(), "a Username must be specified, please reference your communicator documentation");
-    int ways = static_cast<int>(config_.ssh_agent_auth) + static_cast<int>(!config_.password().empty()) +
-               static_cast<int>(!config_.ssh_private_key_file.empty());
-    require(ways != 0, "one authentication method must be specified, please reference your communicator documentation");
+    bool key = !config_.ssh_private_key_file.empty();
+    require(!config_.password().empty() || key || config_.ssh_agent_auth,
+            "one authentication method must be specified, please reference your communicator documentation");
+    // Of ssh's alone, whichever communicator it is.
+    int ways = static_cast<int>(config_.ssh_agent_auth) + static_cast<int>(!config_.ssh_password.empty()) +
+               static_cast<int>(key);
     require(ways <= 1, "only one of ssh_agent_auth, ssh_password, and ssh_private_key_file must be specified");
   }
 

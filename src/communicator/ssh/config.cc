@@ -280,12 +280,10 @@ void prepare_ssh(Config& config, const PrepareInput& input) {
 
 void prepare_winrm(Config& config, const PrepareInput& input) {
   if (config.winrm_port == 0) config.winrm_port = config.winrm_use_ssl ? 5986 : 5985;
+  if (config.winrm_timeout.count() == 0) config.winrm_timeout = std::chrono::minutes(30);
   if (config.winrm_username.empty()) {
     input.diagnostics.error("winrm_username must be specified.", "", range_of(input, "winrm_username"));
   }
-  input.diagnostics.error("communicator \"winrm\" is not supported by this version", "",
-                          range_of(input, "communicator"),
-                          "Use communicator \"ssh\": Windows has an OpenSSH server, too.");
 }
 
 int parse_tunnel_port(const std::string& text, std::string_view which) {
@@ -360,7 +358,7 @@ void prepare_communicator(CommunicatorConfig& config, const PrepareInput& input,
   auto nearest = nearest_name(type, known);
   input.diagnostics.error(fmt::format("Communicator type {} is invalid", type), "",
                           range_of(input, "communicator"),
-                          nearest ? fmt::format("Did you mean \"{}\"?", *nearest) : "It is ssh or none.");
+                          nearest ? fmt::format("Did you mean \"{}\"?", *nearest) : "It is ssh, winrm or none.");
 }
 
 }  // namespace kiln

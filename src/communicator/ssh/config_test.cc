@@ -104,8 +104,7 @@ TEST(CommunicatorConfig, UnknownAndUnsupportedCommunicators) {
   EXPECT_THAT(prepare({{"communicator", "zork"}}).errors, ElementsAre("Communicator type zork is invalid"));
   EXPECT_THAT(prepare({{"communicator", "none"}}).errors, IsEmpty());
   EXPECT_THAT(prepare({{"communicator", "winrm"}, {"winrm_use_ssl", true}}).errors,
-              ElementsAre("winrm_username must be specified.",
-                          "communicator \"winrm\" is not supported by this version"));
+              ElementsAre("winrm_username must be specified."));
   EXPECT_THAT(prepare({{"ssh_username", "me"}, {"temporary_key_pair_type", "dsa"}}).errors,
               ElementsAre(StartsWith("temporary_key_pair_type dsa is not supported")));
 }

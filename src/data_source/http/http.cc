@@ -56,7 +56,7 @@ class HttpDataSource : public DataSource {
     DecodeContext context{input.scope, input.diagnostics, "data http"};
     http_data_options().decode(input.config, config, context);
     check(config, input.diagnostics);
-    if (input.diagnostics.has_errors()) return {};
+    if (input.only_check || input.diagnostics.has_errors()) return {};
     return answer(config, input);
   }
 

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "kit/guest_script.h"
+#include "kit/script_run.h"
 
 namespace kiln {
 
@@ -74,31 +75,6 @@ int random_suffix() {
   return std::uniform_int_distribution<int>(0, 9998)(generator);
 }
 
-/// Which of inline, script and scripts; each mistake in Packer's words.
-void judge_scripts(ShellConfig& config, const PrepareInput& input) {
-  auto place = [&](const char* key) {
-    const Value* value = input.config.find(key);
-    return value != nullptr ? value->range : input.config.range;
-  };
-  if (!config.script.empty() && !config.scripts.empty()) {
-    input.diagnostics.error("Only one of script or scripts can be specified.", "", place("scripts"));
-  }
-  if (!config.script.empty()) config.scripts = {config.script};
-  if (config.scripts.empty() && config.inline_lines.empty()) {
-    input.diagnostics.error("Either a script file or inline script must be specified.", "",
-                            input.config.range);
-  } else if (!config.scripts.empty() && !config.inline_lines.empty()) {
-    input.diagnostics.error("Only a script file or an inline script can be specified, not both.", "",
-                            place("inline"));
-  }
-  for (const auto& path : config.scripts) {
-    std::error_code error;
-    if (fs::exists(path, error)) continue;
-    input.diagnostics.error(fmt::format("Bad script '{}': stat {}: no such file or directory", path, path),
-                            "", place(config.script.empty() ? "scripts" : "script"));
-  }
-}
-
 void fill_defaults(ShellConfig& config) {
   config.inline_shebang_set = !config.inline_shebang.empty();
   if (!config.inline_shebang_set) config.inline_shebang = "/bin/sh -e";
@@ -130,13 +106,8 @@ ShellConfig prepare_shell(const PrepareInput& input) {
   ShellConfig config;
   DecodeContext decode = input.decode("provisioner shell");
   shell_options().decode(input.config, config, decode);
-  if (auto error = validate_template(config.execute_command, input.build.scope)) {
-    const Value* value = input.config.find("execute_command");
-    input.diagnostics.error(
-        fmt::format("invalid 'execute_command': {} in:\n\n{}", *error, config.execute_command), "",
-        value != nullptr ? value->range : input.config.range);
-  }
-  judge_scripts(config, input);
+  check_raw_template("execute_command", config.execute_command, input);
+  config.scripts = judge_scripts({config.inline_lines, config.script, config.scripts}, input);
   const Value* vars = input.config.find("environment_vars");
   check_environment_vars(config.environment_vars, vars != nullptr ? vars->range : input.config.range,
                          input.diagnostics);
@@ -146,9 +117,7 @@ ShellConfig prepare_shell(const PrepareInput& input) {
 
 std::map<std::string, std::string> shell_variables(const ShellConfig& config, const BuildInfo& build,
                                                    const Value& build_data) {
-  std::map<std::string, std::string> variables = http_variables(build_data);
-  variables["PACKER_BUILD_NAME"] = build.name;
-  variables["PACKER_BUILDER_TYPE"] = build.builder_type;
+  std::map<std::string, std::string> variables = standard_variables(build, build_data);
   add_environment_vars(config.environment_vars, variables);
   for (const auto& [key, value] : config.env) variables[key] = value;
   return variables;

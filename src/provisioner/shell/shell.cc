@@ -10,28 +10,12 @@
 #include "base/text.h"
 #include "kit/boot_id.h"
 #include "kit/guest_script.h"
+#include "kit/script_run.h"
 #include "provisioner/shell/config.h"
 
 namespace kiln {
 
 namespace {
-
-constexpr std::chrono::nanoseconds retry_pause = std::chrono::seconds(2);
-
-/// Repeats `body` while the machine cannot be reached, until the deadline; then the last failure counts.
-template <class F>
-auto retry_until(const Deadline& deadline, StageContext& context, F&& body) -> decltype(body()) {
-  while (true) {
-    try {
-      return body();
-    } catch (const Error& error) {
-      bool may_pass = error.kind() == ErrorKind::remote || error.kind() == ErrorKind::timeout;
-      if (!may_pass || deadline.left() <= std::chrono::duration_cast<Millis>(retry_pause)) throw;
-      context.log.line("Retryable error: " + error.message());
-    }
-    sleep_for(retry_pause, context.stop);
-  }
-}
 
 class ShellProvisioner : public Provisioner {
  public:
@@ -45,12 +29,9 @@ class ShellProvisioner : public Provisioner {
   };
   std::vector<Script> scripts(StageContext& context) const;
   std::string command_for(StageContext& context) const;
-  std::string render(const std::string& text, const char* what, const Value& dot,
-                     StageContext& context) const;
   void send_variables(Communicator& communicator, StageContext& context);
   int start(Communicator& communicator, const Script& script, const std::string& command,
             StageContext& context) const;
-  int run_once(Communicator& communicator, const std::string& command, StageContext& context) const;
   bool accepts(int status) const;
   void judge(int status, bool restarted) const;
   void run_script(Communicator& communicator, const Script& script, StageContext& context) const;
@@ -62,14 +43,6 @@ class ShellProvisioner : public Provisioner {
   std::string variables_file_;  ///< remote path, when there is one
 };
 
-std::string ShellProvisioner::render(const std::string& text, const char* what, const Value& dot,
-                                     StageContext& context) const {
-  if (!contains(text, "{{")) return text;
-  Rendered rendered = render_template(text, context.scope, dot);
-  if (!rendered.ok()) throw Error(ErrorKind::user, fmt::format("{}: {}", what, *rendered.error));
-  return rendered.text;
-}
-
 std::vector<ShellProvisioner::Script> ShellProvisioner::scripts(StageContext& context) const {
   std::vector<Script> out;
   for (const auto& path : config_.scripts) {
@@ -79,24 +52,20 @@ std::vector<ShellProvisioner::Script> ShellProvisioner::scripts(StageContext& co
   if (config_.inline_lines.empty()) return out;
   std::vector<std::string> lines;
   for (const auto& line : config_.inline_lines) {
-    lines.push_back(render(line, "Error interpolating Inline", context.scope.build_data, context));
+    lines.push_back(render_option(line, "Error interpolating Inline", context.scope.build_data, context));
   }
-  // Packer shows the name of its temporary file. The text never touches our disk, the name stays for those
-  // who grep.
-  std::string shown =
-      fmt::format("{}/packer-shell{}", fs::temp_directory_path().string(), std::random_device{}());
   std::string text = inline_script(config_, lines);
-  out.push_back({shown, config_.binary ? text : normalize_script(text)});
+  out.push_back({shown_inline_name("packer-shell"), config_.binary ? text : normalize_script(text)});
   return out;
 }
 
 std::string ShellProvisioner::command_for(StageContext& context) const {
-  Value dot = context.scope.build_data.is_object() ? context.scope.build_data : Value::empty_object();
   auto variables = shell_variables(config_, context.build, context.scope.build_data);
-  dot.set("Vars", config_.use_env_var_file ? "" : format_variables(config_, variables));
-  dot.set("Path", config_.remote_path);
-  dot.set("EnvVarFile", variables_file_);
-  return render(config_.execute_command, "Error processing command", dot, context);
+  Value dot =
+      command_dot(context, {{"Vars", config_.use_env_var_file ? "" : format_variables(config_, variables)},
+                            {"Path", config_.remote_path},
+                            {"EnvVarFile", variables_file_}});
+  return render_option(config_.execute_command, "Error processing command", dot, context);
 }
 
 void ShellProvisioner::send_variables(Communicator& communicator, StageContext& context) {
@@ -122,32 +91,8 @@ int ShellProvisioner::start(Communicator& communicator, const Script& script, co
     during("Error uploading script", [&] {
       upload_text(communicator, config_.remote_path, script.text, 0755, deadline, context.stop);
     });
-    return run_once(communicator, command, context);
+    return run_script_command(communicator, command, context);
   });
-}
-
-int ShellProvisioner::run_once(Communicator& communicator, const std::string& command,
-                               StageContext& context) const {
-  OutputLines lines(context.ui);
-  bool began = false;
-  auto noting = [&began](const Sink& sink) {
-    return [&began, sink](std::string_view bytes) {
-      began = true;
-      sink(bytes);
-    };
-  };
-  try {
-    int status =
-        communicator.run(command, noting(lines.out()), noting(lines.err()), Deadline::never(), context.stop);
-    lines.finish();
-    return status;
-  } catch (const Error& error) {
-    lines.finish();
-    // A script that ran is never started a second time: what became of it is not known.
-    if (!began || error.kind() != ErrorKind::remote) throw;
-    context.log.line("lost while the script ran: " + error.message());
-    return disconnected_status;
-  }
 }
 
 bool ShellProvisioner::accepts(int status) const {
@@ -168,9 +113,7 @@ void ShellProvisioner::judge(int status, bool restarted) const {
         "can try adding `\"expect_disconnect\": true` or `\"valid_exit_codes\": [0, 2300218]` to the shell "
         "provisioner parameters.");
   }
-  throw Error(ErrorKind::remote,
-              fmt::format("Script exited with non-zero exit status: {}. Allowed exit codes are: [{}]", status,
-                          fmt::join(config_.valid_exit_codes, " ")));
+  require_valid_exit(status, config_.valid_exit_codes);
 }
 
 CameBack ShellProvisioner::wait_for_return(Communicator& communicator, const Script& script, int status,

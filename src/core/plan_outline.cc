@@ -1,0 +1,132 @@
+#include "core/plan_outline.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/digest.h"
+
+namespace kiln {
+
+namespace {
+
+const OptionDoc* doc_of(const std::vector<OptionDoc>& docs, const std::string& name) {
+  for (const auto& doc : docs) {
+    if (doc.name == name || std::find(doc.aliases.begin(), doc.aliases.end(), name) != doc.aliases.end()) return &doc;
+  }
+  return nullptr;
+}
+
+/// What of the options changes the result, sorted: the order in which they were written does not.
+Value keyed(const Value& options, const std::vector<OptionDoc>& docs) {
+  std::map<std::string, Value> sorted;
+  for (const auto& member : options.as_object()) {
+    const OptionDoc* doc = doc_of(docs, member.key);
+    if (!doc || doc->in_key) sorted[member.key] = member.value;
+  }
+  Value out = Value::empty_object();
+  for (auto& [name, value] : sorted) out.set(name, std::move(value));
+  return out;
+}
+
+/// What is unknown has no JSON; it is shown as components are given it.
+Value shown(const Value& value) {
+  if (value.secret) return Value("<sensitive>");
+  if (value.is_unknown()) return Value("<unknown>");
+  Value out = value;
+  if (out.is_list()) {
+    for (auto& item : out.as_list()) item = shown(item);
+  } else if (out.is_object()) {
+    for (auto& member : out.as_object()) member.value = shown(member.value);
+  }
+  return out;
+}
+
+class Outliner {
+ public:
+  explicit Outliner(const Components& components) : components_(components) {}
+
+  OutlinedBuild build(const Stage& stage) {
+    OutlinedBuild out{stage.info.display_name, {}, stage.left_out};
+    parent_.clear();
+    BodyInput input{stage.info.scope.build_data, false, stage.source.type, stage.source.override_name};
+    Diagnostics ignored;  // the plan was made without mistakes
+    out.steps.push_back(step("source", stage.source.type, stage.source.name, stage.source.body(input, ignored),
+                             docs_in(components_.builders, stage.source.type)));
+    auto provisioner = [&](const char* kind, const PlannedProvisioner& planned) {
+      const auto& declaration = planned.declaration;
+      Value options = declaration.body(input, ignored);
+      if (auto found = declaration.overrides.find(stage.source.override_name); found != declaration.overrides.end()) {
+        for (const auto& member : found->second.as_object()) options.set(member.key, member.value);
+      }
+      out.steps.push_back(step(kind, declaration.type, declaration.name, options,
+                               docs_in(components_.provisioners, declaration.type)));
+    };
+    for (const auto& planned : stage.provisioners) provisioner("provisioner", planned);
+    if (stage.error_cleanup) provisioner("error-cleanup-provisioner", *stage.error_cleanup);
+    std::string built = parent_;
+    for (const auto& chain : stage.post_processors) {
+      parent_ = built;  // every chain starts from what the builder made
+      for (const auto& planned : chain) {
+        const auto& declaration = planned.declaration;
+        out.steps.push_back(step("post-processor", declaration.type,
+                                 declaration.name == declaration.type ? "" : declaration.name,
+                                 declaration.body(input, ignored), docs_in(components_.post_processors, declaration.type)));
+      }
+    }
+    return out;
+  }
+
+ private:
+  template <class Entry>
+  static const std::vector<OptionDoc>& docs_in(const std::vector<Entry>& entries, const std::string& type) {
+    return find_component(entries, type)->options;
+  }
+
+  OutlinedStep step(const char* kind, const std::string& type, const std::string& name, const Value& options,
+                    const std::vector<OptionDoc>& docs) {
+    OutlinedStep out{kind, type, name, shown(options), ""};
+    out.key = digest_hex("sha256", fmt::format("{}\n{}\n{}\n{}", parent_, kind, type, to_json(keyed(options, docs))));
+    if (std::string_view(kind) != "error-cleanup-provisioner") parent_ = out.key;
+    return out;
+  }
+
+  const Components& components_;
+  std::string parent_;
+};
+
+}  // namespace
+
+std::vector<OutlinedBuild> outline_plan(const Plan& plan, const Components& components) {
+  std::vector<OutlinedBuild> out;
+  Outliner outliner(components);
+  for (const auto& stage : plan.stages) out.push_back(outliner.build(stage));
+  return out;
+}
+
+Value outline_value(const std::vector<OutlinedBuild>& builds) {
+  Value list = Value::empty_list();
+  for (const auto& build : builds) {
+    Value steps = Value::empty_list(), left_out = Value::empty_list();
+    for (const auto& step : build.steps) {
+      Value one = Value::empty_object();
+      one.set("kind", Value(step.kind));
+      one.set("type", Value(step.type));
+      one.set("name", step.name.empty() ? Value() : Value(step.name));
+      one.set("key", Value(step.key));
+      one.set("options", step.options);
+      steps.as_list().push_back(std::move(one));
+    }
+    for (const auto& text : build.left_out) left_out.as_list().push_back(Value(text));
+    Value one = Value::empty_object();
+    one.set("name", Value(build.name));
+    one.set("steps", std::move(steps));
+    one.set("left_out", std::move(left_out));
+    list.as_list().push_back(std::move(one));
+  }
+  Value out = Value::empty_object();
+  out.set("builds", std::move(list));
+  return out;
+}
+
+}  // namespace kiln

@@ -1,0 +1,32 @@
+// A plan as something to read: every build's steps in order, with what they are given and a key for each.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "core/plan.h"
+
+namespace kiln {
+
+/// One step of a build.
+struct OutlinedStep {
+  std::string kind;  ///< "source", "provisioner", "error-cleanup-provisioner", "post-processor"
+  std::string type;
+  std::string name;
+  Value options;     ///< as resolved while planning: what is known only later is "<unknown>" or {{.X}}
+  /// SHA-256, in hex, of the step before and of this one's definition: kind, type, and the options that change the
+  /// result (OptionDoc::in_key). Files' contents are not in it yet.
+  std::string key;
+};
+
+struct OutlinedBuild {
+  std::string name;
+  std::vector<OutlinedStep> steps;
+  std::vector<std::string> left_out;  ///< steps that do not run for this build, each with why
+};
+
+std::vector<OutlinedBuild> outline_plan(const Plan& plan, const Components& components);
+
+/// {"builds": [{"name": ..., "steps": [{"kind": ..., "type": ..., "key": ..., "options": {...}}]}]}
+Value outline_value(const std::vector<OutlinedBuild>& builds);
+
+}  // namespace kiln
