@@ -11,7 +11,10 @@
 
 namespace kiln {
 
-/// Bytes of content a line: with both layers of base64 below the 150 KiB that the oldest service takes.
+/// Bytes of lines a message, which base64 makes a third longer: below the 150 KiB that the oldest service
+/// takes.
+constexpr size_t winrm_send_bytes = 100000;
+/// Bytes of content a line.
 constexpr size_t winrm_line_bytes = 60000;
 
 std::string upload_command();

@@ -74,11 +74,16 @@ class WinrmUpload {
   WinrmUpload(WinrmClient& client, const Deadline& deadline, const Stop& stop)
       : command_(client, upload_command(), true, deadline, stop), digest_("sha256") {}
 
-  void control(const std::string& line) { buffer_ += line, flush(winrm_line_bytes); }
+  void control(const std::string& line) {
+    if (buffer_.size() + line.size() > winrm_send_bytes) {
+      put(buffer_, false);
+      buffer_.clear();
+    }
+    buffer_ += line;
+  }
   void content(std::string_view bytes) {
     digest_.update(bytes);
-    buffer_ += content_line(bytes);
-    flush(winrm_line_bytes);
+    control(content_line(bytes));
   }
   void finish() {
     put(buffer_, true);
@@ -95,11 +100,6 @@ class WinrmUpload {
   }
 
  private:
-  void flush(size_t above) {
-    if (buffer_.size() < above) return;
-    put(buffer_, false);
-    buffer_.clear();
-  }
   void put(std::string_view bytes, bool end) {
     try {
       command_.send(bytes, end);
