@@ -69,4 +69,15 @@ fs::path cache_directory() {
   return fs::temp_directory_path() / "packer_cache";
 }
 
+fs::path plugin_directory() {
+  auto set = [](const char* name) { return get_env(name).value_or(""); };
+  if (std::string path = set("PACKER_PLUGIN_PATH"); !path.empty()) return path;
+  if (std::string base = set("PACKER_CONFIG_DIR"); !base.empty()) return fs::path(base) / ".packer.d" / "plugins";
+  fs::path home = set("HOME");
+  std::error_code ignored;
+  if (fs::is_directory(home / ".packer.d", ignored)) return home / ".packer.d" / "plugins";
+  std::string config = set("XDG_CONFIG_HOME");
+  return (config.empty() ? home / ".config" : fs::path(config)) / "packer" / "plugins";
+}
+
 }  // namespace kiln
