@@ -165,23 +165,27 @@ void declare_fmt(FlagSet& flags, CommandOptions& o) {
 
 void declare_verify_attestation(FlagSet& flags, CommandOptions& all) {
   AttestationOptions& o = all.attestation;
-  flags.add_string("signing-mode", &o.signing_mode, "How it was signed: key, kms or keyless. (Default: as it looks)",
-                   "-signing-mode=MODE");
+  flags.add_string("signing-mode", &o.signing_mode,
+                   "How it was signed: key, kms or keyless. (Default: as it looks)", "-signing-mode=MODE");
   flags.add_string("key", &o.key, "PEM file of the signer's key, if there is no -verifier.", "-key=PATH");
   flags.add_string("verifier", &o.verifier, "PEM file of the public key or certificate to verify with.",
                    "-verifier=PATH");
-  flags.add_string("predicate-type", &o.predicate_type, "Type that the predicate must have.", "-predicate-type=TYPE");
+  flags.add_string("predicate-type", &o.predicate_type, "Type that the predicate must have.",
+                   "-predicate-type=TYPE");
   flags.add_string("builder-id", &o.builder_id, "SLSA builder that must have built it.", "-builder-id=ID");
   flags.add_string("source-uri", &o.source_uri, "Source that must be among the resolved dependencies.",
                    "-source-uri=URI");
   flags.add_string("artifact", &o.artifact, "File that must be among the subjects, by name and SHA-256.",
                    "-artifact=PATH");
   flags.add_string("trusted-root-path", &o.trusted_root_path,
-                   "Taken for compatibility, as the next five: keyless\nattestations are refused.", "-trusted-root-path=PATH");
-  flags.add_string("keyless-identity", &o.keyless_identity, "Identity of a keyless signer.", "-keyless-identity=ID");
+                   "Taken for compatibility, as the next five: keyless\nattestations are refused.",
+                   "-trusted-root-path=PATH");
+  flags.add_string("keyless-identity", &o.keyless_identity, "Identity of a keyless signer.",
+                   "-keyless-identity=ID");
   flags.add_string("keyless-oidc-issuer", &o.keyless_oidc_issuer, "Who vouches for that identity.",
                    "-keyless-oidc-issuer=URL");
-  flags.add_string("bundle", &o.bundle, "Sigstore bundle with the log's or the clock's proof.", "-bundle=PATH");
+  flags.add_string("bundle", &o.bundle, "Sigstore bundle with the log's or the clock's proof.",
+                   "-bundle=PATH");
   flags.add_bool("require-rekor", &o.require_rekor, "The bundle must prove an entry in Rekor's log.");
   flags.add_bool("require-timestamp", &o.require_timestamp, "The bundle must prove a time.");
 }
@@ -345,7 +349,9 @@ std::vector<Subcommand> make_other_commands() {
        declare_nothing,
        {{"plugins remove github.com/acme/happycloud", "all versions"},
         {"plugins remove github.com/acme/happycloud 'v1.2.3'", "one version"},
-        {"plugins remove ~/.config/packer/plugins/github.com/acme/happycloud/packer-plugin-happycloud_v1.0.0_x5.0_linux_amd64",
+        {"plugins remove "
+         "~/.config/packer/plugins/github.com/acme/happycloud/"
+         "packer-plugin-happycloud_v1.0.0_x5.0_linux_amd64",
          "one file"}},
        run_plugins_remove,
        never},
@@ -387,7 +393,8 @@ std::vector<Subcommand> make_other_commands() {
        "file it is about.",
        declare_verify_attestation,
        {{"verify-attestation -verifier=signer.pub image.att.json", "who signed it"},
-        {"verify-attestation -verifier=signer.pub -artifact=image.qcow2 image.att.json", "and that it is about this file"}},
+        {"verify-attestation -verifier=signer.pub -artifact=image.qcow2 image.att.json",
+         "and that it is about this file"}},
        run_verify_attestation},
   };
 }
