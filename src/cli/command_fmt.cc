@@ -61,11 +61,9 @@ class FormatRun {
 
   void argument(const std::string& path) {
     std::error_code ignored;
-    if (path == "-")
-      one(path);
-    else if (fs::is_directory(path, ignored))
+    if (path != "-" && fs::is_directory(path, ignored))
       directory(path);
-    else if (is_formattable(path))
+    else if (path == "-" || is_formattable(path))
       one(path);
     else
       fail(path, fmt::format("file {} is not a HCL file\n", path));

@@ -26,7 +26,7 @@ Schema one_or_list(const Schema& items) { return {{"anyOf", {list_of(items), ite
 Schema options_schema(const std::vector<OptionDoc>& options);
 
 Schema option_type_schema(const OptionDoc& option) {
-  const Schema scalar = {{"type", {"string", "number", "boolean"}}};
+  Schema scalar = {{"type", {"string", "number", "boolean"}}};
   if (option.type == "string") return scalar;
   if (option.type == "bool") return {{"type", {"boolean", "string", "number"}}};
   if (option.type == "number") return {{"type", {"number", "string"}}};

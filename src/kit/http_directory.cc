@@ -150,19 +150,6 @@ Fd listen_at(const std::string& address, int port) {
   return {};
 }
 
-/// One client. Reads a request, writes its answer, and again.
-struct Connection {
-  Fd socket;
-  std::string in;
-  std::string out;
-  Fd file;
-  off_t offset = 0;
-  uint64_t left = 0;
-  bool close = false;
-  Deadline idle = Deadline::in(idle_limit);
-  bool writing() const { return !out.empty() || left > 0; }
-};
-
 std::string head_of(const HttpAnswer& answer, uint64_t length, bool close) {
   std::string out = fmt::format("HTTP/1.1 {} {}\r\n", answer.status, answer.reason);
   for (const auto& [name, value] : answer.headers) out += name + ": " + value + "\r\n";
@@ -182,6 +169,19 @@ bool wants_close(std::string_view head) {
 }  // namespace
 
 struct HttpServer::Impl {
+  /// One client. Reads a request, writes its answer, and again.
+  struct Connection {
+    Fd socket;
+    std::string in;
+    std::string out;
+    Fd file;
+    off_t offset = 0;
+    uint64_t left = 0;
+    bool close = false;
+    Deadline idle = Deadline::in(idle_limit);
+    bool writing() const { return !out.empty() || left > 0; }
+  };
+
   HttpSite site;
   Fd listener;
   Stop stop;

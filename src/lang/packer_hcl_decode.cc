@@ -64,7 +64,9 @@ void add_block_member(Value& object, const HclBlock& block, const OptionDoc& doc
     object.set(block.type, std::move(list));
   }
   for (auto& member : object.as_object()) {
-    if (member.key == block.type) member.value.as_list().push_back(std::move(value));
+    if (member.key != block.type) continue;
+    member.value.as_list().push_back(std::move(value));
+    return;
   }
 }
 

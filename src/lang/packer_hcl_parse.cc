@@ -126,6 +126,7 @@ void PackerHclReader::check_version(const HclBody& body) {
 PackerHcl PackerHclReader::read(const std::vector<std::shared_ptr<const SourceFile>>& files) {
   out_.files = files;
   std::vector<HclBody> bodies;
+  bodies.reserve(files.size());
   for (const auto& file : files) bodies.push_back(parse(file));
   if (diagnostics_.has_errors()) return std::move(out_);
   for (const auto& body : bodies) check_version(body);

@@ -13,11 +13,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   TemplateScope scope;
   scope.env = [](const std::string& name) -> std::optional<std::string> { return name; };
   auto values = resolve_variables(parsed, {{"given", "{{user `a`}}"}}, scope, diagnostics);
-  for (const auto& builder : parsed.builders) {
-    KILN_CHECK(!builder.type.empty() && !builder.name.empty());
-    builder.body({}, diagnostics);
+  for (const auto& build : parsed.builds) {
+    for (const auto& source : build.sources) {
+      KILN_CHECK(!source.type.empty() && !source.name.empty());
+      source.body({}, diagnostics);
+    }
+    for (const auto& chain : build.post_processors) KILN_CHECK(!chain.empty());
   }
-  for (const auto& chain : parsed.post_processors) KILN_CHECK(!chain.empty());
   packer_parse_error_text(diagnostics);
   render_diagnostics(diagnostics);
   return 0;
