@@ -115,11 +115,21 @@ void declare_console(FlagSet& flags, CommandOptions& o) {
                  "HCL2: all data sources first, then all locals.");
 }
 
-void declare_meta(FlagSet& flags, CommandOptions& o) {
+void declare_plugins_required(FlagSet& flags, CommandOptions& o) {
   declare_meta_silently(flags, o);
   flags.add_choice("config-type", &o.config_type, {"json", "hcl2"}, "", "-config-type");
+}
+
+void declare_init(FlagSet& flags, CommandOptions& o) {
+  declare_plugins_required(flags, o);
   for (auto name : {"upgrade", "force"})
-    flags.add_bool(name, &o.force, "Taken for compatibility; there is nothing to fetch.");
+    flags.add_bool(name, &o.force, "Taken for compatibility; nothing is fetched.");
+}
+
+void declare_plugins_install(FlagSet& flags, CommandOptions& o) {
+  declare_plugins_required(flags, o);
+  flags.add_string("path", &o.plugin_path, "The plug-in's program.", "-path=FILE");
+  flags.add_bool("force", &o.force, "Also when it is installed already.");
 }
 
 void declare_fix(FlagSet& flags, CommandOptions& o) {
@@ -166,23 +176,27 @@ void declare_fmt(FlagSet& flags, CommandOptions& o) {
 
 void declare_verify_attestation(FlagSet& flags, CommandOptions& all) {
   AttestationOptions& o = all.attestation;
-  flags.add_string("signing-mode", &o.signing_mode, "How it was signed: key, kms or keyless. (Default: as it looks)",
-                   "-signing-mode=MODE");
+  flags.add_string("signing-mode", &o.signing_mode,
+                   "How it was signed: key, kms or keyless. (Default: as it looks)", "-signing-mode=MODE");
   flags.add_string("key", &o.key, "PEM file of the signer's key, if there is no -verifier.", "-key=PATH");
   flags.add_string("verifier", &o.verifier, "PEM file of the public key or certificate to verify with.",
                    "-verifier=PATH");
-  flags.add_string("predicate-type", &o.predicate_type, "Type that the predicate must have.", "-predicate-type=TYPE");
+  flags.add_string("predicate-type", &o.predicate_type, "Type that the predicate must have.",
+                   "-predicate-type=TYPE");
   flags.add_string("builder-id", &o.builder_id, "SLSA builder that must have built it.", "-builder-id=ID");
   flags.add_string("source-uri", &o.source_uri, "Source that must be among the resolved dependencies.",
                    "-source-uri=URI");
   flags.add_string("artifact", &o.artifact, "File that must be among the subjects, by name and SHA-256.",
                    "-artifact=PATH");
   flags.add_string("trusted-root-path", &o.trusted_root_path,
-                   "Taken for compatibility, as the next five: keyless\nattestations are refused.", "-trusted-root-path=PATH");
-  flags.add_string("keyless-identity", &o.keyless_identity, "Identity of a keyless signer.", "-keyless-identity=ID");
+                   "Taken for compatibility, as the next five: keyless\nattestations are refused.",
+                   "-trusted-root-path=PATH");
+  flags.add_string("keyless-identity", &o.keyless_identity, "Identity of a keyless signer.",
+                   "-keyless-identity=ID");
   flags.add_string("keyless-oidc-issuer", &o.keyless_oidc_issuer, "Who vouches for that identity.",
                    "-keyless-oidc-issuer=URL");
-  flags.add_string("bundle", &o.bundle, "Sigstore bundle with the log's or the clock's proof.", "-bundle=PATH");
+  flags.add_string("bundle", &o.bundle, "Sigstore bundle with the log's or the clock's proof.",
+                   "-bundle=PATH");
   flags.add_bool("require-rekor", &o.require_rekor, "The bundle must prove an entry in Rekor's log.");
   flags.add_bool("require-timestamp", &o.require_timestamp, "The bundle must prove a time.");
 }
@@ -305,51 +319,65 @@ std::vector<Subcommand> make_other_commands() {
        run_completion,
        ours},
       {"init",
-       "Install missing plugins (all are built in)",
+       "check that required plugins are there",
        "init [options] TEMPLATE",
-       "Packer fetches plug-ins here. Everything is built in, so there is nothing to do.",
-       declare_meta,
-       {},
+       "Looks whether the plug-ins that an HCL2 template requires are built in or\n"
+       "installed, and says what to do for those that are not. Nothing is fetched.",
+       declare_init,
+       {{"init template.pkr.hcl", "before the first build"}},
        run_init},
       {"plugins",
-       "Interact with plugins (all are built in)",
+       "see, install and remove plugins",
        "plugins <subcommand> [options] [args]",
-       "Every component is built in: nothing has to be installed.\n\nSubcommands:\n"
-       "    installed    List what is installed\n    required     List plugins required by a config",
+       "Looks after the plug-ins of this machine. They lie where Packer keeps them:\n"
+       "PACKER_PLUGIN_PATH, else ~/.config/packer/plugins.\n\nSubcommands:\n"
+       "    install      Install a plug-in from a file\n"
+       "    installed    List the installed plug-ins\n"
+       "    remove       Remove plug-ins\n"
+       "    required     List the plug-ins that a template requires",
        declare_nothing,
-       {{"plugins installed", "prints nothing: nothing is plugged in"}},
+       {{"plugins installed", "one path a line"}},
        run_plugins},
       {"plugins installed",
        "",
        "plugins installed",
-       "Lists installed plug-ins, of which there are none.",
+       "Lists the plug-ins of this operating system and architecture, one path a line.\n"
+       "What has no checksum beside it, or another one, is not listed.",
        declare_nothing,
-       {},
+       {{"plugins installed", "all of them"}},
        run_plugins_installed,
        never},
       {"plugins required",
        "",
        "plugins required TEMPLATE",
-       "Lists the plug-ins that a template requires.",
-       declare_meta,
-       {},
+       "Lists the plug-ins that an HCL2 template requires, and for each the installed\n"
+       "ones that would do, the newest last.",
+       declare_plugins_required,
+       {{"plugins required template.pkr.hcl", "of a file"}, {"plugins required .", "of a directory's files"}},
        run_plugins_required,
        never},
       {"plugins install",
        "",
-       "plugins install SOURCE [CONSTRAINT]",
-       "Not available: every component is built in.",
-       declare_meta,
-       {},
-       run_plugins_change,
+       "plugins install [options] <plugin> [<version constraint>]",
+       "Copies a plug-in to where plug-ins lie. It has to be given as a file, which is\n"
+       "run with the word \"describe\": nothing is fetched.",
+       declare_plugins_install,
+       {{"plugins install -path ./packer-plugin-happycloud github.com/acme/happycloud", "from a file"}},
+       run_plugins_install,
        never},
       {"plugins remove",
        "",
-       "plugins remove SOURCE [CONSTRAINT]",
-       "Not available: every component is built in.",
+       "plugins remove <plugin> [<version constraint>]",
+       "Removes the installed versions of a plug-in, all or those that fit a constraint,\n"
+       "or one file by its absolute path. The paths of what is removed are printed.",
        declare_nothing,
-       {},
-       run_plugins_change,
+       {{"plugins remove github.com/acme/happycloud", "all versions"},
+        {"plugins remove github.com/acme/happycloud 'v1.2.3'", "one version"},
+        {"plugins remove "
+         "~/.config/packer/plugins/github.com/acme/happycloud/"
+         "packer-plugin-happycloud_v1.0.0_x5.0_linux_amd64",
+         "one file"}},
+       run_plugins_remove,
        never},
       {"fix",
        "fixes templates from old versions of packer",
@@ -389,7 +417,8 @@ std::vector<Subcommand> make_other_commands() {
        "file it is about.",
        declare_verify_attestation,
        {{"verify-attestation -verifier=signer.pub image.att.json", "who signed it"},
-        {"verify-attestation -verifier=signer.pub -artifact=image.qcow2 image.att.json", "and that it is about this file"}},
+        {"verify-attestation -verifier=signer.pub -artifact=image.qcow2 image.att.json",
+         "and that it is about this file"}},
        run_verify_attestation},
   };
 }

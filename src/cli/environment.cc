@@ -31,12 +31,12 @@ static void check_configuration(const fs::path& path, const std::string& text) {
     }
   }
   if (names.empty()) return;
-  throw configuration_error(
-      fmt::format("{}: Your configuration file describes some legacy components: \n{}Packer does not support these "
-                  "mono-component plugins anymore.\nPlease refer to our Installing Plugins docs for an overview of how "
-                  "to manage installation of local plugins:\n"
-                  "https://developer.hashicorp.com/packer/docs/plugins/install-plugins",
-                  path.string(), names));
+  throw configuration_error(fmt::format(
+      "{}: Your configuration file describes some legacy components: \n{}Packer does not support these "
+      "mono-component plugins anymore.\nPlease refer to our Installing Plugins docs for an overview of how "
+      "to manage installation of local plugins:\n"
+      "https://developer.hashicorp.com/packer/docs/plugins/install-plugins",
+      path.string(), names));
 }
 
 /// One directory, not a list as Packer once took it.
@@ -45,8 +45,10 @@ static void check_plugin_path(const std::string& path) {
   std::string choices;
   for (const auto& part : split(path, ':')) choices += "\n* PACKER_PLUGIN_PATH=" + part;
   throw configuration_error(
-      "Multiple paths are no longer supported for PACKER_PLUGIN_PATH.\nThis should be defined as one of the following "
-      "options for your environment:" + choices);
+      "Multiple paths are no longer supported for PACKER_PLUGIN_PATH.\nThis should be defined as one of the "
+      "following "
+      "options for your environment:" +
+      choices);
 }
 
 void check_environment() {
@@ -67,6 +69,18 @@ fs::path cache_directory() {
   if (auto xdg = get_env("XDG_CACHE_HOME"); xdg && !xdg->empty()) return fs::path(*xdg) / "packer";
   if (auto home = get_env("HOME"); home && !home->empty()) return fs::path(*home) / ".cache" / "packer";
   return fs::temp_directory_path() / "packer_cache";
+}
+
+fs::path plugin_directory() {
+  auto set = [](const char* name) { return get_env(name).value_or(""); };
+  if (std::string path = set("PACKER_PLUGIN_PATH"); !path.empty()) return path;
+  if (std::string base = set("PACKER_CONFIG_DIR"); !base.empty())
+    return fs::path(base) / ".packer.d" / "plugins";
+  fs::path home = set("HOME");
+  std::error_code ignored;
+  if (fs::is_directory(home / ".packer.d", ignored)) return home / ".packer.d" / "plugins";
+  std::string config = set("XDG_CONFIG_HOME");
+  return (config.empty() ? home / ".config" : fs::path(config)) / "packer" / "plugins";
 }
 
 }  // namespace kiln

@@ -11,4 +11,8 @@ void check_environment();
 /// PACKER_CACHE_DIR, else $XDG_CACHE_HOME/packer, else ~/.cache/packer. May not exist.
 std::filesystem::path cache_directory();
 
+/// PACKER_PLUGIN_PATH, else "plugins" in Packer's configuration directory: $PACKER_CONFIG_DIR/.packer.d, ~/.packer.d if
+/// it is there, $XDG_CONFIG_HOME/packer, ~/.config/packer. May not exist.
+std::filesystem::path plugin_directory();
+
 }  // namespace kiln

@@ -36,7 +36,7 @@ std::string list_of_commands(const Invocation& invocation) {
   for (const auto& command : sorted) {
     bool shown = command.shown == Subcommand::Shown::always ||
                  (command.shown == Subcommand::Shown::as_kiln && !invocation.as_packer());
-    if (shown) out += fmt::format("    {:<13} {}\n", command.name, command.synopsis);
+    if (shown) out += fmt::format("    {:<18} {}\n", command.name, command.synopsis);
   }
   return out;
 }

@@ -7,11 +7,11 @@
 #include <exception>
 #include <map>
 #include <memory>
-#include <mutex>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "wire/curl_loop.h"
 
 namespace kiln {
 
@@ -29,8 +29,6 @@ struct Transfer {
   FetchResult result;
   bool started = false;
   std::exception_ptr thrown;
-  std::map<curl_socket_t, int> sockets;
-  std::optional<Deadline> timer;
 };
 
 /// "content-type" as Go's http.Header has it: "Content-Type".
@@ -90,22 +88,6 @@ int on_progress(void* user, curl_off_t total, curl_off_t now, curl_off_t, curl_o
   return 0;
 }
 
-int on_socket(CURL*, curl_socket_t socket, int what, void* user, void*) {
-  auto& transfer = *static_cast<Transfer*>(user);
-  if (what == CURL_POLL_REMOVE)
-    transfer.sockets.erase(socket);
-  else
-    transfer.sockets[socket] = what;
-  return 0;
-}
-
-int on_timer(CURLM*, long milliseconds, void* user) {
-  auto& transfer = *static_cast<Transfer*>(user);
-  transfer.timer.reset();
-  if (milliseconds >= 0) transfer.timer = Deadline::in(Millis(milliseconds));
-  return 0;
-}
-
 using HeaderList = std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)>;
 
 HeaderList request_headers(const FetchRequest& request) {
@@ -148,39 +130,6 @@ void set_up_easy(CURL* easy, Transfer& transfer) {
   curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
   curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, &on_progress);
   curl_easy_setopt(easy, CURLOPT_XFERINFODATA, &transfer);
-}
-
-/// Drives the handle to its end by poll; the socket interface of libcurl has no limit on descriptor numbers.
-CURLcode drive(CURLM* multi, Transfer& transfer, const Stop& stop) {
-  int running = 0;
-  curl_multi_socket_action(multi, CURL_SOCKET_TIMEOUT, 0, &running);
-  while (true) {
-    int left = 0;
-    while (CURLMsg* message = curl_multi_info_read(multi, &left)) {
-      if (message->msg == CURLMSG_DONE) return message->data.result;
-    }
-    std::vector<pollfd> fds;
-    for (auto [socket, what] : transfer.sockets) {
-      short events = 0;
-      if (what == CURL_POLL_IN || what == CURL_POLL_INOUT) events |= POLLIN;
-      if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT) events |= POLLOUT;
-      fds.push_back({socket, events, 0});
-    }
-    Deadline deadline = transfer.timer ? *transfer.timer : Deadline::in(std::chrono::seconds(1));
-    if (wait(fds, deadline, stop) == Woke::deadline) {
-      transfer.timer.reset();
-      curl_multi_socket_action(multi, CURL_SOCKET_TIMEOUT, 0, &running);
-      continue;
-    }
-    for (const auto& fd : fds) {
-      if (fd.revents == 0) continue;
-      int mask = 0;
-      if (fd.revents & POLLIN) mask |= CURL_CSELECT_IN;
-      if (fd.revents & POLLOUT) mask |= CURL_CSELECT_OUT;
-      if (fd.revents & (POLLERR | POLLHUP)) mask |= CURL_CSELECT_ERR | CURL_CSELECT_IN;
-      curl_multi_socket_action(multi, fd.fd, mask, &running);
-    }
-  }
 }
 
 std::string host_of(const std::string& url) {
@@ -237,15 +186,13 @@ void read_result(CURLcode code, CURL* easy, Transfer& transfer, const char* deta
 
 FetchResult http_fetch(const FetchRequest& request, const BodyStart& start, const Sink& body,
                        const Stop& stop) {
-  static std::once_flag once;
-  std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
+  CurlLoop loop;
   Transfer transfer;
   transfer.request = &request;
   transfer.start = &start;
   transfer.body = &body;
   std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> easy(curl_easy_init(), &curl_easy_cleanup);
-  std::unique_ptr<CURLM, decltype(&curl_multi_cleanup)> multi(curl_multi_init(), &curl_multi_cleanup);
-  if (!easy || !multi) throw Error(ErrorKind::internal, "libcurl could not be initialized");
+  if (!easy) throw Error(ErrorKind::internal, "libcurl could not be initialized");
   transfer.easy = easy.get();
   set_up_easy(easy.get(), transfer);
   // A range, not libcurl's "resume": a server that sends the whole file instead is no error.
@@ -255,17 +202,7 @@ FetchResult http_fetch(const FetchRequest& request, const BodyStart& start, cons
   curl_easy_setopt(easy.get(), CURLOPT_ERRORBUFFER, detail.data());
   auto headers = request_headers(request);
   if (headers) curl_easy_setopt(easy.get(), CURLOPT_HTTPHEADER, headers.get());
-  curl_multi_setopt(multi.get(), CURLMOPT_SOCKETFUNCTION, &on_socket);
-  curl_multi_setopt(multi.get(), CURLMOPT_SOCKETDATA, &transfer);
-  curl_multi_setopt(multi.get(), CURLMOPT_TIMERFUNCTION, &on_timer);
-  curl_multi_setopt(multi.get(), CURLMOPT_TIMERDATA, &transfer);
-  curl_multi_add_handle(multi.get(), easy.get());
-  struct Removal {
-    CURLM* multi;
-    CURL* easy;
-    ~Removal() { curl_multi_remove_handle(multi, easy); }
-  } removal{multi.get(), easy.get()};
-  CURLcode code = drive(multi.get(), transfer, stop);
+  CURLcode code = loop.run(easy.get(), Deadline::never(), stop);
   if (transfer.thrown) std::rethrow_exception(transfer.thrown);
   read_result(code, easy.get(), transfer, detail.data());
   // A server that refuses a range because we have it all already: nothing is missing.

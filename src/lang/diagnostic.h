@@ -37,9 +37,9 @@ struct Diagnostic {
   std::string detail;
   SourceRange range;
   std::string hint;  ///< "Did you mean ...?", what to do
-  SourceRange block = {};  ///< HCL2: the block that Packer names as the place, where `range` lies within it
   /// What the names in the expression at fault mean, one a line (`var.x as "abc"`), without secrets.
   std::vector<std::string> values = {};
+  SourceRange block = {};  ///< HCL2: the block that Packer names as the place, where `range` lies within it
 };
 
 /// Diagnostics in the order they were found. Functions return their best effort and add here; nothing is thrown.

@@ -285,16 +285,18 @@ std::string BuildLowering::display_name(const SourceUse& use) const {
 }
 
 void BuildLowering::find_sources() {
-  std::vector<std::string> known;
-  for (const auto& source : evaluation_->config().sources) known.push_back(source.type + "." + source.name);
+  std::map<std::string, const HclComponentBlock*> sources;
+  for (const auto& source : evaluation_->config().sources) sources[source.type + "." + source.name] = &source;
   std::set<std::string> told;
   for (auto& use : uses_) {
-    for (const auto& source : evaluation_->config().sources) {
-      if (source.type == use.type && source.name == use.name) use.source = &source;
-    }
-    if (use.source || !environment_.components.docs(kind_source, use.type)) continue;
     std::string wanted = use.type + "." + use.name;
-    if (!told.insert(wanted).second) continue;
+    if (auto found = sources.find(wanted); found != sources.end()) {
+      use.source = found->second;
+      continue;
+    }
+    if (!environment_.components.docs(kind_source, use.type) || !told.insert(wanted).second) continue;
+    std::vector<std::string> known;
+    for (const auto& [name, source] : sources) known.push_back(name);
     auto nearest = nearest_name(wanted, known);
     diagnostics_.error("Unknown source " + wanted,
                        nearest ? fmt::format("Did you mean to use {}?", go_quote(*nearest))
@@ -429,10 +431,13 @@ std::chrono::nanoseconds BuildLowering::duration(const Step& step, const char* n
   if (written.empty()) return std::chrono::nanoseconds(0);
   if (auto parsed = parse_go_duration(written)) return *parsed;
   bool unitless = written.find_first_not_of("0123456789.") == std::string::npos;
-  diagnostics_.add({Severity::error, fmt::format("Failed to parse {} duration", name),
-                    fmt::format("time: {} duration {}", unitless ? "missing unit in" : "invalid", go_quote(written)),
-                    step.meta.find(name)->expression->range, "A duration is written like \"10s\" or \"1h30m\".",
-                    step.block.header});
+  Diagnostic wrong;
+  wrong.summary = fmt::format("Failed to parse {} duration", name);
+  wrong.detail = fmt::format("time: {} duration {}", unitless ? "missing unit in" : "invalid", go_quote(written));
+  wrong.range = step.meta.find(name)->expression->range;
+  wrong.hint = "A duration is written like \"10s\" or \"1h30m\".";
+  wrong.block = step.block.header;
+  diagnostics_.add(std::move(wrong));
   return std::chrono::nanoseconds(0);
 }
 

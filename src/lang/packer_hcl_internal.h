@@ -14,8 +14,6 @@ namespace kiln {
 bool is_empty_collection(const HclValue& value);
 /// Starts with a capital (where the script has them) and ends with ".", "?" or "!".
 bool looks_like_sentences(std::string_view text);
-/// What is wrong with a plug-in's source address ("github.com/hashicorp/qemu"), or nothing (packer-surface 1.8).
-std::optional<std::string> plugin_source_error(std::string_view source);
 
 /// 3 to 36 ASCII letters, digits and hyphens.
 bool is_bucket_name(std::string_view text);

@@ -10,6 +10,7 @@
 #include "lang/hcl_write.h"
 #include "lang/packer_hcl.h"
 #include "lang/packer_hcl_internal.h"
+#include "lang/plugin_layout.h"
 #include "lang/version.h"
 
 namespace kiln {
@@ -65,6 +66,7 @@ class PackerHclReader {
   PackerHcl out_;
   std::set<std::string> variable_names_;
   std::map<std::string, SourceRange> local_names_;
+  std::map<std::string, SourceRange> components_;  ///< "source.null.x" and where it is
 };
 
 HclBody PackerHclReader::parse(const std::shared_ptr<const SourceFile>& file) {
@@ -209,7 +211,7 @@ void PackerHclReader::required_plugin(const HclAttribute& attribute, const HclBl
         return;
       }
       plugin.source = member.as_string();
-      if (auto wrong = plugin_source_error(plugin.source)) {
+      if (auto wrong = invalid_plugin_source(plugin.source)) {
         diagnostics_.error("Failed to parse source", *wrong, range);
         return;
       }
@@ -412,14 +414,14 @@ void PackerHclReader::component(const HclBlock& block, std::vector<HclComponentB
                        block.header);
     return;
   }
-  for (const auto& other : out) {
-    if (other.type != one.type || other.name != one.name) continue;
+  auto [first, added] = components_.emplace(fmt::format("{}.{}.{}", kind, one.type, one.name), one.range);
+  if (!added) {
     bool source = kind == "source";
     (source ? out_.late : diagnostics_)
         .error(fmt::format("Duplicate {} block", kind),
                fmt::format("This {} block has the same {} type and name as a previous block declared at {}. Each {} must "
                            "have a unique name per builder type.",
-                           kind, source ? "builder" : "data", hcl_place(other.range), kind),
+                           kind, source ? "builder" : "data", hcl_place(first->second), kind),
                one.range);
     return;
   }

@@ -31,10 +31,9 @@ uint32_t next_rune(std::string_view& text) {
 
 }  // namespace
 
-std::string encoded_powershell(std::string_view script) {
-  std::string whole = "$ProgressPreference = 'SilentlyContinue';" + std::string(script);
+std::string encode_for_powershell(std::string_view script) {
   std::string utf16;
-  for (std::string_view rest = whole; !rest.empty();) {
+  for (std::string_view rest = script; !rest.empty();) {
     uint32_t rune = next_rune(rest);
     if (rune >= 0x10000) {
       rune -= 0x10000;
@@ -44,7 +43,12 @@ std::string encoded_powershell(std::string_view script) {
       append_utf16(utf16, rune);
     }
   }
-  return "powershell.exe -EncodedCommand " + base64_encode(utf16);
+  return base64_encode(utf16);
+}
+
+std::string encoded_powershell(std::string_view script) {
+  return "powershell.exe -EncodedCommand " +
+         encode_for_powershell("$ProgressPreference = 'SilentlyContinue';" + std::string(script));
 }
 
 }  // namespace kiln

@@ -9,4 +9,7 @@ namespace kiln {
 /// would come as stderr). The script is UTF-8.
 std::string encoded_powershell(std::string_view script);
 
+/// Only the argument of -EncodedCommand, for the script as it is.
+std::string encode_for_powershell(std::string_view script);
+
 }  // namespace kiln

@@ -8,6 +8,7 @@ DIFFERENCES = {
     "sdk-fix/error-duplicate-*": CRASH,
     "sdk-fix/parse-builder-no-type.json": CRASH,
     "build/timeout": "a failed build leaves nothing behind: the artifact of its builder is removed, Packer leaves it",
+    "suite/remove-nothing-named": "how a command is used is told in Kiln's own words",
     "hcl-inspect/TestParser_complete/*": "how many locals Packer gets through before it gives up is chance",
     "hcl-clean/TestParser_no_init/working-build-with-imports": "of several versions Packer names any one",
     "validate/wrong_pause_before": PLACE,

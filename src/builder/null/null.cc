@@ -1,9 +1,9 @@
 #include "builder/null/null.h"
 
-#include "base/error.h"
 #include "communicator/none/none.h"
 #include "communicator/ssh/config.h"
 #include "communicator/ssh/ssh.h"
+#include "communicator/winrm/winrm.h"
 
 namespace kiln {
 
@@ -23,6 +23,7 @@ class NullMachine : public Machine {
     data.set("Port", config_.port());
     data.set("User", config_.user());
     data.set("Password", config_.password());
+    data.set("WinRMPassword", config_.winrm_password);
     data.set("SSHPublicKey", config_.ssh_public_key);
     data.set("SSHPrivateKey", config_.ssh_private_key);
     data.set("SSHPrivateKeyFile", config_.ssh_private_key_file);
@@ -67,7 +68,9 @@ class NullBuilder : public Builder {
   std::unique_ptr<Communicator> connect(StageContext& context) const {
     if (config_.communicator == "none") return make_none_communicator();
     if (config_.communicator == "ssh") return connect_ssh(config_, SshTarget{config_.ssh_host, config_.ssh_port}, context);
-    throw Error(ErrorKind::user, "the communicator " + config_.communicator + " is not built into Kiln yet; use ssh or none");
+    WinrmSettings settings{winrm_endpoint(config_), config_.winrm_timeout, config_.pause_before_connecting};
+    WinrmTarget target{config_.winrm_host, config_.winrm_port};
+    return connect_winrm(settings, [target] { return std::optional(target); }, context);
   }
 
   /// What only this builder asks for: the machine is there already, so it must be told which and how.

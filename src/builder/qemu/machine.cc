@@ -15,6 +15,7 @@ Value QemuMachine::build_data() {
   data.set("Port", r.comm.port());
   data.set("User", r.comm.user());
   data.set("Password", r.comm.password());
+  data.set("WinRMPassword", r.comm.winrm_password);
   data.set("SSHPublicKey", r.public_key);
   data.set("SSHPrivateKey", r.private_key);
   data.set("SSHPrivateKeyFile", r.comm.ssh_private_key_file);

@@ -10,6 +10,7 @@
 #include "builder/qemu/ports.h"
 #include "communicator/none/none.h"
 #include "communicator/ssh/ssh.h"
+#include "communicator/winrm/winrm.h"
 #include "core/journal.h"
 
 namespace kiln::qemu {
@@ -269,39 +270,60 @@ void start_vm(const Config& config, const std::string& accelerator, const std::s
   }
 }
 
+namespace {
+
+std::unique_ptr<Communicator> connect_by_ssh(Running& running, const SshTargetResolver& target,
+                                             StageContext& context) {
+  std::optional<std::string> key;
+  if (!running.private_key.empty()) key = running.private_key;
+  return connect_ssh(running.comm, target, context, key);
+}
+
+std::unique_ptr<Communicator> connect_by_winrm(Running& running, const SshTargetResolver& target,
+                                               StageContext& context) {
+  WinrmSettings settings{winrm_endpoint(running.comm), running.comm.winrm_timeout,
+                         running.comm.pause_before_connecting};
+  auto resolver = [target]() -> std::optional<WinrmTarget> {
+    auto known = target();
+    if (!known) return std::nullopt;
+    return WinrmTarget{known->host, known->port};
+  };
+  return connect_winrm(settings, resolver, context);
+}
+
+}  // namespace
+
 void connect_machine(const Config& config, Running& running, StageContext& context) {
   running.comm = config.comm;
   if (config.comm.communicator == "none") {
     running.communicator = make_none_communicator();
     return;
   }
-  if (config.comm.communicator != "ssh") {
-    throw Error(ErrorKind::user, "communicator \"" + config.comm.communicator + "\" cannot be used with qemu yet");
-  }
-  if (running.comm.ssh_host.empty()) running.comm.ssh_host = "127.0.0.1";
-  if (running.values.host_port != 0) running.comm.ssh_port = running.values.host_port;
-  std::optional<std::string> key;
-  if (!running.private_key.empty()) key = running.private_key;
+  const bool winrm = config.comm.communicator == "winrm";
+  std::string& host = winrm ? running.comm.winrm_host : running.comm.ssh_host;
+  int& port = winrm ? running.comm.winrm_port : running.comm.ssh_port;
+  if (host.empty()) host = "127.0.0.1";
+  if (running.values.host_port != 0) port = running.values.host_port;
   Vm& vm = *running.vm;
-  bool bridged = !config.net_bridge.empty() && config.comm.ssh_host.empty();
+  bool bridged = !config.net_bridge.empty() && config.comm.host().empty();
   std::string mac;
   if (bridged) {
     auto filters = vm.qmp().execute("query-rx-filter", {}, Deadline::in(std::chrono::seconds(10)), context.stop);
     if (!filters.empty()) mac = filters[0].value("main-mac", "");
     context.ui.say("Waiting for guest address...");
   }
-  SshTargetResolver target = [&running, &vm, bridged, mac]() -> std::optional<SshTarget> {
+  auto target = [&vm, &host, &port, bridged, mac]() -> std::optional<SshTarget> {
     if (!vm.alive()) throw Error(ErrorKind::environment, vm.last_words());
-    if (!bridged) return SshTarget{running.comm.ssh_host, running.comm.ssh_port};
+    if (!bridged) return SshTarget{host, port};
     auto address = address_of_mac(mac);
     if (!address) return std::nullopt;
-    running.comm.ssh_host = *address;
-    return SshTarget{*address, running.comm.ssh_port};
+    host = *address;
+    return SshTarget{host, port};
   };
   auto connected = vm.while_alive(context.stop, [&](const Stop& stop) {
     StageContext inner = context;
     inner.stop = stop;
-    return connect_ssh(running.comm, target, inner, key);
+    return winrm ? connect_by_winrm(running, target, inner) : connect_by_ssh(running, target, inner);
   });
   running.communicator = std::make_unique<VmCommunicator>(std::move(connected), vm);
 }

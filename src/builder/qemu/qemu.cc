@@ -90,9 +90,6 @@ void QemuBuilder::start_steps(const std::shared_ptr<Running>& running, StageCont
     throw Error(ErrorKind::environment, "Failed creating Qemu driver: the program \"" + config_.qemu_binary +
                                             "\" was not found on PATH (Debian: apt install qemu-system-x86)");
   }
-  if (config_.comm.communicator == "winrm") {
-    throw Error(ErrorKind::user, "communicator \"winrm\" cannot be used with qemu yet");
-  }
   make_private_directory(running, context);
   fs::path source;
   context.step("StepDownload", [&] {

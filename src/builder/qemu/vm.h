@@ -95,6 +95,7 @@ class VmCommunicator : public Communicator {
   void download_tree(const std::string& from, const fs::path& to, const Deadline& deadline,
                      const Stop& stop) override;
   void disconnect() override { inner_->disconnect(); }
+  bool speaks_windows() const override { return inner_->speaks_windows(); }
   Communicator& inner() { return *inner_; }
 
  private:

@@ -303,6 +303,19 @@ int parse_tunnel_port(const std::string& text, std::string_view which) {
 
 }  // namespace
 
+WinrmEndpoint winrm_endpoint(const CommunicatorConfig& config) {
+  WinrmEndpoint endpoint;
+  endpoint.host = config.winrm_host;
+  endpoint.port = config.winrm_port;
+  endpoint.https = config.winrm_use_ssl;
+  endpoint.insecure = config.winrm_insecure;
+  endpoint.ntlm = config.winrm_use_ntlm;
+  endpoint.no_proxy = config.winrm_no_proxy;
+  endpoint.user = config.winrm_username;
+  endpoint.password = config.winrm_password;
+  return endpoint;
+}
+
 SshTunnel parse_ssh_tunnel(const std::string& text) {
   size_t colon = text.find(':');
   if (colon == text.npos)

@@ -6,6 +6,7 @@
 
 #include "core/stage_context.h"
 #include "lang/option.h"
+#include "wire/winrm_client.h"
 
 namespace kiln {
 
@@ -84,6 +85,9 @@ const OptionTable<CommunicatorConfig>& communicator_options();
 /// `custom_types` are communicators only that builder knows ("docker"): accepted as they are.
 void prepare_communicator(CommunicatorConfig& config, const PrepareInput& input,
                           const std::vector<std::string>& custom_types = {});
+
+/// What communicator "winrm" connects to.
+WinrmEndpoint winrm_endpoint(const CommunicatorConfig& config);
 
 /// Parses "PORT:HOST:PORT"; throws Error{user} with Packer's text.
 SshTunnel parse_ssh_tunnel(const std::string& text);

@@ -184,7 +184,9 @@ void FileProvisioner::upload_one(Communicator& communicator, const std::string& 
   auto progress = upload_progress(context, base_of(source));
   if (S_ISDIR(status.st_mode)) {
     std::string target = destination;
-    if (!source.ends_with('/')) {
+    if (!source.ends_with('/') && communicator.speaks_windows()) {
+      target = destination + "\\" + base_of(source);
+    } else if (!source.ends_with('/')) {
       // Like scp -r: into a directory that is there, or as one that is not.
       auto ignore = [](std::string_view) {};
       int answer = communicator.run("test -d " + quote_remote(destination), ignore, ignore, Deadline::never(),
@@ -198,7 +200,8 @@ void FileProvisioner::upload_one(Communicator& communicator, const std::string& 
     return;
   }
   RemoteFile remote;
-  remote.path = destination.ends_with('/') ? destination + base_of(source) : destination;
+  bool directory = destination.ends_with('/') || (communicator.speaks_windows() && destination.ends_with('\\'));
+  remote.path = directory ? destination + base_of(source) : destination;
   remote.size = static_cast<uint64_t>(status.st_size);
   remote.mode = static_cast<int>(status.st_mode & 0777);
   uint64_t sent = 0;
