@@ -56,11 +56,12 @@ HclValue call_hcl_function(const HclFunction& function, const std::vector<HclVal
       values[i] = values[i].unmarked_deep();
       sensitive = true;
     }
+    if (untyped) continue;
     if (values[i].is_null() && !parameter.allow_null)
       hcl_fn::fail("argument must not be null", static_cast<int>(i));
     if (values[i].type().is_dynamic() && !parameter.allow_dynamic) {
-      untyped = true;  // what follows is not looked at
-      break;
+      untyped = true;  // of what follows only the marks count
+      continue;
     }
     if (!values[i].is_known() && !parameter.allow_unknown) unknown = true;
   }

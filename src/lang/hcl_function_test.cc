@@ -181,6 +181,9 @@ TEST(HclFunction, CallPutsMarksOnTheResult) {
   EXPECT_TRUE(call("length", {list.with_sensitive()}).sensitive());
   EXPECT_FALSE(call("element", {list, HclValue::number(1)}).sensitive());
   EXPECT_TRUE(call("element", {list, HclValue::number(0)}).sensitive());
+  // Nor do marks get lost behind an argument whose type is not known yet.
+  HclValue untyped = HclValue::unknown(HclType::dynamic());
+  EXPECT_TRUE(call("element", {untyped, HclValue::number(0).with_sensitive()}).sensitive());
   HclValue merged =
       call("merge", {HclValue::object({{"a", secret}}), HclValue::object({{"b", HclValue::boolean(true)}})});
   EXPECT_FALSE(merged.sensitive());
