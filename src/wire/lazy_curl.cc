@@ -46,6 +46,9 @@ const char* curl_easy_strerror(CURLcode code) {
   KILN_CURL(curl_easy_strerror);
   return real(code);
 }
+// The parameter before the dots is an enumeration in libcurl's header, and so in libcurl: its ABI makes it an int, as
+// which it is passed, so that what the language leaves open here is settled (Clang's -Wvarargs).
+#pragma GCC diagnostic ignored "-Wvarargs"
 // The one variable argument of these is a long, a curl_off_t or a pointer: all as wide as a pointer where
 // Kiln runs.
 static_assert(sizeof(long) == sizeof(void*) && sizeof(curl_off_t) == sizeof(void*));
