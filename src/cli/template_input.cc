@@ -176,7 +176,9 @@ Plan plan_template(Invocation& invocation, const CommandOptions& options, Loaded
   }
   bool initialised = !diagnostics.has_errors();
   const Template& parsed = loaded.hcl ? lowered : loaded.legacy;
-  Plan plan = make_plan(parsed, make_plan_input(invocation, options, parsed), component_table(), diagnostics);
+  PlanInput input = make_plan_input(invocation, options, parsed);
+  input.values_failed = loaded.hcl && !initialised;
+  Plan plan = make_plan(parsed, input, component_table(), diagnostics);
   for (const auto& secret : plan.secrets) invocation.redactor.add(secret);
   // Without its values an HCL2 template builds nothing; the components' mistakes are told all the same.
   if (!initialised) plan.stages.clear();

@@ -42,6 +42,13 @@ std::string left_out_text(const char* kind, const std::string& type, const std::
                      filter.only.empty() ? "not for " + join(filter.except, ", ") : "only for " + join(filter.only, ", "));
 }
 
+bool has_unknown(const Value& value) {
+  if (value.is_list()) return std::any_of(value.as_list().begin(), value.as_list().end(), has_unknown);
+  if (!value.is_object()) return value.is_unknown();
+  return std::any_of(value.as_object().begin(), value.as_object().end(),
+                     [](const Member& member) { return has_unknown(member.value); });
+}
+
 BodyInput body_input(const SourceDeclaration& source, const BuildInfo& info) {
   return {info.scope.build_data, info.scope.build_data_known, source.type, source.override_name};
 }
@@ -57,6 +64,7 @@ class Planner {
  private:
   void read_variables(Plan& plan, Diagnostics& whole);
   bool selected(const std::string& name) const;
+  bool lacks_values(const ConfigBody& body, const Stage& stage) const;
   std::optional<std::string> builder_name(const SourceDeclaration& source);
   std::optional<Stage> plan_stage(const BuildDeclaration& build, const SourceDeclaration& source, const std::string& name);
   void report(const Diagnostics& found, const Stage& stage, const SourceRange& range, const std::string& step);
@@ -140,11 +148,19 @@ BuildInfo Planner::build_info(const SourceDeclaration& source, const std::string
   return info;
 }
 
+/// Whether a body misses a value whose own mistake has been told: the component would only complain again.
+bool Planner::lacks_values(const ConfigBody& body, const Stage& stage) const {
+  if (!input_.values_failed) return false;
+  Diagnostics ignored;
+  return has_unknown(body(body_input(stage.source, stage.info), ignored));
+}
+
 bool Planner::add_builder(Stage& stage) {
   stage.builder = make(components_.builders, "builder", stage.source.type, stage.source.range, stage.info.name);
   if (!stage.builder) return false;
   Diagnostics found;
   Value config = stage.source.body(body_input(stage.source, stage.info), found);
+  if (input_.values_failed && has_unknown(config)) return false;
   // Of a body that could not be read, what it then lacks is no news.
   if (!found.has_errors()) stage.builder->prepare({config, stage.info, found});
   report(found, stage, stage.source.range, "");
@@ -179,6 +195,7 @@ std::optional<PlannedProvisioner> Planner::plan_provisioner(const ProvisionerDec
   auto max_retries = retries(declaration, stage);
   auto component = make(components_.provisioners, "provisioner", declaration.type, declaration.range, stage.info.name);
   if (!component) return std::nullopt;
+  if (lacks_values(declaration.body, stage)) return std::nullopt;
   PlannedProvisioner planned{declaration, max_retries.value_or(0), std::move(component)};
   Diagnostics found;
   prepare_provisioner(planned, stage.source, stage.info, found);
@@ -220,6 +237,10 @@ bool Planner::add_post_processors(const BuildDeclaration& build, Stage& stage) {
       auto component =
           make(components_.post_processors, "post-processor", declaration.type, declaration.range, stage.info.name);
       if (!component) {
+        ok = false;
+        continue;
+      }
+      if (lacks_values(declaration.body, stage)) {
         ok = false;
         continue;
       }

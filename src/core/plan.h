@@ -23,6 +23,7 @@ struct PlanInput {
   std::string run_id;
   std::filesystem::path cache_directory;
   TemplateScope scope;  ///< started, directories, env access, version
+  bool values_failed = false;  ///< some of the template's values could not be evaluated: what lacks them is not judged
 };
 
 struct PlannedProvisioner {

@@ -541,10 +541,10 @@ Template lower_packer_hcl(const Evaluation& evaluation, Diagnostics& diagnostics
   for (const auto& block : evaluation->config().builds) {
     BuildLowering lowering(evaluation, block, diagnostics);
     if (!all) evaluation->evaluate_for(lowering.head_references(), diagnostics);
-    if (!lowering.open()) continue;
-    size_t before = diagnostics.items().size();
+    size_t before = errors(diagnostics);
+    lowering.open();
     lowering.check_components();
-    if (diagnostics.items().size() != before) continue;
+    if (errors(diagnostics) != before) continue;
     lowering.select();
     only += lowering.matched_only();
     names.insert(names.end(), lowering.possible_names().begin(), lowering.possible_names().end());

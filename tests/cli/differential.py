@@ -31,7 +31,24 @@ NOT_THE_SAME = {
     "flag_unknown": "the same",
     "validate_unknown_component": "Packer says it again for every build",
     "validate_wrong_type": "Packer names Go's types",
-    "validate_hcl": "HCL2 is to come",
+    "plan": "Kiln's command",
+    "schema": "Kiln's command",
+    "completion": "Kiln also completes values and files",
+    "completion_install": "Kiln goes by HOME, Packer by the password file",
+    "fix": "Packer crashes on a builder without a type",
+    "fmt": "the help is in Kiln's words",
+    "fmt_errors": "Packer counts mistakes otherwise",
+    "fmt_stdin": "with -check Packer prints what needs no change",
+    "inspect": "which equal defaults Packer masks is chance",
+    "verify_attestation": "keyless and KMS are refused in Kiln's words",
+    "hcl_good": "-config-type=hcl2 makes Kiln read a file of any name",
+    "hcl_hostile": "Packer takes its time and memory",
+    "hcl_lazy": "Packer evaluates what no selected build needs",
+    "hcl_plan": "Kiln's command",
+    "hcl_plugins": "what is built in needs no plug-in",
+    "hcl_sensitive": "what is made of a secret is one for Kiln",
+    "hcl_syntax": "follow-on mistakes of an open string stand elsewhere",
+    "hcl_graph": "Kiln tells a mistake once, not what follows from it; Packer's circles begin anywhere",
 }
 if not os.environ.get("PACKER_PEER_PLUGINS"):
     NOT_THE_SAME.update(validate_qemu="needs Packer's qemu plug-in: PACKER_PEER_PLUGINS",
@@ -40,7 +57,7 @@ if not os.environ.get("PACKER_PEER_PLUGINS"):
 OWN_WORDS = ("Failed to parse file as legacy JSON template", "Packer does not support these mono-component",
              "Please refer to our Installing Plugins", "https://", "[INFO]", "unexpected EOF", "Error decoding config",
              "Kiln v", "Packer v", "cannot unmarshal array",
-             "Single-component plugins")
+             "Single-component plugins", "(source code not available)")
 
 
 def normal(text, directory):
@@ -50,6 +67,9 @@ def normal(text, directory):
         for volatile, instead in run_cases.VOLATILE:
             line = volatile.sub(instead, line)
         line = re.sub(r"\S*packer-shell\S*", "SCRIPT", line)
+        # Packer has lost the source text by then, and with it the block around the place.
+        line = re.sub(r"^(  on \S* ?line \d+), in .*:$", r"\1:", line)
+        line = re.sub(r"^  on  line 0:$", "", line)  # text from the command line has no place for Packer
         lines.append(line.replace("Usage: kiln", "Usage: packer"))
     return lines
 
