@@ -15,10 +15,6 @@
 
 namespace kiln {
 
-namespace {
-
-constexpr int history_length = 1000;
-
 /// The functions of libedit. Loaded, not linked: only a console at a terminal needs it and what it brings.
 struct EditLibrary {
   bool is_complete = false;
@@ -48,6 +44,10 @@ struct EditLibrary {
                   find("history", history);
   }
 };
+
+namespace {
+
+constexpr int history_length = 1000;
 
 const EditLibrary& edit_library() {
   static const EditLibrary library;
@@ -100,8 +100,8 @@ class LineEditor::Terminal {
   }
 
   ~Terminal() {
-    if (edit_) library_.el_end(edit_);
-    if (history_) library_.history_end(history_);
+    if (edit_) libedit_.el_end(edit_);
+    if (history_) libedit_.history_end(history_);
   }
   Terminal(const Terminal&) = delete;
   Terminal& operator=(const Terminal&) = delete;
@@ -109,7 +109,7 @@ class LineEditor::Terminal {
   std::optional<std::string> next() {
     given_up_ = false;
     int count = 0;
-    const char* text = library_.el_gets(edit_, &count);
+    const char* text = libedit_.el_gets(edit_, &count);
     if (given_up_) {
       write_all(STDOUT_FILENO, "^C\n");
       return was_empty_ ? std::nullopt : std::optional<std::string>("");
@@ -130,29 +130,29 @@ class LineEditor::Terminal {
   bool start() {
     if (const char* set = std::setlocale(LC_CTYPE, ""); !set || std::strcmp(set, "C") == 0)
       std::setlocale(LC_CTYPE, "C.UTF-8");
-    edit_ = library_.el_init("kiln", stdin, stdout, stderr);
-    history_ = library_.history_init();
+    edit_ = libedit_.el_init("kiln", stdin, stdout, stderr);
+    history_ = libedit_.history_init();
     if (!edit_ || !history_) return false;
     HistEvent event;
-    library_.history(history_, &event, H_SETSIZE, history_length);
-    library_.history(history_, &event, H_SETUNIQUE, 1);
+    libedit_.history(history_, &event, H_SETSIZE, history_length);
+    libedit_.history(history_, &event, H_SETUNIQUE, 1);
     if (!options_.history_file.empty())
-      library_.history(history_, &event, H_LOAD, options_.history_file.c_str());
-    library_.el_set(edit_, EL_CLIENTDATA, this);
-    library_.el_set(edit_, EL_PROMPT, &Terminal::prompt);
-    library_.el_set(edit_, EL_EDITOR, "emacs");
-    library_.el_set(edit_, EL_HIST, library_.history, history_);
-    library_.el_set(edit_, EL_ADDFN, "kiln-complete", "Complete the word", &Terminal::complete);
-    library_.el_set(edit_, EL_ADDFN, "kiln-give-up", "Give the line up", &Terminal::give_up);
-    library_.el_set(edit_, EL_BIND, "^I", "kiln-complete", nullptr);
-    library_.el_set(edit_, EL_BIND, "^R", "em-inc-search-prev", nullptr);
-    library_.el_set(edit_, EL_BIND, "^W", "ed-delete-prev-word", nullptr);
-    library_.el_set(edit_, EL_BIND, "\\e[1~", "ed-move-to-beg", nullptr);
-    library_.el_set(edit_, EL_BIND, "\\e[4~", "ed-move-to-end", nullptr);
-    library_.el_set(edit_, EL_BIND, "\\e[3~", "ed-delete-next-char", nullptr);
+      libedit_.history(history_, &event, H_LOAD, options_.history_file.c_str());
+    libedit_.el_set(edit_, EL_CLIENTDATA, this);
+    libedit_.el_set(edit_, EL_PROMPT, &Terminal::prompt);
+    libedit_.el_set(edit_, EL_EDITOR, "emacs");
+    libedit_.el_set(edit_, EL_HIST, libedit_.history, history_);
+    libedit_.el_set(edit_, EL_ADDFN, "kiln-complete", "Complete the word", &Terminal::complete);
+    libedit_.el_set(edit_, EL_ADDFN, "kiln-give-up", "Give the line up", &Terminal::give_up);
+    libedit_.el_set(edit_, EL_BIND, "^I", "kiln-complete", nullptr);
+    libedit_.el_set(edit_, EL_BIND, "^R", "em-inc-search-prev", nullptr);
+    libedit_.el_set(edit_, EL_BIND, "^W", "ed-delete-prev-word", nullptr);
+    libedit_.el_set(edit_, EL_BIND, "\\e[1~", "ed-move-to-beg", nullptr);
+    libedit_.el_set(edit_, EL_BIND, "\\e[4~", "ed-move-to-end", nullptr);
+    libedit_.el_set(edit_, EL_BIND, "\\e[3~", "ed-delete-next-char", nullptr);
     // Control-C is a key while a line is edited, not a signal that would end the program.
-    library_.el_set(edit_, EL_SETTY, "-d", "-isig", nullptr);
-    library_.el_set(edit_, EL_BIND, "^C", "kiln-give-up", nullptr);
+    libedit_.el_set(edit_, EL_SETTY, "-d", "-isig", nullptr);
+    libedit_.el_set(edit_, EL_BIND, "^C", "kiln-give-up", nullptr);
     return true;
   }
 
@@ -166,7 +166,7 @@ class LineEditor::Terminal {
 
   static unsigned char give_up(EditLine* edit, int) {
     Terminal& self = *of(edit);
-    const LineInfo* line = self.library_.el_line(edit);
+    const LineInfo* line = self.libedit_.el_line(edit);
     self.given_up_ = true;
     self.was_empty_ = line->lastchar == line->buffer;
     return CC_NEWLINE;
@@ -182,14 +182,14 @@ class LineEditor::Terminal {
 
   unsigned char complete_here() {
     if (!options_.complete) return CC_ERROR;
-    const LineInfo* line = library_.el_line(edit_);
+    const LineInfo* line = libedit_.el_line(edit_);
     std::string before(line->buffer, line->cursor);
     LineCompletions found = options_.complete(before);
     if (found.words.empty() || found.begin > before.size()) return CC_ERROR;
     std::string common = common_start(found.words);
     std::string typed = before.substr(found.begin);
     if (common.starts_with(typed) && common.size() > typed.size())
-      return library_.el_insertstr(edit_, common.c_str() + typed.size()) == 0 ? CC_REFRESH : CC_ERROR;
+      return libedit_.el_insertstr(edit_, common.c_str() + typed.size()) == 0 ? CC_REFRESH : CC_ERROR;
     if (found.words.size() == 1) return CC_ERROR;
     write_all(STDOUT_FILENO, "\n" + in_columns(found.words));
     return CC_REDISPLAY;
@@ -198,15 +198,15 @@ class LineEditor::Terminal {
   void remember(const std::string& line) {
     if (trim(line).empty()) return;
     HistEvent event;
-    library_.history(history_, &event, H_ENTER, line.c_str());
+    libedit_.history(history_, &event, H_ENTER, line.c_str());
     if (options_.history_file.empty()) return;
     std::error_code ignored;
     std::filesystem::create_directories(options_.history_file.parent_path(), ignored);
-    library_.history(history_, &event, H_SAVE, options_.history_file.c_str());
+    libedit_.history(history_, &event, H_SAVE, options_.history_file.c_str());
   }
 
   LineEditorOptions options_;
-  const EditLibrary& library_ = edit_library();
+  const EditLibrary& libedit_ = edit_library();
   EditLine* edit_ = nullptr;
   History* history_ = nullptr;
   bool given_up_ = false;

@@ -352,7 +352,7 @@ def suites(source):
             rows.append(Row(
                 name=f"suite/old-config-{command}-{language}", argv=[command, f"templates/simple.{language}"],
                 base=f"{path}/{plugins}", copies=("templates", "sample_config.json"), code=1,
-                env={"PACKER_CONFIG": "$DIR/work/sample_config.json"},
+                env={"PACKER_CONFIG": "$DIR/here/sample_config.json"},
                 says=("Your configuration file describes some legacy components", "packer-provisioner-super-shell")))
     remove = ["plugins", "remove"]
     add("suite/remove-nothing-named", remove, plugins, 1, says=["packer plugins remove <plugin>"])

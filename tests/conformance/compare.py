@@ -137,7 +137,7 @@ def perform(row, program, timeout=120):
     with tempfile.TemporaryDirectory(prefix="conformance-") as name:
         directory = pathlib.Path(name)
         env = environment(directory, program, row.env)
-        work = pathlib.Path(row.inside) if row.inside else directory / "work"
+        work = pathlib.Path(row.inside) if row.inside else directory / "here"
         if not row.inside:
             work.mkdir()
             lay_out(row, work)
