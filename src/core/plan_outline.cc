@@ -29,15 +29,19 @@ Value keyed(const Value& options, const std::vector<OptionDoc>& docs) {
   return out;
 }
 
-/// What is unknown has no JSON; it is shown as components are given it.
-Value shown(const Value& value) {
+/// As people may see it: without secrets, with a word for what is not known yet (it has no JSON).
+Value shown(const Value& value, const std::vector<OptionDoc>& docs) {
   if (value.secret) return Value("<sensitive>");
   if (value.is_unknown()) return Value("<unknown>");
   Value out = value;
   if (out.is_list()) {
-    for (auto& item : out.as_list()) item = shown(item);
+    for (auto& item : out.as_list()) item = shown(item, docs);
   } else if (out.is_object()) {
-    for (auto& member : out.as_object()) member.value = shown(member.value);
+    for (auto& member : out.as_object()) {
+      const OptionDoc* doc = doc_of(docs, member.key);
+      member.value = doc && doc->secret ? Value("<sensitive>")
+                                        : shown(member.value, doc ? doc->nested : std::vector<OptionDoc>());
+    }
   }
   return out;
 }
@@ -85,7 +89,7 @@ class Outliner {
 
   OutlinedStep step(const char* kind, const std::string& type, const std::string& name, const Value& options,
                     const std::vector<OptionDoc>& docs) {
-    OutlinedStep out{kind, type, name, shown(options), ""};
+    OutlinedStep out{kind, type, name, shown(options, docs), ""};
     out.key = digest_hex("sha256", fmt::format("{}\n{}\n{}\n{}", parent_, kind, type, to_json(keyed(options, docs))));
     if (std::string_view(kind) != "error-cleanup-provisioner") parent_ = out.key;
     return out;
