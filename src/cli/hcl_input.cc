@@ -279,7 +279,10 @@ Template lower_hcl(Invocation& invocation, HclInput& input, Diagnostics& diagnos
   none.language = TemplateLanguage::hcl2;
   auto missing = missing_plugins(*input.config);
   report_missing_plugins(missing, diagnostics);
-  if (!missing.empty()) return none;
+  if (!missing.empty()) {
+    diagnostics.append(input.config->late);
+    return none;
+  }
   validate_hcl_variables(*input.config, input.environment.host, diagnostics);
   auto evaluation = std::make_shared<HclEvaluation>(input.config, input.environment);
   for (const auto& secret : evaluation->secrets()) invocation.redactor.add(secret);

@@ -65,7 +65,7 @@ class HttpDataSource : public DataSource {
     if (config.url.empty()) diagnostics.error("the `url` must be specified");
     const auto& methods = http_methods();
     if (std::find(methods.begin(), methods.end(), config.method) == methods.end()) {
-      diagnostics.error(fmt::format("the `method` must be one of {}", join(methods, ", ")));
+      diagnostics.error(fmt::format("the `method` must be one of [{}]", join(methods, " ")));
     }
   }
 
