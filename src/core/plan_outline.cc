@@ -90,7 +90,7 @@ class Outliner {
   OutlinedStep step(const char* kind, const std::string& type, const std::string& name, const Value& options,
                     const std::vector<OptionDoc>& docs) {
     OutlinedStep out{kind, type, name, shown(options, docs), ""};
-    out.key = digest_hex("sha256", fmt::format("{}\n{}\n{}\n{}", parent_, kind, type, to_json(keyed(options, docs))));
+    out.key = digest_hex("sha256", fmt::format("{}\n{}\n{}\n{}", parent_, kind, type, to_json(keyed(out.options, docs))));
     if (std::string_view(kind) != "error-cleanup-provisioner") parent_ = out.key;
     return out;
   }

@@ -14,7 +14,8 @@ struct OutlinedStep {
   std::string name;
   Value options;     ///< as resolved while planning: what is known only later is "<unknown>" or {{.X}}
   /// SHA-256, in hex, of the step before and of this one's definition: kind, type, and the options that change the
-  /// result (OptionDoc::in_key). Files' contents are not in it yet.
+  /// result (OptionDoc::in_key), as shown: a key must not help anybody to guess a secret. Files' contents are not in it
+  /// yet.
   std::string key;
 };
 
