@@ -139,25 +139,20 @@ HclComponentDocs component_docs() {
   return out;
 }
 
-/// Strings within options are Go templates once more, in which {{user}} has nothing to say.
-TemplateScope hcl_template_scope(const std::string& root) {
-  TemplateScope scope;
-  scope.packer_version = packer_version;
-  scope.started = std::chrono::system_clock::now();
-  scope.working_directory = fs::current_path().string();
-  scope.template_dir = fs::absolute(root).lexically_normal().string();
-  return scope;
-}
-
-HclDataRunner data_runner(const std::string& root) {
-  return [root](const HclComponentBlock& block, const Value& config, bool only_check,
+/// Strings within options are Go templates once more, here as in any other component.
+HclDataRunner data_runner(const std::string& path) {
+  Template named;
+  named.language = TemplateLanguage::hcl2;
+  named.path = path;
+  TemplateScope scope = make_scope(named);
+  scope.env = nullptr;
+  return [scope](const HclComponentBlock& block, const Value& config, bool only_check,
                 Diagnostics& diagnostics) -> std::optional<Value> {
     const auto* entry = find_component(component_table().data_sources, block.type);
     if (!entry) return std::nullopt;
     Diagnostics found;
     std::optional<Value> result;
     Stop stop;
-    TemplateScope scope = hcl_template_scope(root);
     try {
       Value value = entry->make()->read({config, scope, found, stop, only_check});
       if (!found.has_errors() && !only_check) result = std::move(value);
@@ -223,7 +218,7 @@ std::optional<HclInput> load_hcl(Invocation& invocation, const CommandOptions& o
   environment.only = options.only;
   environment.except = options.except;
   environment.matches = glob_matches;
-  environment.run_data = data_runner(environment.root_directory);
+  environment.run_data = data_runner(path);
   environment.run_data_sources = data_sources == DataSources::run;
 
   Diagnostics diagnostics;

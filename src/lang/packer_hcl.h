@@ -25,7 +25,6 @@ struct HclVariable {
   std::string name;
   HclTypeConstraint constraint;
   bool typed = false;     ///< a type was written, or taken from the default
-  bool declared_any = false;
   std::string description;
   bool sensitive = false;
   std::optional<HclValue> default_value;

@@ -301,7 +301,6 @@ void PackerHclReader::variable_block(const HclBlock& block) {
     if (auto type = hcl_type_constraint(*one->expression, diagnostics_)) {
       variable.constraint = *type;
       variable.typed = true;
-      variable.declared_any = type->type.is_dynamic();
     }
   }
   if (const auto* one = content.find("default")) variable_default(variable, *one);
