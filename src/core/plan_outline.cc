@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/digest.h"
+#include "base/text.h"
 
 namespace kiln {
 
@@ -29,30 +30,51 @@ Value keyed(const Value& options, const std::vector<OptionDoc>& docs) {
   return out;
 }
 
-/// As people may see it: without secrets, with a word for what is not known yet (it has no JSON).
-Value shown(const Value& value, const std::vector<OptionDoc>& docs) {
-  if (value.secret) return Value("<sensitive>");
-  if (value.is_unknown()) return Value("<unknown>");
-  Value out = value;
-  if (out.is_list()) {
-    for (auto& item : out.as_list()) item = shown(item, docs);
-  } else if (out.is_object()) {
-    for (auto& member : out.as_object()) {
-      const OptionDoc* doc = doc_of(docs, member.key);
-      member.value = doc && doc->secret ? Value("<sensitive>")
-                                        : shown(member.value, doc ? doc->nested : std::vector<OptionDoc>());
+/// As people may see it: strings rendered as the component would have them (but for what it renders itself), without
+/// secrets, with a word for what is not known yet (it has no JSON).
+struct Shown {
+  const TemplateScope& scope;
+  const std::vector<std::string>& secrets;
+
+  Value text(const std::string& written, bool raw) const {
+    std::string out = written;
+    if (!raw && contains(written, "{{")) {
+      if (Rendered rendered = render_template_once(written, scope); rendered.ok()) out = rendered.text;
     }
+    for (const auto& secret : secrets) {
+      if (!secret.empty()) out = replace_all(out, secret, "<sensitive>");
+    }
+    return Value(out);
   }
-  return out;
-}
+
+  Value operator()(const Value& value, const std::vector<OptionDoc>& docs, bool raw = false) const {
+    if (value.secret) return Value("<sensitive>");
+    if (value.is_unknown()) return Value("<unknown>");
+    if (value.is_string()) return text(value.as_string(), raw);
+    Value out = value;
+    if (out.is_list()) {
+      for (auto& item : out.as_list()) item = (*this)(item, docs, raw);
+    } else if (out.is_object()) {
+      for (auto& member : out.as_object()) {
+        const OptionDoc* doc = doc_of(docs, member.key);
+        member.value = doc && doc->secret
+                           ? Value("<sensitive>")
+                           : (*this)(member.value, doc ? doc->nested : std::vector<OptionDoc>(), raw || (doc && doc->raw));
+      }
+    }
+    return out;
+  }
+};
 
 class Outliner {
  public:
-  explicit Outliner(const Components& components) : components_(components) {}
+  Outliner(const Components& components, const std::vector<std::string>& secrets)
+      : components_(components), secrets_(secrets) {}
 
   OutlinedBuild build(const Stage& stage) {
     OutlinedBuild out{stage.info.display_name, {}, stage.left_out};
     parent_.clear();
+    scope_ = &stage.info.scope;
     BodyInput input{stage.info.scope.build_data, false, stage.source.type, stage.source.override_name};
     Diagnostics ignored;  // the plan was made without mistakes
     out.steps.push_back(step("source", stage.source.type, stage.source.name, stage.source.body(input, ignored),
@@ -89,13 +111,15 @@ class Outliner {
 
   OutlinedStep step(const char* kind, const std::string& type, const std::string& name, const Value& options,
                     const std::vector<OptionDoc>& docs) {
-    OutlinedStep out{kind, type, name, shown(options, docs), ""};
+    OutlinedStep out{kind, type, name, Shown{*scope_, secrets_}(options, docs), ""};
     out.key = digest_hex("sha256", fmt::format("{}\n{}\n{}\n{}", parent_, kind, type, to_json(keyed(out.options, docs))));
     if (std::string_view(kind) != "error-cleanup-provisioner") parent_ = out.key;
     return out;
   }
 
   const Components& components_;
+  const std::vector<std::string>& secrets_;
+  const TemplateScope* scope_ = nullptr;  ///< of the build that is outlined
   std::string parent_;
 };
 
@@ -103,7 +127,7 @@ class Outliner {
 
 std::vector<OutlinedBuild> outline_plan(const Plan& plan, const Components& components) {
   std::vector<OutlinedBuild> out;
-  Outliner outliner(components);
+  Outliner outliner(components, plan.secrets);
   for (const auto& stage : plan.stages) out.push_back(outliner.build(stage));
   return out;
 }

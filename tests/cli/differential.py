@@ -32,6 +32,7 @@ NOT_THE_SAME = {
     "validate_unknown_component": "Packer says it again for every build",
     "validate_wrong_type": "Packer names Go's types",
     "plan": "Kiln's command",
+    "plan_json": "Kiln's command",
     "schema": "Kiln's command",
     "completion": "Kiln also completes values and files",
     "completion_install": "Kiln goes by HOME, Packer by the password file",
