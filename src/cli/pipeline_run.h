@@ -11,7 +11,7 @@
 #include "cli/pipeline_stage.h"
 #include "core/graph_run.h"
 #include "core/image_store.h"
-#include "core/image_test.h"
+#include "core/image_testing.h"
 
 namespace kiln {
 

@@ -8,7 +8,7 @@
 #include "cli/pipeline_input.h"
 #include "cli/template_input.h"
 #include "core/build_inputs.h"
-#include "core/image_test.h"
+#include "core/image_testing.h"
 
 namespace kiln {
 

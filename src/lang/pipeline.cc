@@ -18,6 +18,7 @@ HclValue artifact_value(const StageArtifact& artifact) {
   HclValue::Items files;
   for (const auto& file : artifact.files) files.push_back(HclValue::string(file));
   return HclValue::object({{"id", HclValue::string(artifact.id)},
+                           {"file", HclValue::string(artifact.files.empty() ? "" : artifact.files[0])},
                            {"files", HclValue::list(HclType::string(), std::move(files))},
                            {"digest", HclValue::string(artifact.digest)},
                            {"builder_id", HclValue::string(artifact.builder_id)}});
@@ -26,6 +27,7 @@ HclValue artifact_value(const StageArtifact& artifact) {
 HclValue unknown_artifact() {
   HclValue text = HclValue::unknown(HclType::string());
   return HclValue::object({{"id", text},
+                           {"file", text},
                            {"files", HclValue::unknown(HclType::list(HclType::string()))},
                            {"digest", text},
                            {"builder_id", text}});

@@ -1,4 +1,4 @@
-#include "core/image_test.h"
+#include "core/image_testing.h"
 
 #include <fmt/format.h>
 
