@@ -26,6 +26,13 @@ struct AttestationOptions {
   bool require_timestamp = false;
 };
 
+/// What the commands of the store of images take.
+struct ImagesOptions {
+  bool files = false;
+  int keep = -1;  ///< not given
+  std::string older_than;
+};
+
 /// Everything any command line can set; each command declares which of them it takes.
 struct CommandOptions {
   std::vector<std::string> only;
@@ -83,6 +90,7 @@ struct CommandOptions {
 
   std::string plugin_path;  ///< plugins install: the program to install
   AttestationOptions attestation;
+  ImagesOptions images;
 };
 
 /// One run of the program: how it was called, where its words go, who may stop it. Owned by run_program; a pipeline's
@@ -117,6 +125,7 @@ struct Subcommand {
   /// `arguments` is what follows the flags. Returns the exit code, or show_help.
   int (*run)(Invocation& invocation, CommandOptions& options, const std::vector<std::string>& arguments);
   enum class Shown { always, as_kiln, never } shown = Shown::always;
+  bool flags_anywhere = false;  ///< flags may also stand behind arguments, as Packer's commands do not have it
 };
 
 /// A command returns this when it was called wrongly: its help is shown and the exit code is 1.
@@ -149,6 +158,15 @@ int run_plugins_install(Invocation&, CommandOptions&, const std::vector<std::str
 int run_plugins_remove(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_fix(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_hcl2_upgrade(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_images(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_images_show(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_images_rm(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_images_tag(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_images_untag(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_images_export(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_images_import(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_images_verify(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_images_prune(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_verify_attestation(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_not_yet(Invocation&, CommandOptions&, const std::vector<std::string>&);
 

@@ -177,6 +177,7 @@ class ArchiveReader {
     archive_read_support_format_tar(archive_);
     archive_read_support_filter_zstd(archive_);
     archive_read_support_filter_gzip(archive_);
+    if (::access(file.c_str(), R_OK) != 0) throw Error(ErrorKind::user, fmt::format("open {}: {}", name_, go_errno_text(errno)));
     if (archive_read_open_filename(archive_, file.c_str(), archive_block) != ARCHIVE_OK) fail();
   }
   ~ArchiveReader() { archive_read_free(archive_); }
@@ -209,7 +210,7 @@ class ArchiveReader {
  private:
   [[noreturn]] void fail() const {
     const char* why = archive_error_string(archive_);
-    refuse(why != nullptr ? why : "no image: it cannot be read");
+    refuse(fmt::format("this is no exported image, or a damaged one: {}", why != nullptr ? why : "it cannot be read"));
   }
   archive* archive_;
   std::string name_;
@@ -228,19 +229,32 @@ ArchivedImage read_record(ArchiveReader& reader, const fs::path& from) {
   return parse_archive_record(json, from.string());
 }
 
-/// The files that were put somewhere, taken away again unless keep() was called.
+/// The files that were put somewhere, and directories made for them: taken away again unless keep() was called.
 class PutFiles {
  public:
   PutFiles() = default;
   ~PutFiles() {
     for (const auto& file : files_) ::unlink(file.c_str());
+    for (auto at = directories_.rbegin(); at != directories_.rend(); ++at) ::rmdir(at->c_str());
   }
   PutFiles(const PutFiles&) = delete;
   void add(const fs::path& file) { files_.push_back(file); }
-  void keep() { files_.clear(); }
+  void make_directories(const fs::path& directory) {
+    std::vector<fs::path> missing;
+    std::error_code error;
+    for (fs::path at = directory; at.has_relative_path() && !fs::exists(at, error); at = at.parent_path()) missing.push_back(at);
+    directories_.insert(directories_.end(), missing.rbegin(), missing.rend());
+    fs::create_directories(directory, error);
+    if (error) throw Error(ErrorKind::environment, fmt::format("make {}: {}", directory.string(), go_errno_text(error.value())));
+  }
+  void keep() {
+    files_.clear();
+    directories_.clear();
+  }
 
  private:
   std::vector<fs::path> files_;
+  std::vector<fs::path> directories_;
 };
 
 void write_piece(int fd, std::string_view bytes, off_t at, const fs::path& name) {
@@ -253,15 +267,14 @@ void write_piece(int fd, std::string_view bytes, off_t at, const fs::path& name)
   }
 }
 
-/// Writes the entry's content to `file` by way of a temporary name.
-void unpack_file(ArchiveReader& reader, const ImageFile& file, Journal* journal, const Stop& stop) {
+/// Writes the entry's content to `file` by way of a temporary name; `put` takes it away again.
+void unpack_file(ArchiveReader& reader, const ImageFile& file, PutFiles& put, Journal* journal, const Stop& stop) {
   fs::path path = file.path;
   std::error_code error;
   if (fs::symlink_status(path, error).type() != fs::file_type::not_found) {
     throw Error(ErrorKind::user, fmt::format("{} is there already: import into another directory", path.string()));
   }
-  fs::create_directories(path.parent_path(), error);
-  if (error) throw Error(ErrorKind::environment, fmt::format("make {}: {}", path.parent_path().string(), go_errno_text(error.value())));
+  put.make_directories(path.parent_path());
   fs::path temp = path.parent_path() / (".kiln-" + hex_encode(random_bytes(8)));
   JournaledPath journaled(journal, temp);
   Fd fd(::open(temp.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
@@ -280,6 +293,7 @@ void unpack_file(ArchiveReader& reader, const ImageFile& file, Journal* journal,
     throw_store_errno("write " + path.string(), errno);
   }
   undo.keep();
+  put.add(path);
 }
 
 }  // namespace
@@ -414,18 +428,17 @@ ImageRecord read_image_archive(const fs::path& from, const fs::path& directory, 
   ImageRecord record = moved_record(image, directory);
   std::map<std::string, const ImageFile*> expected;
   for (size_t i = 0; i < image.names.size(); ++i) expected[std::string(files_prefix) + image.names[i]] = &record.files[i];
-  PutFiles undo;
+  PutFiles put;
   while (archive_entry* entry = reader.next()) {
     auto found = expected.find(archive_entry_pathname(entry));
     if (found == expected.end() || archive_entry_filetype(entry) != AE_IFREG) {
       reader.refuse(fmt::format("it holds {}, of which its record says nothing", go_quote(archive_entry_pathname(entry))));
     }
-    unpack_file(reader, *found->second, journal, stop);
-    undo.add(found->second->path);
+    unpack_file(reader, *found->second, put, journal, stop);
     expected.erase(found);
   }
   if (!expected.empty()) reader.refuse(fmt::format("it is not whole: {} is missing", expected.begin()->first));
-  undo.keep();
+  put.keep();
   return record;
 }
 
