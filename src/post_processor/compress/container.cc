@@ -68,7 +68,7 @@ void check_tar(int status, archive* writer, const TarOutput& output) {
 
 std::string zip_number(uint64_t value, int bytes) {
   std::string out;
-  for (int i = 0; i < bytes; ++i) out += static_cast<char>(value >> (8 * i) & 0xff);
+  for (; bytes > 0; --bytes, value >>= 8) out += static_cast<char>(value & 0xff);
   return out;
 }
 
