@@ -1,5 +1,6 @@
 // What a subcommand is, and what it works with.
 #pragma once
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
@@ -72,20 +73,36 @@ struct CommandOptions {
   bool write = true;
   bool recursive = false;
 
+  /// Not a flag: time and chance stand still in templates, so that what a stage is made from has the same key tomorrow.
+  bool timeless = false;
+
+  std::vector<std::string> targets;
+  int parallel = 0;
+  bool fail_fast = false;
+  bool keep_going = false;
+  bool resume = false;
+  bool rebuild = false;
+  bool explain = false;
+  std::string artifact_env;
+  std::string artifact_json;
+  std::string junit;
+  std::string tap;
+
   std::string plugin_path;  ///< plugins install: the program to install
   AttestationOptions attestation;
   ImagesOptions images;
 };
 
-/// One run of the program: how it was called, where its words go, who may stop it. Owned by run_program.
+/// One run of the program: how it was called, where its words go, who may stop it. Owned by run_program; a pipeline's
+/// stages have copies with renderers of their own.
 struct Invocation {
   std::string program = "kiln";  ///< argv[0]'s last part: "packer" or "kiln"
   std::string called;            ///< argv[0]
   bool machine_readable = false;
   std::string run_id;
-  Redactor redactor;
-  std::unique_ptr<Log> log;
-  std::unique_ptr<Renderer> renderer;
+  std::shared_ptr<Redactor> redactor = std::make_shared<Redactor>();
+  std::shared_ptr<Log> log;
+  std::shared_ptr<Renderer> renderer;
 
   bool as_packer() const { return program == "packer"; }
   const char* product() const { return as_packer() ? "Packer" : "Kiln"; }
@@ -120,6 +137,9 @@ std::string command_help(const Invocation& invocation, const Subcommand& command
 
 // The commands.
 int run_build(Invocation&, CommandOptions&, const std::vector<std::string>&);
+/// `plan` of a pipeline.
+int run_pipeline_plan(Invocation&, CommandOptions&, const std::filesystem::path& path);
+int run_run(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_plan(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_validate(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_inspect(Invocation&, CommandOptions&, const std::vector<std::string>&);

@@ -87,7 +87,36 @@ void declare_validate(FlagSet& flags, CommandOptions& o) {
   declare_compatibility(flags, o);
 }
 
+void declare_targets(FlagSet& flags, CommandOptions& o) {
+  flags.add_list("target", &o.targets, "Only these stages and what they need: a stage's name, or one of its instances\nlike custom[staging]; may be a pattern.",
+                 "-target=STAGE,...");
+}
+
+void declare_run(FlagSet& flags, CommandOptions& o) {
+  declare_targets(flags, o);
+  flags.add_int("parallel", &o.parallel, "How many stages run at once. (Default: the number of CPUs, at least 2)", "-parallel=N");
+  flags.add_bool("fail-fast", &o.fail_fast, "Start nothing more once a stage has failed.");
+  flags.add_bool("keep-going", &o.keep_going, "A failed stage stops only what needs it. (Default)");
+  flags.add_bool("resume", &o.resume, "Go on as the last run was called: same variables, same targets. Finished stages\nare not run again.");
+  flags.add_bool("rebuild", &o.rebuild, "Run stages that are up to date, too.");
+  flags.add_bool("force", &o.force, "Replace what is in the way of a stage's result.");
+  declare_variables(flags, o);
+  flags.add_string("artifact-env", &o.artifact_env, "Write artifacts and outputs as shell assignments, when all is well.", "-artifact-env=FILE");
+  flags.add_string("artifact-json", &o.artifact_json, "Write stages, artifacts and outputs as JSON.", "-artifact-json=FILE");
+  flags.add_string("junit", &o.junit, "Write the results of all tests as JUnit XML.", "-junit=FILE");
+  flags.add_string("tap", &o.tap, "Write the results of all tests as TAP.", "-tap=FILE");
+  flags.add_bool("explain", &o.explain, "Name every input that changed, not only the first ones.");
+  declare_output(flags, o);
+  flags.add_choice("on-error", &o.on_error, {"cleanup", "abort", "ask", "run-cleanup-provisioner"},
+                   "What to do when a build fails: cleanup (default), abort,\nask or run-cleanup-provisioner.", "-on-error=cleanup");
+  flags.add_bool("color", &o.color, "Plain output without colours. (Default: colours)", "-color=false");
+  flags.add_bool("timestamp-ui", &o.timestamp_ui, "Put an RFC 3339 time before every line of a build.");
+}
+
 void declare_plan(FlagSet& flags, CommandOptions& o) {
+  declare_targets(flags, o);
+  flags.add_bool("explain", &o.explain, "Of a pipeline: name every input that changed.");
+  flags.add_bool("rebuild", &o.rebuild, "Of a pipeline: as with run -rebuild.");
   flags.add_bool("json", &o.json, "One JSON object, for programs.");
   declare_selection(flags, o, "Plan");
   declare_variables(flags, o);
@@ -261,15 +290,33 @@ std::vector<Subcommand> make_template_commands() {
        {{"inspect template.json", "what is in the template"},
         {"inspect -machine-readable template.json | grep template-builder", "its builders, for a script"}},
        run_inspect},
+      {"run",
+       "run a pipeline: build, test and hand on images",
+       "run [options] [PIPELINE]",
+       "Runs the stages of a pipeline (*.kiln.hcl; without an argument the one in this\n"
+       "directory), each after the stages whose artifacts it needs and several at once.\n"
+       "A stage whose inputs are what they were is up to date and not run again. An image\n"
+       "that does not pass its tests is handed to nobody. docs/pipelines.md tells more.",
+       declare_run,
+       {{"run", "the pipeline of this directory"},
+        {"plan", "what that would do, and why, before it is done"},
+        {"run -target='custom[staging]' atlas.kiln.hcl", "one stage and what it needs"},
+        {"run -resume", "go on after a failure or a crash"},
+        {"run -artifact-env=images.env -junit=tests.xml", "for a CI"}},
+       run_run,
+       Subcommand::Shown::as_kiln},
       {"plan",
        "what a build would do, step by step",
-       "plan [options] TEMPLATE",
-       "Shows every build that would run, its steps in order with their options as\n"
+       "plan [options] [TEMPLATE | PIPELINE]",
+       "Of a pipeline (*.kiln.hcl): shows every stage, whether it is up to date or runs,\n"
+       "and why. Without an argument: of the one in this directory.\n\n"
+       "Of a template: shows every build that would run, its steps in order with their options as\n"
        "resolved, and a key for each: the digest of the step, its options and all steps\n"
        "before it. A key that is the same twice stands for the same work. What is known\n"
        "only during the build is shown as <unknown>. Nothing is built.",
        declare_plan,
-       {{"plan template.pkr.hcl", "everything"},
+       {{"plan", "what `run` would do here"},
+        {"plan template.pkr.hcl", "a template's steps"},
         {"plan -only='web.*' -var version=2 .", "some builds of the templates in this directory"},
         {"plan -json template.json | jq '.builds[].name'", "for a script"}},
        run_plan,

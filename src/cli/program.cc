@@ -93,7 +93,7 @@ const Subcommand* find_command(Dispatch& d) {
 
 void make_renderer(Invocation& invocation, const CommandOptions& options) {
   RenderOptions render;
-  render.redactor = &invocation.redactor;
+  render.redactor = invocation.redactor.get();
   render.run_id = invocation.run_id;
   render.color = options.color;
   render.ansi = get_env("PACKER_NO_COLOR").value_or("").empty();
@@ -218,7 +218,7 @@ int run_program(std::vector<std::string> words) {
   int code = 1;
   try {
     check_environment();
-    invocation.log = Log::from_environment(&invocation.redactor);
+    invocation.log = Log::from_environment(invocation.redactor.get());
     invocation.log->line(
         fmt::format("[INFO] Kiln version: {} (answers for Packer {})", KILN_VERSION, packer_version));
     code = dispatch(invocation, words);
