@@ -219,12 +219,14 @@ void declare_json(FlagSet& flags, CommandOptions& o) {
 }
 
 void declare_image_files(FlagSet& flags, CommandOptions& o) {
-  flags.add_bool("files", &o.images.files, "Also delete their files where they were built, if they are\nstill what was built.");
+  flags.add_bool("files", &o.images.files,
+                 "Also delete their files where they were built, if they are\nstill what was built.");
 }
 
 void declare_images_prune(FlagSet& flags, CommandOptions& o) {
   flags.add_int("keep", &o.images.keep, "How many of each name stay, the newest ones.", "-keep=N");
-  flags.add_string("older-than", &o.images.older_than, "Only what is older: 12h, 30d, 6w.", "-older-than=30d");
+  flags.add_string("older-than", &o.images.older_than, "Only what is older: 12h, 30d, 6w.",
+                   "-older-than=30d");
   declare_image_files(flags, o);
   flags.add_bool("dry-run", &o.dry_run, "Say what would be removed, and remove nothing.");
 }
@@ -410,7 +412,8 @@ std::vector<Subcommand> make_image_commands() {
        "images ls [options]",
        "Lists the images, the newest first.",
        declare_json,
-       {{"images ls", "what there is"}, {"images ls -json | jq '.images[] | select(.tags | length > 0)'", "those with tags"}},
+       {{"images ls", "what there is"},
+        {"images ls -json | jq '.images[] | select(.tags | length > 0)'", "those with tags"}},
        run_images,
        never,
        true},
@@ -431,7 +434,8 @@ std::vector<Subcommand> make_image_commands() {
        "Removes images from the store. What another image was made from is only removed\n"
        "together with that one. The files stay where they were built, unless -files.",
        declare_image_files,
-       {{"images rm kx7c", "the image whose id begins so"}, {"images rm -files atlas/app atlas/base", "two images and their files"}},
+       {{"images rm kx7c", "the image whose id begins so"},
+        {"images rm -files atlas/app atlas/base", "two images and their files"}},
        run_images_rm,
        never,
        true},
