@@ -58,6 +58,9 @@ class PipelineRun {
   class Lock;
   bool select();
   bool forecast_one(size_t instance);
+  bool check_places(size_t instance, const PreparedStage& prepared);
+  bool may_replace(size_t instance, const PreparedStage& keyed);
+  std::optional<ImageRecord> last_image(const std::string& name);
   bool check_needs(size_t instance);
   void mistake(size_t instance, const std::string& text);
   void tell_mistakes();
