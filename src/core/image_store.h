@@ -12,6 +12,7 @@
 
 #include "base/wait.h"
 #include "core/artifact.h"
+#include "core/journal.h"
 #include "lang/value.h"
 
 namespace kiln {
@@ -62,11 +63,12 @@ struct PrunePolicy {
 class ImageStore {
  public:
   virtual ~ImageStore() = default;
-  /// Takes the artifact's files in: by reflink or hard link where the file system allows, else by copy; the files
-  /// stay where they are. A hard-linked file is made read-only, so that writing to it does not change the store's. Fills id,
-  /// files, digest and made, and returns the whole record.
+  /// Takes the artifact's files (regular ones) in: by reflink where the file system can, else by hard link, else by
+  /// copy; they stay where they are, as they are. A hard-linked file that is later written to in place (by booting
+  /// it, say) takes the store's content with it: that is seen at the next lookup, the image is then no longer found
+  /// by its key, and nothing wrong is ever handed out. Fills id, files, digest and made, and returns the whole record.
   virtual ImageRecord add(ImageRecord record, const std::vector<std::string>& files, const Stop& stop) = 0;
-  /// The newest image with that key.
+  /// The newest image with that key whose content is whole.
   virtual std::optional<ImageRecord> find_by_key(const std::string& key) = 0;
   /// By id (or a beginning of one that is unique), tag, name (the newest), or path of one of its files. Throws
   /// Error{user} "no image ..." with the nearest name.
@@ -75,6 +77,7 @@ class ImageStore {
   virtual std::vector<ImageRecord> list() = 0;
   /// Sees to it that the image's files are at their paths with their content, putting back what is gone or
   /// differs. Cheap when nothing changed (size, mtime, inode are looked at). Returns whether anything was put back.
+  /// Throws Error{environment} when the store's own content is lost.
   virtual bool restore(const ImageRecord& record, const Stop& stop) = 0;
   virtual void set_tests(const std::string& id, const Value& tests) = 0;
   virtual void tag(const std::string& id, const std::string& tag) = 0;    ///< moves it from another image
@@ -82,7 +85,8 @@ class ImageStore {
   /// Forgets the image and deletes content that nobody else has. The files at their paths go too when `files` is
   /// set and they are still what was built. Throws Error{user} when it is a parent of another image.
   virtual void remove(const std::string& id, bool files) = 0;
-  /// What prune would remove, oldest first: never a tagged image nor a parent of one that stays.
+  /// What prune would remove, each before its parents, else oldest first: never a tagged image nor a parent of one
+  /// that stays.
   virtual std::vector<ImageRecord> prunable(const PrunePolicy& policy) = 0;
   /// Reads all content of the image and compares digests. `progress` as in Ui::progress.
   virtual std::vector<ImageDamage> verify(const ImageRecord& record,
@@ -90,13 +94,16 @@ class ImageStore {
                                           const Stop& stop) = 0;
   /// A tar with the record (record.json first) and the files; zstd when the name ends in .zst.
   virtual void export_image(const ImageRecord& record, const std::filesystem::path& to, const Stop& stop) = 0;
-  /// The files are put below `directory`.
+  /// The files are put below `directory`, where none of them may be. The id stays unless an image here has it; tags
+  /// that are in use here are dropped.
   virtual ImageRecord import_image(const std::filesystem::path& from, const std::filesystem::path& directory,
                                    const Stop& stop) = 0;
 };
 
-/// Opens (makes) the store below `directory` (KILN_STORE_DIR, default ~/.local/share/kiln/images).
-std::unique_ptr<ImageStore> open_image_store(const std::filesystem::path& directory);
+/// Opens (makes) the store below `directory`. What is half-written is entered into `journal` (borrowed; it outlives
+/// the store); without one, what a killed process leaves is swept when the store is next opened.
+std::unique_ptr<ImageStore> open_image_store(const std::filesystem::path& directory, Journal* journal = nullptr);
+/// KILN_STORE_DIR, else $XDG_DATA_HOME/kiln/images, else ~/.local/share/kiln/images.
 std::filesystem::path image_store_directory();
 
 /// Digests of files, remembered by path, inode, size, mtime and ctime: a file is read once while it stays the same.
@@ -108,6 +115,7 @@ class FileDigests {
   /// sha256, hex. Throws what reading throws.
   virtual std::string of_file(const std::filesystem::path& path) = 0;
 };
+/// Remembered in digests.db in `directory` (the state directory). A damaged file is begun anew: it only saves work.
 std::unique_ptr<FileDigests> open_file_digests(const std::filesystem::path& directory);
 
 }  // namespace kiln

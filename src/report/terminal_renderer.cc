@@ -49,7 +49,13 @@ class TerminalRenderer : public Renderer {
         text += paint(fmt::format("{}: output will be in this color.", stages[i]), build_color(i)) + "\n";
     }
     if (!text.empty()) write(text + "\n");
-    if (live_ && !ticker_.joinable()) ticker_ = std::thread([this] { tick(); });
+    start_ticker();
+  }
+
+  void prepare(const std::vector<std::string>& stages) override {
+    std::lock_guard lock(mutex_);
+    for (size_t i = 0; i < stages.size(); ++i) colors_[stages[i]] = build_color(i);
+    start_ticker();
   }
 
   void emit(const Event& event) override {
@@ -103,6 +109,9 @@ class TerminalRenderer : public Renderer {
   }
 
  private:
+  void start_ticker() {
+    if (live_ && !ticker_.joinable()) ticker_ = std::thread([this] { tick(); });
+  }
   std::string paint(const std::string& text, int color) const {
     return options().color && options().ansi && color != 0 ? colored(text, color) : text;
   }

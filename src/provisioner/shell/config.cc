@@ -15,8 +15,8 @@ namespace {
 
 void add_script_options(OptionTable<ShellConfig>& table) {
   table.add(&ShellConfig::inline_lines, {.name = "inline", .doc = "Commands, joined to one script."});
-  table.add(&ShellConfig::script, {.name = "script", .doc = "Path of a local script."});
-  table.add(&ShellConfig::scripts, {.name = "scripts", .doc = "Paths of local scripts, run in order."});
+  table.add(&ShellConfig::script, {.name = "script", .doc = "Path of a local script.", .reads = true});
+  table.add(&ShellConfig::scripts, {.name = "scripts", .doc = "Paths of local scripts, run in order.", .reads = true});
   table.add(&ShellConfig::binary, {.name = "binary",
                                    .default_text = "false",
                                    .doc = "Send scripts as they are, without turning CRLF into LF."});
