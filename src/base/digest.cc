@@ -102,7 +102,8 @@ class DigestFeed {
 
 }  // namespace
 
-std::string file_digest_hex(std::string_view algorithm, int fd, const std::function<void(uint64_t)>& progress) {
+std::string file_digest_hex(std::string_view algorithm, int fd,
+                            const std::function<void(uint64_t)>& progress) {
   DigestFeed feed(algorithm, fd, progress);
   struct stat status {};
   if (::fstat(fd, &status) != 0) throw_errno("read");

@@ -31,7 +31,8 @@ ssize_t copy_step_by_hand(int from, int to, off_t at, size_t size, std::vector<c
 }
 
 bool kernel_cannot_copy(int error) {
-  return error == EXDEV || error == EINVAL || error == ENOSYS || error == EOPNOTSUPP || error == EBADF || error == EPERM;
+  return error == EXDEV || error == EINVAL || error == ENOSYS || error == EOPNOTSUPP || error == EBADF ||
+         error == EPERM;
 }
 
 }  // namespace
@@ -57,12 +58,16 @@ int copy_content(int from, int to, const std::function<void(uint64_t)>& progress
       if (progress) progress(static_cast<uint64_t>(at));
       auto left = static_cast<size_t>(extent->end - at);
       off_t source = at, target = at;
-      ssize_t copied = by_hand ? copy_step_by_hand(from, to, at, left, block)
-                               : ::copy_file_range(from, &source, to, &target, std::min(left, kernel_copy_step), 0);
+      ssize_t copied =
+          by_hand ? copy_step_by_hand(from, to, at, left, block)
+                  : ::copy_file_range(from, &source, to, &target, std::min(left, kernel_copy_step), 0);
       if (copied == 0) return 0;  // it was cut meanwhile
-      if (copied > 0) at += copied;
-      else if (!by_hand && kernel_cannot_copy(errno)) by_hand = true;
-      else if (errno != EINTR) return errno;
+      if (copied > 0)
+        at += copied;
+      else if (!by_hand && kernel_cannot_copy(errno))
+        by_hand = true;
+      else if (errno != EINTR)
+        return errno;
     }
   }
   return 0;

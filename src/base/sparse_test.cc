@@ -14,7 +14,9 @@
 namespace kiln {
 namespace {
 
-Fd new_file(const fs::path& path) { return Fd(::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)); }
+Fd new_file(const fs::path& path) {
+  return Fd(::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+}
 
 void put_at(const Fd& fd, off_t at, const std::string& text) {
   ASSERT_EQ(::pwrite(fd.get(), text.data(), text.size(), at), static_cast<ssize_t>(text.size()));
@@ -34,12 +36,12 @@ struct Layout {
 const Layout layouts[] = {
     {{}, 0},
     {{}, 1},
-    {{}, 5'000'000},                                                // a hole alone
-    {{{0, "abc"}}, 3},                                              // data alone
-    {{{0, "head"}}, 9'000'001},                                     // a hole at the end
-    {{{4'194'304, "tail"}}, 4'194'308},                             // a hole at the beginning
-    {{{0, "a"}, {3'000'000, "b"}, {3'500'000, "c"}}, 10'000'000},   // between
-    {{{1'048'576, std::string(2'097'153, 'x')}}, 4'000'000},        // blocks that do not end where data does
+    {{}, 5'000'000},                                               // a hole alone
+    {{{0, "abc"}}, 3},                                             // data alone
+    {{{0, "head"}}, 9'000'001},                                    // a hole at the end
+    {{{4'194'304, "tail"}}, 4'194'308},                            // a hole at the beginning
+    {{{0, "a"}, {3'000'000, "b"}, {3'500'000, "c"}}, 10'000'000},  // between
+    {{{1'048'576, std::string(2'097'153, 'x')}}, 4'000'000},       // blocks that do not end where data does
 };
 
 TEST(Sparse, DigestsAndCopiesAreThoseOfThePlainContent) {
@@ -61,7 +63,8 @@ TEST(Sparse, DigestsAndCopiesAreThoseOfThePlainContent) {
 }
 
 TEST(Sparse, DigestsWhatHasNoSize) {
-  EXPECT_EQ(file_digest_hex("sha256", "/proc/self/mountinfo"), digest_hex("sha256", read_file("/proc/self/mountinfo")));
+  EXPECT_EQ(file_digest_hex("sha256", "/proc/self/mountinfo"),
+            digest_hex("sha256", read_file("/proc/self/mountinfo")));
   Pipe pipe = make_pipe();
   write_all(pipe.write.get(), "abc");
   pipe.write.reset();
@@ -81,7 +84,8 @@ TEST(Sparse, ProgressMayEndTheWork) {
 }
 
 TEST(Sparse, ACopySaysWhatFailed) {
-  Fd file(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC)), full(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
+  Fd file(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC)),
+      full(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
   EXPECT_NE(copy_content(file.get(), full.get()), 0) << "it is not open for writing";
 }
 

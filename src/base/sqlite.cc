@@ -17,12 +17,18 @@ constexpr int busy_timeout_ms = 30'000;
 /// SQLite's words, or better ones where it is plain what happened.
 std::string why_sqlite_failed(sqlite3* db) {
   switch (db == nullptr ? SQLITE_NOMEM : sqlite3_errcode(db)) {
-    case SQLITE_NOMEM: return "out of memory";
-    case SQLITE_BUSY: return "another process has kept it locked for 30 seconds";
-    case SQLITE_FULL: return "the disk is full";
-    case SQLITE_READONLY: return "it is read-only";
-    case SQLITE_CORRUPT: return "the file is damaged (database disk image is malformed)";
-    default: return sqlite3_errmsg(db);
+    case SQLITE_NOMEM:
+      return "out of memory";
+    case SQLITE_BUSY:
+      return "another process has kept it locked for 30 seconds";
+    case SQLITE_FULL:
+      return "the disk is full";
+    case SQLITE_READONLY:
+      return "it is read-only";
+    case SQLITE_CORRUPT:
+      return "the file is damaged (database disk image is malformed)";
+    default:
+      return sqlite3_errmsg(db);
   }
 }
 
@@ -88,8 +94,8 @@ void Database::set_up() {
   }
   if (found > options_.version) {
     throw Error(ErrorKind::environment,
-                fmt::format("{} {} has format {}, made by a newer Kiln; this one knows up to {}", options_.what,
-                            file_.string(), found, options_.version));
+                fmt::format("{} {} has format {}, made by a newer Kiln; this one knows up to {}",
+                            options_.what, file_.string(), found, options_.version));
   }
   if (found < options_.version) {
     throw Error(ErrorKind::environment,
@@ -127,7 +133,8 @@ int64_t Statement::number(int column) const { return sqlite3_column_int64(statem
 
 std::string Statement::text(int column) const {
   auto* bytes = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
-  return bytes == nullptr ? "" : std::string(bytes, static_cast<size_t>(sqlite3_column_bytes(statement_, column)));
+  return bytes == nullptr ? ""
+                          : std::string(bytes, static_cast<size_t>(sqlite3_column_bytes(statement_, column)));
 }
 
 Transaction::Transaction(Database& database) : database_(database) { database_.execute("BEGIN IMMEDIATE"); }

@@ -15,16 +15,16 @@ struct DatabaseOptions {
   std::string what;    ///< in messages: "the journal"
   std::string advice;  ///< what to do when it cannot be used: "Set X to a directory you may write to"
   int version = 1;     ///< the newest format this program knows: PRAGMA user_version
-  /// Write-ahead log: writers do not hold up readers, but every process must be able to write, even to read, and
-  /// the file must not be on a network file system. Without: a rollback journal, which has neither limit.
+  /// Write-ahead log: writers do not hold up readers, but every process must be able to write, even to read,
+  /// and the file must not be on a network file system. Without: a rollback journal, which has neither limit.
   bool write_ahead = false;
   /// Makes the tables; called in a transaction when the file is of an `older` format (0: it is new).
   void (*upgrade)(class Database& database, int older) = nullptr;
 };
 
-/// One open database file, made with mode 0600 when it is not there; its directory must exist. Committed changes are
-/// durable, and waiting for other processes ends after 30 s. What goes wrong is Error{environment} with the advice.
-/// Not for two threads at once: the owner locks.
+/// One open database file, made with mode 0600 when it is not there; its directory must exist. Committed
+/// changes are durable, and waiting for other processes ends after 30 s. What goes wrong is
+/// Error{environment} with the advice. Not for two threads at once: the owner locks.
 class Database {
  public:
   Database(const std::filesystem::path& file, DatabaseOptions options);
@@ -72,8 +72,8 @@ class Statement {
   int bound_ = 0;
 };
 
-/// A transaction that may write, from its beginning on: others who want to write wait. Rolled back when it dies
-/// without commit().
+/// A transaction that may write, from its beginning on: others who want to write wait. Rolled back when it
+/// dies without commit().
 class Transaction {
  public:
   explicit Transaction(Database& database);

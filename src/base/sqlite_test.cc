@@ -15,7 +15,9 @@ DatabaseOptions numbers() {
   DatabaseOptions options;
   options.what = "the list of numbers";
   options.advice = "Move it away";
-  options.upgrade = [](Database& db, int) { db.execute("CREATE TABLE number (n INTEGER UNIQUE, word TEXT)"); };
+  options.upgrade = [](Database& db, int) {
+    db.execute("CREATE TABLE number (n INTEGER UNIQUE, word TEXT)");
+  };
   return options;
 }
 
@@ -70,14 +72,16 @@ TEST(Sqlite, UpgradesStepByStepAndRefusesANewerFormat) {
     Database db(file, second);
     Statement(db, "INSERT INTO number VALUES (1, 'one', 'red')").step();
   }
-  EXPECT_THAT(refusal(file, numbers()), HasSubstr("has format 2, made by a newer Kiln; this one knows up to 1"));
+  EXPECT_THAT(refusal(file, numbers()),
+              HasSubstr("has format 2, made by a newer Kiln; this one knows up to 1"));
 }
 
 TEST(Sqlite, SaysWhatIsWrongWithAFileAndWhatToDo) {
   TempDir directory;
   fs::path file = directory.path() / "numbers.db";
   write_file_atomically(file, std::string(5000, 'x'));
-  EXPECT_THAT(refusal(file, numbers()), HasSubstr("the list of numbers " + file.string() + ": file is not a database"));
+  EXPECT_THAT(refusal(file, numbers()),
+              HasSubstr("the list of numbers " + file.string() + ": file is not a database"));
   EXPECT_THAT(refusal(file, numbers()), HasSubstr("Move it away"));
   EXPECT_THAT(refusal(directory.path() / "no" / "numbers.db", numbers()), HasSubstr("unable to open"));
 }

@@ -88,6 +88,12 @@ struct CommandOptions {
   std::string junit;
   std::string tap;
 
+  std::vector<std::string> serverspec, goss, shell_tests;
+  std::vector<std::string> wait_for;
+  std::vector<std::pair<std::string, std::string>> settings;  ///< of the throw-away machine
+  std::string machine_type;
+  std::string timeout;
+
   std::string plugin_path;  ///< plugins install: the program to install
   AttestationOptions attestation;
   ImagesOptions images;
@@ -139,6 +145,8 @@ std::string command_help(const Invocation& invocation, const Subcommand& command
 int run_build(Invocation&, CommandOptions&, const std::vector<std::string>&);
 /// `plan` of a pipeline.
 int run_pipeline_plan(Invocation&, CommandOptions&, const std::filesystem::path& path);
+int run_test(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_shell(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_run(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_plan(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_validate(Invocation&, CommandOptions&, const std::vector<std::string>&);

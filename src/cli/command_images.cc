@@ -42,7 +42,8 @@ std::vector<ImageRecord> in_order_of_removal(std::vector<ImageRecord> images) {
   while (!images.empty()) {
     std::set<std::string> parents;
     for (const auto& image : images) parents.insert(image.parents.begin(), image.parents.end());
-    auto free = std::stable_partition(images.begin(), images.end(), [&](auto& image) { return parents.contains(image.id); });
+    auto free = std::stable_partition(images.begin(), images.end(),
+                                      [&](auto& image) { return parents.contains(image.id); });
     if (free == images.end()) free = images.begin();  // a circle: the store will say what is wrong
     std::move(free, images.end(), std::back_inserter(order));
     images.erase(free, images.end());
@@ -53,7 +54,10 @@ std::vector<ImageRecord> in_order_of_removal(std::vector<ImageRecord> images) {
 /// A Stop that ^C requests, for what takes long, and the journal of what is half-written meanwhile.
 struct LongWork {
   explicit LongWork(Invocation& invocation)
-      : signals(stop, [&invocation](const std::string& name) { invocation.ui().say("Cancelling after receiving " + name); }),
+      : signals(stop,
+                [&invocation](const std::string& name) {
+                  invocation.ui().say("Cancelling after receiving " + name);
+                }),
         journal(open_journal(state_directory(), invocation.run_id)),
         store(open_image_store(image_store_directory(), journal.get())) {}
   Stop stop;
@@ -81,17 +85,20 @@ int run_images(Invocation& invocation, CommandOptions& options, const std::vecto
   return 0;
 }
 
-int run_images_show(Invocation& invocation, CommandOptions& options, const std::vector<std::string>& arguments) {
+int run_images_show(Invocation& invocation, CommandOptions& options,
+                    const std::vector<std::string>& arguments) {
   if (arguments.size() != 1) return show_help;
   auto store = open_store();
   ImageRecord image = store->get(arguments[0]);
   auto images = store->list();
-  std::string text = options.json ? to_json(image_value(image, images, true)) : image_page(image, images, now());
+  std::string text =
+      options.json ? to_json(image_value(image, images, true)) : image_page(image, images, now());
   invocation.ui().say(std::string(trim_right(text)));
   return 0;
 }
 
-int run_images_rm(Invocation& invocation, CommandOptions& options, const std::vector<std::string>& arguments) {
+int run_images_rm(Invocation& invocation, CommandOptions& options,
+                  const std::vector<std::string>& arguments) {
   if (arguments.empty()) return show_help;
   auto store = open_store();
   for (const auto& image : in_order_of_removal(images_of(*store, arguments))) {
@@ -108,7 +115,8 @@ int run_images_tag(Invocation& invocation, CommandOptions&, const std::vector<st
   const std::string& tag = arguments[1];
   std::string before;
   for (const auto& other : store->list()) {
-    if (other.id != image.id && std::count(other.tags.begin(), other.tags.end(), tag) > 0) before = ", which was " + short_text(other);
+    if (other.id != image.id && std::count(other.tags.begin(), other.tags.end(), tag) > 0)
+      before = ", which was " + short_text(other);
   }
   store->tag(image.id, tag);
   invocation.ui().say(fmt::format("{} is now {}{}", tag, short_text(image), before));
@@ -127,7 +135,8 @@ int run_images_export(Invocation& invocation, CommandOptions&, const std::vector
   LongWork work(invocation);
   ImageRecord image = work.store->get(arguments[0]);
   work.store->export_image(image, arguments[1], work.stop);
-  invocation.ui().say(fmt::format("Exported {} to {} ({})", short_text(image), arguments[1], format_bytes(fs::file_size(arguments[1]))));
+  invocation.ui().say(fmt::format("Exported {} to {} ({})", short_text(image), arguments[1],
+                                  format_bytes(fs::file_size(arguments[1]))));
   return 0;
 }
 
@@ -135,7 +144,8 @@ int run_images_import(Invocation& invocation, CommandOptions&, const std::vector
   if (arguments.size() != 2) return show_help;
   LongWork work(invocation);
   ImageRecord image = work.store->import_image(arguments[0], arguments[1], work.stop);
-  invocation.ui().say(fmt::format("Imported {}: {}, {}", short_text(image), counted(image.files.size(), "file"), format_bytes(image_size(image))));
+  invocation.ui().say(fmt::format("Imported {}: {}, {}", short_text(image),
+                                  counted(image.files.size(), "file"), format_bytes(image_size(image))));
   return 0;
 }
 
@@ -147,18 +157,22 @@ int run_images_verify(Invocation& invocation, CommandOptions&, const std::vector
   for (const auto& image : images) {
     auto progress = [&](uint64_t done, uint64_t total) { ui.progress("Reading " + image.name, done, total); };
     auto damages = work.store->verify(image, progress, work.stop);
-    for (const auto& damage : damages) ui.error(fmt::format("{} {}: {}", short_text(image), damage.path, damage.what));
+    for (const auto& damage : damages)
+      ui.error(fmt::format("{} {}: {}", short_text(image), damage.path, damage.what));
     if (!damages.empty()) ++damaged;
   }
   if (damaged == 0) {
-    ui.say(images.empty() ? "There are no images." : fmt::format("Nothing is damaged in {}.", counted(images.size(), "image")));
+    ui.say(images.empty() ? "There are no images."
+                          : fmt::format("Nothing is damaged in {}.", counted(images.size(), "image")));
     return 0;
   }
-  ui.error(fmt::format("{} of {} damaged. Build them again, or remove them with `{} images rm`.", damaged, counted(images.size(), "image"), invocation.program));
+  ui.error(fmt::format("{} of {} damaged. Build them again, or remove them with `{} images rm`.", damaged,
+                       counted(images.size(), "image"), invocation.program));
   return 1;
 }
 
-int run_images_prune(Invocation& invocation, CommandOptions& options, const std::vector<std::string>& arguments) {
+int run_images_prune(Invocation& invocation, CommandOptions& options,
+                     const std::vector<std::string>& arguments) {
   if (!arguments.empty()) return show_help;
   const ImagesOptions& given = options.images;
   if (given.keep < 0 && given.older_than.empty()) {
@@ -174,11 +188,15 @@ int run_images_prune(Invocation& invocation, CommandOptions& options, const std:
   for (const auto& image : images) {
     if (!options.dry_run) store->remove(image.id, given.files);
     size += image_size(image);
-    invocation.ui().say(fmt::format("{} {}, made {}, {}", options.dry_run ? "Would remove" : "Removed", short_text(image),
-                                    age_text(image.made, now()), format_bytes(image_size(image))));
+    invocation.ui().say(fmt::format("{} {}, made {}, {}", options.dry_run ? "Would remove" : "Removed",
+                                    short_text(image), age_text(image.made, now()),
+                                    format_bytes(image_size(image))));
   }
-  if (images.empty()) invocation.ui().say("There is nothing to remove.");
-  else invocation.ui().say(fmt::format("{}, {}.{}", counted(images.size(), "image"), format_bytes(size), options.dry_run ? " Nothing was done." : ""));
+  if (images.empty())
+    invocation.ui().say("There is nothing to remove.");
+  else
+    invocation.ui().say(fmt::format("{}, {}.{}", counted(images.size(), "image"), format_bytes(size),
+                                    options.dry_run ? " Nothing was done." : ""));
   return 0;
 }
 

@@ -92,6 +92,27 @@ void declare_targets(FlagSet& flags, CommandOptions& o) {
                  "-target=STAGE,...");
 }
 
+/// How the throw-away machine of an image is started.
+void declare_machine(FlagSet& flags, CommandOptions& o) {
+  flags.add_string("machine-type", &o.machine_type, "The builder that starts it: rootfs (a booted container, needs root) or qemu.\n(Default: the one that made the image; of a file: rootfs for root, else qemu)",
+                   "-machine-type=qemu");
+  flags.add_pairs("set", &o.settings, "An option of that builder: memory, cpus, ssh_username, ssh_private_key_file, ...\nA password is taken from the environment: KILN_SSH_PASSWORD.",
+                  "-set 'option=value'");
+  flags.add_repeated("wait-for", &o.wait_for, "What must be ready: systemd, cloud-init, port:NUMBER, command:TEXT. Repeatable.", "-wait-for=WHAT");
+}
+
+void declare_test(FlagSet& flags, CommandOptions& o) {
+  flags.add_repeated("serverspec", &o.serverspec, "Run Serverspec: a directory of specs, or one spec file. Repeatable.", "-serverspec=DIR");
+  flags.add_repeated("goss", &o.goss, "Check a goss file. Repeatable.", "-goss=FILE");
+  flags.add_repeated("shell", &o.shell_tests, "Run a script in the machine; exit status 0 passes. Repeatable.", "-shell=FILE");
+  declare_machine(flags, o);
+  flags.add_string("timeout", &o.timeout, "For waiting and testing. (Default: 15m)", "-timeout=10m");
+  flags.add_string("junit", &o.junit, "Write the results as JUnit XML.", "-junit=FILE");
+  flags.add_string("tap", &o.tap, "Write the results as TAP.", "-tap=FILE");
+  declare_output(flags, o);
+  flags.add_bool("color", &o.color, "Plain output without colours. (Default: colours)", "-color=false");
+}
+
 void declare_run(FlagSet& flags, CommandOptions& o) {
   declare_targets(flags, o);
   flags.add_int("parallel", &o.parallel, "How many stages run at once. (Default: the number of CPUs, at least 2)", "-parallel=N");
@@ -198,12 +219,14 @@ void declare_json(FlagSet& flags, CommandOptions& o) {
 }
 
 void declare_image_files(FlagSet& flags, CommandOptions& o) {
-  flags.add_bool("files", &o.images.files, "Also delete their files where they were built, if they are\nstill what was built.");
+  flags.add_bool("files", &o.images.files,
+                 "Also delete their files where they were built, if they are\nstill what was built.");
 }
 
 void declare_images_prune(FlagSet& flags, CommandOptions& o) {
   flags.add_int("keep", &o.images.keep, "How many of each name stay, the newest ones.", "-keep=N");
-  flags.add_string("older-than", &o.images.older_than, "Only what is older: 12h, 30d, 6w.", "-older-than=30d");
+  flags.add_string("older-than", &o.images.older_than, "Only what is older: 12h, 30d, 6w.",
+                   "-older-than=30d");
   declare_image_files(flags, o);
   flags.add_bool("dry-run", &o.dry_run, "Say what would be removed, and remove nothing.");
 }
@@ -303,6 +326,28 @@ std::vector<Subcommand> make_template_commands() {
         {"run -artifact-env=images.env -junit=tests.xml", "for a CI"}},
        run_run,
        Subcommand::Shown::as_kiln},
+      {"test",
+       "test a finished image on a fresh boot",
+       "test [options] IMAGE",
+       "Starts a throw-away machine from IMAGE, waits until it is ready, runs the tests\n"
+       "and throws the machine away. The image itself is not touched. IMAGE is an id, tag\n"
+       "or name of `images`, or the path of a disk image.",
+       declare_test,
+       {{"test -serverspec=spec atlas/app", "Serverspec on the newest image of a pipeline's stage"},
+        {"test -goss=goss.yaml -machine-type=qemu -set ssh_username=vagrant disk.qcow2", "goss, in a virtual machine"},
+        {"test -shell=smoke.sh -wait-for=port:8080 -junit=results.xml k3j9x2", "a script, with a report for a CI"}},
+       run_test,
+       Subcommand::Shown::as_kiln},
+      {"shell",
+       "a shell on a throw-away machine of an image",
+       "shell [options] IMAGE",
+       "Starts a throw-away machine from IMAGE and opens a shell on it. What is changed\n"
+       "there is gone when the shell ends; the image itself is not touched.",
+       declare_machine,
+       {{"shell atlas/app", "look around in an image"},
+        {"shell -machine-type=qemu -set memory=2048 -set ssh_username=vagrant disk.qcow2", "of a file, in a virtual machine"}},
+       run_shell,
+       Subcommand::Shown::as_kiln},
       {"plan",
        "what a build would do, step by step",
        "plan [options] [TEMPLATE | PIPELINE]",
@@ -367,7 +412,8 @@ std::vector<Subcommand> make_image_commands() {
        "images ls [options]",
        "Lists the images, the newest first.",
        declare_json,
-       {{"images ls", "what there is"}, {"images ls -json | jq '.images[] | select(.tags | length > 0)'", "those with tags"}},
+       {{"images ls", "what there is"},
+        {"images ls -json | jq '.images[] | select(.tags | length > 0)'", "those with tags"}},
        run_images,
        never,
        true},
@@ -388,7 +434,8 @@ std::vector<Subcommand> make_image_commands() {
        "Removes images from the store. What another image was made from is only removed\n"
        "together with that one. The files stay where they were built, unless -files.",
        declare_image_files,
-       {{"images rm kx7c", "the image whose id begins so"}, {"images rm -files atlas/app atlas/base", "two images and their files"}},
+       {{"images rm kx7c", "the image whose id begins so"},
+        {"images rm -files atlas/app atlas/base", "two images and their files"}},
        run_images_rm,
        never,
        true},

@@ -91,7 +91,8 @@ class Lineage {
       std::reverse(next.begin(), next.end());
     } else {
       for (const auto& other : images_) {
-        if (std::count(other.parents.begin(), other.parents.end(), image.id) > 0) next.emplace_back(other.id, depth);
+        if (std::count(other.parents.begin(), other.parents.end(), image.id) > 0)
+          next.emplace_back(other.id, depth);
       }
     }
     return next;
@@ -145,7 +146,11 @@ std::string age_text(TimePoint then, TimePoint now) {
     int64_t seconds;
     int64_t until;
   };
-  constexpr Unit units[] = {{"second", 1, 60}, {"minute", 60, 3600}, {"hour", 3600, 2 * 86400}, {"day", 86400, 14 * 86400}, {"week", 7 * 86400, 56 * 86400}};
+  constexpr Unit units[] = {{"second", 1, 60},
+                            {"minute", 60, 3600},
+                            {"hour", 3600, 2 * 86400},
+                            {"day", 86400, 14 * 86400},
+                            {"week", 7 * 86400, 56 * 86400}};
   int64_t seconds = std::chrono::duration_cast<std::chrono::seconds>(now - then).count();
   if (seconds < 5) return "just now";
   for (const auto& unit : units) {
@@ -162,7 +167,9 @@ std::chrono::seconds parse_age(const std::string& text) {
     if (text.size() < 2 || text.back() != letter) continue;
     auto [end, error] = std::from_chars(text.data(), text.data() + text.size() - 1, number);
     constexpr int64_t a_million_days = 1'000'000;
-    if (error == std::errc() && end == text.data() + text.size() - 1 && number >= 0 && number <= a_million_days) return std::chrono::hours(number * hours);
+    if (error == std::errc() && end == text.data() + text.size() - 1 && number >= 0 &&
+        number <= a_million_days)
+      return std::chrono::hours(number * hours);
   }
   auto duration = parse_go_duration(text);
   if (duration && duration->count() >= 0) return std::chrono::duration_cast<std::chrono::seconds>(*duration);
@@ -177,8 +184,10 @@ uint64_t image_size(const ImageRecord& record) {
 
 std::string tests_text(const Value& tests) {
   if (!tests.is_object()) return "-";
-  int64_t passed = count_of(tests, "passed"), failed = count_of(tests, "failed"), skipped = count_of(tests, "skipped");
-  std::string out = failed > 0 ? fmt::format("{} of {} failed", failed, passed + failed) : fmt::format("{} passed", passed);
+  int64_t passed = count_of(tests, "passed"), failed = count_of(tests, "failed"),
+          skipped = count_of(tests, "skipped");
+  std::string out =
+      failed > 0 ? fmt::format("{} of {} failed", failed, passed + failed) : fmt::format("{} passed", passed);
   return skipped > 0 ? fmt::format("{}, {} skipped", out, skipped) : out;
 }
 
@@ -187,8 +196,10 @@ std::string image_table(const Images& images, TimePoint now) {
   for (const auto& image : images) {
     std::vector<std::string> parents;
     for (const auto& parent : image.parents) parents.push_back(parent_text(images, parent));
-    rows.push_back({image.id, image.name, age_text(image.made, now), image.files.empty() ? "-" : format_bytes(image_size(image)),
-                    tests_text(image.tests), image.tags.empty() ? "-" : join(image.tags, ","), parents.empty() ? "-" : join(parents, ",")});
+    rows.push_back({image.id, image.name, age_text(image.made, now),
+                    image.files.empty() ? "-" : format_bytes(image_size(image)), tests_text(image.tests),
+                    image.tags.empty() ? "-" : join(image.tags, ","),
+                    parents.empty() ? "-" : join(parents, ",")});
   }
   return padded(rows);
 }
@@ -201,7 +212,10 @@ std::string image_page(const ImageRecord& image, const Images& images, TimePoint
   if (!image.files.empty()) add_line(out, "Size", format_bytes(image_size(image)));
   add_line(out, "Tags", join(image.tags, ", "));
   const Value* at = image.tests.find("at");
-  add_line(out, "Tests", image.tests.is_object() ? tests_text(image.tests) + (at && at->is_string() ? ", " + at->as_string() : "") : "none were run");
+  add_line(out, "Tests",
+           image.tests.is_object()
+               ? tests_text(image.tests) + (at && at->is_string() ? ", " + at->as_string() : "")
+               : "none were run");
   add_line(out, "Startable", image.fresh_machine.is_null() ? "no" : "yes");
   std::error_code error;
   if (!image.log.empty()) add_line(out, "Log", image.log + (fs::exists(image.log, error) ? "" : " (gone)"));
@@ -210,13 +224,16 @@ std::string image_page(const ImageRecord& image, const Images& images, TimePoint
   if (!image.files.empty()) out += "  Files\n";
   for (const auto& file : image.files) {
     std::string state = file_state(file);
-    out += fmt::format("    {}  {}{}\n      sha256:{}\n", file.path, format_bytes(file.size), state.empty() ? "" : ", " + state, file.digest);
+    out += fmt::format("    {}  {}{}\n      sha256:{}\n", file.path, format_bytes(file.size),
+                       state.empty() ? "" : ", " + state, file.digest);
   }
   if (!image.parents.empty()) out += "  Made from\n" + Lineage(images, now, true).lines(image);
-  if (std::string below = Lineage(images, now, false).lines(image); !below.empty()) out += "  Made into\n" + below;
+  if (std::string below = Lineage(images, now, false).lines(image); !below.empty())
+    out += "  Made into\n" + below;
   if (image.inputs.is_object() && !image.inputs.as_object().empty()) {
     out += "  Inputs of the key\n";
-    for (const auto& member : image.inputs.as_object()) out += fmt::format("    {} = {}\n", member.key, one_line(member.value));
+    for (const auto& member : image.inputs.as_object())
+      out += fmt::format("    {} = {}\n", member.key, one_line(member.value));
   }
   return out;
 }

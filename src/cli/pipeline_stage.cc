@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "cli/component_table.h"
 #include "cli/diagnostic_text.h"
+#include "cli/hcl_host.h"
 #include "core/journal.h"
 
 namespace kiln {
@@ -146,7 +147,7 @@ CommandOptions StagePreparer::stage_options(const StageSettings& settings, bool 
   return out;
 }
 
-void StagePreparer::plan(size_t instance, const CommandOptions& options, PreparedStage& out, Diagnostics& diagnostics) const {
+void StagePreparer::plan(size_t instance, const CommandOptions& options, PreparedStage& out) const {
   Invocation stage;
   stage.program = invocation_.program;
   stage.called = invocation_.called;
@@ -162,11 +163,14 @@ void StagePreparer::plan(size_t instance, const CommandOptions& options, Prepare
       if (options.timeless) stop_time(host);
       Template built = loaded_.pipeline->inline_template(instance, host, out.settings, found);
       out.plan = plan_lowered(stage, options, built, found);
-      out.mistakes = text_of(without_consequences(found));
+      Diagnostics told = without_consequences(found);
+      if (told.has_errors()) out.mistakes = text_of(told);
     } else {
       auto loaded = load_template(stage, options, out.settings.template_path, DataSources::run);
-      out.mistakes = std::string(trim_right(words->text));
-      if (!loaded) return;
+      if (!loaded) {
+        out.mistakes = std::string(trim_right(words->text));
+        return;
+      }
       out.loaded = std::make_shared<LoadedTemplate>(std::move(*loaded));
       out.plan = plan_template(stage, options, *out.loaded, found);
       Diagnostics told = without_consequences(found);
@@ -175,8 +179,22 @@ void StagePreparer::plan(size_t instance, const CommandOptions& options, Prepare
   } catch (const Error& error) {
     out.mistakes += error.message();
   }
-  if (!found.has_errors()) out.mistakes.clear();
-  (void)diagnostics;
+}
+
+/// Content of the artifacts that the stage is made from, by stage and build.
+std::map<std::string, std::string> StagePreparer::sources_of(size_t instance) const {
+  std::map<std::string, std::string> out;
+  const Pipeline& pipeline = *loaded_.pipeline;
+  auto add = [&](size_t other) {
+    for (const auto& artifact : pipeline.artifacts(other)) {
+      out[pipeline.instances()[other].name + "/" + artifact.build] = artifact.digest.empty() ? artifact.id : artifact.digest;
+    }
+  };
+  for (const auto& need : pipeline.instances()[instance].needs) {
+    if (need.instance) add(*need.instance);
+    else for (size_t other : pipeline.instances_of(need.stage)) add(other);
+  }
+  return out;
 }
 
 PreparedStage StagePreparer::prepare(size_t instance, bool timeless) const {
@@ -188,7 +206,7 @@ PreparedStage StagePreparer::prepare(size_t instance, bool timeless) const {
     return out;
   }
   CommandOptions options = stage_options(out.settings, timeless, out.known);
-  plan(instance, options, out, diagnostics);
+  plan(instance, options, out);
   if (!out.mistakes.empty()) return out;
   out.builds = out.plan.stages.size();
   if (out.builds == 0 && out.known) {
@@ -197,7 +215,7 @@ PreparedStage StagePreparer::prepare(size_t instance, bool timeless) const {
   }
   if (!out.known || !timeless) return out;
   for (const auto& build : outline_plan(out.plan, component_table(), hide_)) {
-    out.inputs.push_back(build_inputs(build, digests_));
+    out.inputs.push_back(build_inputs(build, sources_of(instance), digests_));
     out.keys.push_back(document_key(out.inputs.back()));
   }
   return out;

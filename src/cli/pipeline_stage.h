@@ -65,7 +65,8 @@ class StagePreparer {
 
  private:
   CommandOptions stage_options(const StageSettings& settings, bool timeless, bool& known) const;
-  void plan(size_t instance, const CommandOptions& options, PreparedStage& out, Diagnostics& diagnostics) const;
+  void plan(size_t instance, const CommandOptions& options, PreparedStage& out) const;
+  std::map<std::string, std::string> sources_of(size_t instance) const;
 
   const Invocation& invocation_;
   const CommandOptions& options_;

@@ -9,12 +9,13 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/diagnostic_text.h"
+#include "cli/test_reports.h"
 
 namespace kiln {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 /// So many stages are told one by one; of more only how many.
 constexpr size_t most_told = 60;
@@ -144,18 +145,18 @@ void say_records(Invocation& invocation, const std::string& stage, const StageEn
   }
 }
 
-Json artifact_json(const StageEnd& end) {
-  Json list = Json::array();
+OrderedJson artifact_json(const StageEnd& end) {
+  OrderedJson list = OrderedJson::array();
   for (size_t i = 0; i < end.images.size() && i < end.artifacts.size(); ++i) {
     const auto& artifact = end.artifacts[i];
-    Json one;
+    OrderedJson one;
     one["build"] = artifact.build;
     one["id"] = artifact.id;
     one["builder_id"] = artifact.builder_id;
     one["digest"] = artifact.digest;
     one["image"] = end.images[i].id;
     one["key"] = end.images[i].key;
-    one["files"] = Json::array();
+    one["files"] = OrderedJson::array();
     for (const auto& file : end.images[i].files) one["files"].push_back({{"path", file.path}, {"sha256", file.digest}, {"size", file.size}});
     list.push_back(std::move(one));
   }
@@ -163,26 +164,26 @@ Json artifact_json(const StageEnd& end) {
 }
 
 void write_artifact_json(const fs::path& path, const Pipeline& pipeline, const PipelineRun& run, bool well) {
-  Json out;
+  OrderedJson out;
   out["version"] = 1;
   out["pipeline"] = pipeline.settings().name;
   out["ok"] = well;
-  out["stages"] = Json::array();
+  out["stages"] = OrderedJson::array();
   for (size_t i = 0; i < pipeline.instances().size(); ++i) {
     if (!run.wanted(i)) continue;
     const StageEnd& end = run.ends()[i];
-    Json one;
+    OrderedJson one;
     one["name"] = pipeline.instances()[i].name;
     one["result"] = word_of(end);
-    one["error"] = end.error.empty() ? Json() : Json(end.error);
+    one["error"] = end.error.empty() ? OrderedJson() : OrderedJson(end.error);
     one["artifacts"] = artifact_json(end);
     out["stages"].push_back(std::move(one));
   }
   Diagnostics ignored;
-  out["outputs"] = Json::object();
+  out["outputs"] = OrderedJson::object();
   for (const auto& output : outputs_of(pipeline, ignored)) {
     if (!output.value.is_wholly_known()) continue;
-    out["outputs"][output.name] = Json::parse(to_json(to_plain_value(output.value, {})), nullptr, false);
+    out["outputs"][output.name] = OrderedJson::parse(to_json(to_plain_value(output.value, {})), nullptr, false);
   }
   write_file_atomically(path, out.dump(2) + "\n", 0600);
 }
@@ -205,10 +206,13 @@ void write_artifact_env(const fs::path& path, const Pipeline& pipeline, const Pi
   write_file_atomically(path, out, 0600);
 }
 
-/// JUnit and TAP of all tests of the run.
-void write_test_reports(const CommandOptions& options, const Pipeline& pipeline, const PipelineRun& run) {
-  (void)pipeline, (void)run;
-  if (options.junit.empty() && options.tap.empty()) return;
+/// Of all stages whose tests ran.
+std::vector<TestedSubject> tested(const Pipeline& pipeline, const PipelineRun& run) {
+  std::vector<TestedSubject> out;
+  for (size_t i = 0; i < pipeline.instances().size(); ++i) {
+    if (run.wanted(i) && !run.ends()[i].tests.empty()) out.push_back({pipeline.instances()[i].name, &run.ends()[i].tests});
+  }
+  return out;
 }
 
 }  // namespace
@@ -239,19 +243,19 @@ void show_what_runs(Invocation& invocation, const Pipeline& pipeline, const Pipe
 
 void show_forecast(Invocation& invocation, const Pipeline& pipeline, const PipelineRun& run, bool json) {
   size_t count[4] = {0, 0, 0, 0}, told = 0;
-  Json list = Json::array();
+  OrderedJson list = OrderedJson::array();
   std::string text;
   for (size_t i : pipeline.order()) {
     if (!run.wanted(i)) continue;
     const StageForecast& forecast = run.forecasts()[i];
     ++count[static_cast<int>(forecast.what)];
     if (json) {
-      Json one;
+      OrderedJson one;
       one["name"] = pipeline.instances()[i].name;
-      one["template"] = forecast.template_path.empty() ? Json() : Json(forecast.template_path);
+      one["template"] = forecast.template_path.empty() ? OrderedJson() : OrderedJson(forecast.template_path);
       one["action"] = word_of(forecast.what);
       one["reasons"] = forecast.reasons;
-      one["images"] = Json::array();
+      one["images"] = OrderedJson::array();
       for (const auto& image : forecast.images) {
         if (!image.id.empty()) one["images"].push_back({{"id", image.id}, {"artifact", image.artifact_id}});
       }
@@ -266,7 +270,7 @@ void show_forecast(Invocation& invocation, const Pipeline& pipeline, const Pipel
     }
   }
   if (json) {
-    Json out;
+    OrderedJson out;
     out["version"] = 1;
     out["pipeline"] = pipeline.settings().name;
     out["stages"] = std::move(list);
@@ -325,7 +329,7 @@ bool write_hand_over(Invocation& invocation, const CommandOptions& options, cons
     // A half-finished run hands nothing over: what reads these files takes them for a success.
     if (!options.artifact_json.empty()) write_artifact_json(options.artifact_json, pipeline, run, well);
     if (!options.artifact_env.empty() && well) write_artifact_env(options.artifact_env, pipeline, run);
-    write_test_reports(options, pipeline, run);
+    write_test_reports(options, tested(pipeline, run));
   } catch (const Error& error) {
     invocation.ui().error("Error: " + error.message());
     return false;

@@ -96,6 +96,9 @@ class Difference {
     if (member_of(before, "kiln") != member_of(now, "kiln")) {
       options_.push_back(fmt::format("Kiln was {} and is {}", short_text(member_of(before, "kiln")), short_text(member_of(now, "kiln"))));
     }
+    each_difference(member_of(before, "sources"), member_of(now, "sources"), [&](const std::string& stage, const Value* was, const Value* is) {
+      files_.push_back(fmt::format("the image of stage {} {}", stage, was && is ? "changed" : is ? "is newly used" : "is no longer used"));
+    });
     steps(member_of(before, "steps"), member_of(now, "steps"));
     std::vector<std::string> out = std::move(files_);
     out.insert(out.end(), options_.begin(), options_.end());
@@ -159,7 +162,7 @@ std::string content_digest(const fs::path& path, FileDigests& digests) {
   return digest_hex("sha256", all);
 }
 
-Value build_inputs(const OutlinedBuild& build, FileDigests& digests) {
+Value build_inputs(const OutlinedBuild& build, const std::map<std::string, std::string>& sources, FileDigests& digests) {
   Value steps = Value::empty_list();
   for (const auto& step : build.steps) {
     Value one = Value::empty_object();
@@ -176,6 +179,7 @@ Value build_inputs(const OutlinedBuild& build, FileDigests& digests) {
   out.set("version", Value(inputs_version));
   out.set("kiln", Value(KILN_VERSION));
   out.set("build", Value(build.name));
+  out.set("sources", Value(sources));
   out.set("steps", std::move(steps));
   return out;
 }

@@ -2,6 +2,7 @@
 // Format: docs/formats/inputs.md.
 #pragma once
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -12,9 +13,10 @@
 namespace kiln {
 
 /// Everything that makes the result of one build what it is: kinds and types of its steps, their options as resolved
-/// (secrets as `hide` left them), digests of all files that options name, and Kiln's version. Relative paths are
-/// those of the calling thread's working directory. Throws Error when a file cannot be read.
-Value build_inputs(const OutlinedBuild& build, FileDigests& digests);
+/// (secrets as `hide` left them), digests of all files that options name, of the artifacts it is made from (`sources`:
+/// stage to digest), and Kiln's version. Relative paths are those of the calling thread's working directory. Throws
+/// Error when a file cannot be read.
+Value build_inputs(const OutlinedBuild& build, const std::map<std::string, std::string>& sources, FileDigests& digests);
 /// Digest of a file's content, or of all that is in a directory (names, modes, links, content). "" when it is
 /// nothing of this machine: a URL, a path that does not exist.
 std::string content_digest(const std::filesystem::path& path, FileDigests& digests);

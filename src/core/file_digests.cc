@@ -18,7 +18,9 @@ constexpr auto settle_time = std::chrono::seconds(2);
 constexpr auto remembered_for = std::chrono::hours(24 * 90);
 
 int64_t now_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
 }
 
 int64_t nanoseconds_of(const timespec& time) { return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec; }
@@ -27,13 +29,16 @@ int64_t nanoseconds_of(const timespec& time) { return int64_t{time.tv_sec} * 1'0
 struct FileIdentity {
   int64_t inode = 0, size = 0, mtime = 0, ctime = 0;
   bool operator==(const FileIdentity&) const = default;
-  bool is_settled() const { return std::max(mtime, ctime) + std::chrono::nanoseconds(settle_time).count() < now_ns(); }
+  bool is_settled() const {
+    return std::max(mtime, ctime) + std::chrono::nanoseconds(settle_time).count() < now_ns();
+  }
 };
 
 std::optional<FileIdentity> identity_of(const fs::path& file) {
   struct stat status {};
   if (::stat(file.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
-  return FileIdentity{static_cast<int64_t>(status.st_ino), status.st_size, nanoseconds_of(status.st_mtim), nanoseconds_of(status.st_ctim)};
+  return FileIdentity{static_cast<int64_t>(status.st_ino), status.st_size, nanoseconds_of(status.st_mtim),
+                      nanoseconds_of(status.st_ctim)};
 }
 
 DatabaseOptions digests_options() {
@@ -100,7 +105,11 @@ class StoredFileDigests : public FileDigests {
     std::lock_guard lock(mutex_);
     try {
       Statement insert(*db_, "INSERT OR REPLACE INTO digest VALUES (?, ?, ?, ?, ?, ?, ?)");
-      insert.bind(path.string()).bind(identity.inode).bind(identity.size).bind(identity.mtime).bind(identity.ctime);
+      insert.bind(path.string())
+          .bind(identity.inode)
+          .bind(identity.size)
+          .bind(identity.mtime)
+          .bind(identity.ctime);
       insert.bind(digest).bind(now_ns()).step();
     } catch (const Error&) {
       // A full disk, say: the file is then read again.
@@ -117,8 +126,11 @@ std::unique_ptr<FileDigests> open_file_digests(const fs::path& directory) {
   std::error_code error;
   fs::create_directories(directory, error);
   if (error) {
-    throw Error(ErrorKind::environment, fmt::format("cannot make the state directory {}: {}. Set KILN_STATE_DIR to a directory you may write to",
-                                                    directory.string(), go_errno_text(error.value())));
+    throw Error(
+        ErrorKind::environment,
+        fmt::format(
+            "cannot make the state directory {}: {}. Set KILN_STATE_DIR to a directory you may write to",
+            directory.string(), go_errno_text(error.value())));
   }
   return std::make_unique<StoredFileDigests>(directory / "digests.db");
 }

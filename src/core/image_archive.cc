@@ -33,7 +33,8 @@ constexpr std::string_view files_prefix = "files/";
 fs::path common_directory(const std::vector<ImageFile>& files) {
   fs::path common = files.empty() ? fs::path() : fs::path(files[0].path).parent_path();
   for (const auto& file : files) {
-    while (common.has_relative_path() && !file.path.starts_with(common.string() + "/")) common = common.parent_path();
+    while (common.has_relative_path() && !file.path.starts_with(common.string() + "/"))
+      common = common.parent_path();
   }
   return common;
 }
@@ -94,7 +95,8 @@ void move_paths(Value& value, const std::string& from, const std::string& to) {
 /// A tar that is being written.
 class ArchiveWriter {
  public:
-  ArchiveWriter(int fd, std::string name, bool packed) : archive_(archive_write_new()), name_(std::move(name)) {
+  ArchiveWriter(int fd, std::string name, bool packed)
+      : archive_(archive_write_new()), name_(std::move(name)) {
     check(archive_write_set_format_pax_restricted(archive_));
     if (packed) check(archive_write_add_filter_zstd(archive_));
     check(archive_write_set_bytes_in_last_block(archive_, 1));
@@ -111,7 +113,8 @@ class ArchiveWriter {
     archive_entry_set_filetype(entry, AE_IFREG);
     archive_entry_set_perm(entry, static_cast<mode_t>(mode));
     archive_entry_set_mtime(entry, std::chrono::system_clock::to_time_t(made), 0);
-    for (const auto& extent : data) archive_entry_sparse_add_entry(entry, extent.begin, extent.end - extent.begin);
+    for (const auto& extent : data)
+      archive_entry_sparse_add_entry(entry, extent.begin, extent.end - extent.begin);
     int code = archive_write_header(archive_, entry);
     archive_entry_free(entry);
     check(code);
@@ -124,9 +127,11 @@ class ArchiveWriter {
  private:
   void check(int code) {
     if (code == ARCHIVE_OK || code == ARCHIVE_WARN) return;
-    if (int error = archive_errno(archive_); error == ENOSPC || error == EDQUOT) throw_store_errno("write " + name_, error);
+    if (int error = archive_errno(archive_); error == ENOSPC || error == EDQUOT)
+      throw_store_errno("write " + name_, error);
     const char* why = archive_error_string(archive_);
-    throw Error(ErrorKind::environment, fmt::format("write {}: {}", name_, why != nullptr ? why : "unknown error"));
+    throw Error(ErrorKind::environment,
+                fmt::format("write {}: {}", name_, why != nullptr ? why : "unknown error"));
   }
   archive* archive_;
   std::string name_;
@@ -134,7 +139,8 @@ class ArchiveWriter {
 
 std::vector<Extent> extents_of(int fd, off_t size) {
   std::vector<Extent> extents;
-  while (auto extent = next_extent(fd, extents.empty() ? 0 : extents.back().end, size)) extents.push_back(*extent);
+  while (auto extent = next_extent(fd, extents.empty() ? 0 : extents.back().end, size))
+    extents.push_back(*extent);
   if (extents.empty() && size > 0) extents.push_back({0, 0});  // a hole is all there is
   return extents;
 }
@@ -156,7 +162,8 @@ void write_content(ArchiveWriter& writer, int fd, const ImageFile& file, const S
       hand_on({zeros.data(), static_cast<size_t>(std::min<off_t>(archive_block, extent.begin - at))});
     }
     while (at < extent.end) {
-      ssize_t got = ::pread(fd, block.data(), static_cast<size_t>(std::min<off_t>(archive_block, extent.end - at)), at);
+      ssize_t got =
+          ::pread(fd, block.data(), static_cast<size_t>(std::min<off_t>(archive_block, extent.end - at)), at);
       if (got < 0 && errno == EINTR) continue;
       if (got < 0) throw_store_errno("read " + file.path, errno);
       if (got == 0) break;
@@ -166,7 +173,8 @@ void write_content(ArchiveWriter& writer, int fd, const ImageFile& file, const S
     if (at < extent.end) break;  // shorter than it was
   }
   if (digest.hex() != file.digest) {
-    throw Error(ErrorKind::environment, fmt::format("the content of {} in the store of images is damaged", file.path));
+    throw Error(ErrorKind::environment,
+                fmt::format("the content of {} in the store of images is damaged", file.path));
   }
 }
 
@@ -177,7 +185,8 @@ class ArchiveReader {
     archive_read_support_format_tar(archive_);
     archive_read_support_filter_zstd(archive_);
     archive_read_support_filter_gzip(archive_);
-    if (::access(file.c_str(), R_OK) != 0) throw Error(ErrorKind::user, fmt::format("open {}: {}", name_, go_errno_text(errno)));
+    if (::access(file.c_str(), R_OK) != 0)
+      throw Error(ErrorKind::user, fmt::format("open {}: {}", name_, go_errno_text(errno)));
     if (archive_read_open_filename(archive_, file.c_str(), archive_block) != ARCHIVE_OK) fail();
   }
   ~ArchiveReader() { archive_read_free(archive_); }
@@ -210,7 +219,8 @@ class ArchiveReader {
  private:
   [[noreturn]] void fail() const {
     const char* why = archive_error_string(archive_);
-    refuse(fmt::format("this is no exported image, or a damaged one: {}", why != nullptr ? why : "it cannot be read"));
+    refuse(fmt::format("this is no exported image, or a damaged one: {}",
+                       why != nullptr ? why : "it cannot be read"));
   }
   archive* archive_;
   std::string name_;
@@ -224,12 +234,14 @@ ArchivedImage read_record(ArchiveReader& reader, const fs::path& from) {
   std::string json;
   reader.data([&](std::string_view bytes, off_t) {
     json += bytes;
-    if (json.size() > static_cast<size_t>(largest_record)) reader.refuse("its record.json is larger than 64 MiB");
+    if (json.size() > static_cast<size_t>(largest_record))
+      reader.refuse("its record.json is larger than 64 MiB");
   });
   return parse_archive_record(json, from.string());
 }
 
-/// The files that were put somewhere, and directories made for them: taken away again unless keep() was called.
+/// The files that were put somewhere, and directories made for them: taken away again unless keep() was
+/// called.
 class PutFiles {
  public:
   PutFiles() = default;
@@ -242,10 +254,13 @@ class PutFiles {
   void make_directories(const fs::path& directory) {
     std::vector<fs::path> missing;
     std::error_code error;
-    for (fs::path at = directory; at.has_relative_path() && !fs::exists(at, error); at = at.parent_path()) missing.push_back(at);
+    for (fs::path at = directory; at.has_relative_path() && !fs::exists(at, error); at = at.parent_path())
+      missing.push_back(at);
     directories_.insert(directories_.end(), missing.rbegin(), missing.rend());
     fs::create_directories(directory, error);
-    if (error) throw Error(ErrorKind::environment, fmt::format("make {}: {}", directory.string(), go_errno_text(error.value())));
+    if (error)
+      throw Error(ErrorKind::environment,
+                  fmt::format("make {}: {}", directory.string(), go_errno_text(error.value())));
   }
   void keep() {
     files_.clear();
@@ -268,11 +283,13 @@ void write_piece(int fd, std::string_view bytes, off_t at, const fs::path& name)
 }
 
 /// Writes the entry's content to `file` by way of a temporary name; `put` takes it away again.
-void unpack_file(ArchiveReader& reader, const ImageFile& file, PutFiles& put, Journal* journal, const Stop& stop) {
+void unpack_file(ArchiveReader& reader, const ImageFile& file, PutFiles& put, Journal* journal,
+                 const Stop& stop) {
   fs::path path = file.path;
   std::error_code error;
   if (fs::symlink_status(path, error).type() != fs::file_type::not_found) {
-    throw Error(ErrorKind::user, fmt::format("{} is there already: import into another directory", path.string()));
+    throw Error(ErrorKind::user,
+                fmt::format("{} is there already: import into another directory", path.string()));
   }
   put.make_directories(path.parent_path());
   fs::path temp = path.parent_path() / (".kiln-" + hex_encode(random_bytes(8)));
@@ -283,11 +300,15 @@ void unpack_file(ArchiveReader& reader, const ImageFile& file, PutFiles& put, Jo
   undo.add(temp);
   reader.data([&](std::string_view bytes, off_t at) {
     stop.check();
-    if (at < 0 || static_cast<uint64_t>(at) + bytes.size() > file.size) reader.refuse(file.path + " is larger than its record says");
+    if (at < 0 || static_cast<uint64_t>(at) + bytes.size() > file.size)
+      reader.refuse(file.path + " is larger than its record says");
     write_piece(fd.get(), bytes, at, path);
   });
-  if (::ftruncate(fd.get(), static_cast<off_t>(file.size)) != 0) throw_store_errno("write " + path.string(), errno);
-  if (content_digest(temp, {}, stop) != file.digest) reader.refuse(fmt::format("it is damaged: the content of {} is not what its record says", path.filename().string()));
+  if (::ftruncate(fd.get(), static_cast<off_t>(file.size)) != 0)
+    throw_store_errno("write " + path.string(), errno);
+  if (content_digest(temp, {}, stop) != file.digest)
+    reader.refuse(fmt::format("it is damaged: the content of {} is not what its record says",
+                              path.filename().string()));
   if (::fchmod(fd.get(), static_cast<mode_t>(file.mode) & 07777) != 0 || ::fsync(fd.get()) != 0 ||
       ::rename(temp.c_str(), path.c_str()) != 0) {
     throw_store_errno("write " + path.string(), errno);
@@ -314,7 +335,9 @@ std::string archive_record_json(const ImageRecord& record) {
   out.set("id", record.id);
   out.set("key", record.key);
   out.set("name", record.name);
-  out.set("made", int64_t{std::chrono::duration_cast<std::chrono::nanoseconds>(record.made.time_since_epoch()).count()});
+  out.set(
+      "made",
+      int64_t{std::chrono::duration_cast<std::chrono::nanoseconds>(record.made.time_since_epoch()).count()});
   out.set("builder_type", record.builder_type);
   out.set("builder_id", record.builder_id);
   out.set("artifact_id", record.artifact_id);
@@ -333,7 +356,9 @@ std::string archive_record_json(const ImageRecord& record) {
 }
 
 ArchivedImage parse_archive_record(const std::string& json, const std::string& archive) {
-  auto refuse = [&](const std::string& why) { throw Error(ErrorKind::user, fmt::format("{}: {}", archive, why)); };
+  auto refuse = [&](const std::string& why) {
+    throw Error(ErrorKind::user, fmt::format("{}: {}", archive, why));
+  };
   Value value;
   try {
     value = parse_stored_json(json, "record.json");
@@ -343,15 +368,17 @@ ArchivedImage parse_archive_record(const std::string& json, const std::string& a
   int64_t version = number_member(value, "kiln_image");
   if (version < 1) refuse("this is no exported image: its record.json has no kiln_image");
   if (version > archive_version) {
-    refuse(fmt::format("it has format {}, made by a newer Kiln; this one knows up to {}", version, archive_version));
+    refuse(fmt::format("it has format {}, made by a newer Kiln; this one knows up to {}", version,
+                       archive_version));
   }
   ArchivedImage image;
   ImageRecord& record = image.record;
   record.id = text_member(value, "id");
   record.key = text_member(value, "key");
   record.name = text_member(value, "name");
-  record.made = std::chrono::system_clock::time_point(
-      std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(number_member(value, "made"))));
+  record.made =
+      std::chrono::system_clock::time_point(std::chrono::duration_cast<std::chrono::system_clock::duration>(
+          std::chrono::nanoseconds(number_member(value, "made"))));
   record.builder_type = text_member(value, "builder_type");
   record.builder_id = text_member(value, "builder_id");
   record.artifact_id = text_member(value, "artifact_id");
@@ -368,22 +395,27 @@ ArchivedImage parse_archive_record(const std::string& json, const std::string& a
   for (const auto& entry : files.is_list() ? files.as_list() : Value::List()) {
     std::string name = text_member(entry, "name"), digest = text_member(entry, "digest");
     int64_t size = number_member(entry, "size");
-    if (!stays_inside(name)) refuse(fmt::format("it names a file outside of its directory: {}", go_quote(name)));
-    if (!is_sha256(digest) || size < 0) refuse(fmt::format("its record says nothing sensible of {}", go_quote(name)));
+    if (!stays_inside(name))
+      refuse(fmt::format("it names a file outside of its directory: {}", go_quote(name)));
+    if (!is_sha256(digest) || size < 0)
+      refuse(fmt::format("its record says nothing sensible of {}", go_quote(name)));
     image.names.push_back(name);
-    record.files.push_back({"", digest, static_cast<uint64_t>(size), static_cast<int>(number_member(entry, "mode") & 0777)});
+    record.files.push_back(
+        {"", digest, static_cast<uint64_t>(size), static_cast<int>(number_member(entry, "mode") & 0777)});
   }
   if (std::set<std::string>(image.names.begin(), image.names.end()).size() != image.names.size()) {
     refuse("it names a file twice");
   }
-  bool sound_id = record.id.size() == 12 && record.id.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789") == std::string::npos;
+  bool sound_id = record.id.size() == 12 &&
+                  record.id.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789") == std::string::npos;
   if (!sound_id) record.id.clear();
   return image;
 }
 
 ImageRecord moved_record(const ArchivedImage& image, const fs::path& directory) {
   ImageRecord record = image.record;
-  for (size_t i = 0; i < record.files.size(); ++i) record.files[i].path = (directory / image.names[i]).string();
+  for (size_t i = 0; i < record.files.size(); ++i)
+    record.files[i].path = (directory / image.names[i]).string();
   if (image.directory.size() > 1) {
     move_paths(record.state, image.directory, directory.string());
     move_paths(record.fresh_machine, image.directory, directory.string());
@@ -400,7 +432,8 @@ void write_image_archive(const ImageRecord& record, const std::function<fs::path
   fs::path temp = target.string() + ".tmp-" + hex_encode(random_bytes(6));
   JournaledPath journaled(journal, temp);
   Fd fd(::open(temp.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
-  if (!fd.is_open()) throw Error(ErrorKind::environment, fmt::format("write {}: {}", target.string(), go_errno_text(errno)));
+  if (!fd.is_open())
+    throw Error(ErrorKind::environment, fmt::format("write {}: {}", target.string(), go_errno_text(errno)));
   PutFiles undo;
   undo.add(temp);
   ArchiveWriter writer(fd.get(), target.string(), to.extension() == ".zst");
@@ -418,26 +451,31 @@ void write_image_archive(const ImageRecord& record, const std::function<fs::path
     write_content(writer, source.get(), file, stop);
   }
   writer.end();
-  if (::fsync(fd.get()) != 0 || ::rename(temp.c_str(), target.c_str()) != 0) throw_store_errno("write " + target.string(), errno);
+  if (::fsync(fd.get()) != 0 || ::rename(temp.c_str(), target.c_str()) != 0)
+    throw_store_errno("write " + target.string(), errno);
   undo.keep();
 }
 
-ImageRecord read_image_archive(const fs::path& from, const fs::path& directory, Journal* journal, const Stop& stop) {
+ImageRecord read_image_archive(const fs::path& from, const fs::path& directory, Journal* journal,
+                               const Stop& stop) {
   ArchiveReader reader(from);
   ArchivedImage image = read_record(reader, from);
   ImageRecord record = moved_record(image, directory);
   std::map<std::string, const ImageFile*> expected;
-  for (size_t i = 0; i < image.names.size(); ++i) expected[std::string(files_prefix) + image.names[i]] = &record.files[i];
+  for (size_t i = 0; i < image.names.size(); ++i)
+    expected[std::string(files_prefix) + image.names[i]] = &record.files[i];
   PutFiles put;
   while (archive_entry* entry = reader.next()) {
     auto found = expected.find(archive_entry_pathname(entry));
     if (found == expected.end() || archive_entry_filetype(entry) != AE_IFREG) {
-      reader.refuse(fmt::format("it holds {}, of which its record says nothing", go_quote(archive_entry_pathname(entry))));
+      reader.refuse(fmt::format("it holds {}, of which its record says nothing",
+                                go_quote(archive_entry_pathname(entry))));
     }
     unpack_file(reader, *found->second, put, journal, stop);
     expected.erase(found);
   }
-  if (!expected.empty()) reader.refuse(fmt::format("it is not whole: {} is missing", expected.begin()->first));
+  if (!expected.empty())
+    reader.refuse(fmt::format("it is not whole: {} is missing", expected.begin()->first));
   put.keep();
   return record;
 }

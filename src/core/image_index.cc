@@ -15,14 +15,18 @@ constexpr const char* index_tables[] = {
     "name TEXT NOT NULL, made INTEGER NOT NULL, builder_type TEXT NOT NULL, builder_id TEXT NOT NULL, "
     "artifact_id TEXT NOT NULL, description TEXT NOT NULL, digest TEXT NOT NULL, log TEXT NOT NULL, "
     "inputs TEXT NOT NULL, state TEXT NOT NULL, fresh_machine TEXT NOT NULL, tests TEXT NOT NULL)",
-    "CREATE TABLE file (image INTEGER NOT NULL REFERENCES image (seq) ON DELETE CASCADE, ordinal INTEGER NOT NULL, "
-    "path TEXT NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL, mode INTEGER NOT NULL, inode INTEGER NOT NULL, "
+    "CREATE TABLE file (image INTEGER NOT NULL REFERENCES image (seq) ON DELETE CASCADE, ordinal INTEGER NOT "
+    "NULL, "
+    "path TEXT NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL, mode INTEGER NOT NULL, inode INTEGER "
+    "NOT NULL, "
     "mtime INTEGER NOT NULL, PRIMARY KEY (image, ordinal))",
     "CREATE TABLE object (digest TEXT PRIMARY KEY, size INTEGER NOT NULL, inode INTEGER NOT NULL, "
     "mtime INTEGER NOT NULL, damaged INTEGER NOT NULL)",
-    "CREATE TABLE parent (image INTEGER NOT NULL REFERENCES image (seq) ON DELETE CASCADE, ordinal INTEGER NOT NULL, "
+    "CREATE TABLE parent (image INTEGER NOT NULL REFERENCES image (seq) ON DELETE CASCADE, ordinal INTEGER "
+    "NOT NULL, "
     "parent TEXT NOT NULL, PRIMARY KEY (image, ordinal))",
-    "CREATE TABLE tag (tag TEXT PRIMARY KEY, image INTEGER NOT NULL REFERENCES image (seq) ON DELETE CASCADE)",
+    "CREATE TABLE tag (tag TEXT PRIMARY KEY, image INTEGER NOT NULL REFERENCES image (seq) ON DELETE "
+    "CASCADE)",
     "CREATE INDEX image_by_key ON image (key)",
     "CREATE INDEX file_by_digest ON file (digest)",
     "CREATE INDEX file_by_path ON file (path)",
@@ -34,7 +38,8 @@ DatabaseOptions index_options() {
   DatabaseOptions options;
   options.what = "the index of the store of images";
   options.advice =
-      "Set KILN_STORE_DIR to a directory you may write to, or move this one away: what is in it can be built again";
+      "Set KILN_STORE_DIR to a directory you may write to, or move this one away: what is in it can be built "
+      "again";
   options.upgrade = [](Database& db, int) {
     for (const char* table : index_tables) db.execute(table);
   };
@@ -42,14 +47,16 @@ DatabaseOptions index_options() {
 }
 
 constexpr const char* image_columns =
-    "SELECT seq, id, key, name, made, builder_type, builder_id, artifact_id, description, digest, log, inputs, state, "
+    "SELECT seq, id, key, name, made, builder_type, builder_id, artifact_id, description, digest, log, "
+    "inputs, state, "
     "fresh_machine, tests FROM image ";
 
 std::optional<ObjectRow> select_object(Database& db, const std::string& digest) {
   Statement select(db, "SELECT size, inode, mtime, damaged FROM object WHERE digest = ?");
   if (!select.bind(digest).step()) return std::nullopt;
-  return ObjectRow{{static_cast<uint64_t>(select.number(0)), static_cast<uint64_t>(select.number(1)), select.number(2)},
-                   select.number(3) != 0};
+  return ObjectRow{
+      {static_cast<uint64_t>(select.number(0)), static_cast<uint64_t>(select.number(1)), select.number(2)},
+      select.number(3) != 0};
 }
 
 std::vector<std::string> column(Statement& select) {
@@ -74,7 +81,8 @@ Value without_secrets(const Value& value) {
   }
   if (value.is_object()) {
     Value::Object members;
-    for (const auto& member : value.as_object()) members.push_back({member.key, without_secrets(member.value), {}});
+    for (const auto& member : value.as_object())
+      members.push_back({member.key, without_secrets(member.value), {}});
     return members;
   }
   return value;
@@ -101,23 +109,26 @@ ImageRecord ImageIndex::read(Statement& row) {
   record.id = row.text(1);
   record.key = row.text(2);
   record.name = row.text(3);
-  record.made = std::chrono::system_clock::time_point(
-      std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(row.number(4))));
+  record.made =
+      std::chrono::system_clock::time_point(std::chrono::duration_cast<std::chrono::system_clock::duration>(
+          std::chrono::nanoseconds(row.number(4))));
   record.builder_type = row.text(5);
   record.builder_id = row.text(6);
   record.artifact_id = row.text(7);
   record.description = row.text(8);
   record.digest = row.text(9);
   record.log = row.text(10);
-  auto value = [&](int at) { return parse_stored_json(row.text(at), fmt::format("image {} in {}", record.id, db_.file().string())); };
+  auto value = [&](int at) {
+    return parse_stored_json(row.text(at), fmt::format("image {} in {}", record.id, db_.file().string()));
+  };
   record.inputs = value(11);
   record.state = value(12);
   record.fresh_machine = value(13);
   record.tests = value(14);
   Statement files(db_, "SELECT path, digest, size, mode FROM file WHERE image = ? ORDER BY ordinal");
   for (files.bind(seq); files.step();) {
-    record.files.push_back(
-        {files.text(0), files.text(1), static_cast<uint64_t>(files.number(2)), static_cast<int>(files.number(3))});
+    record.files.push_back({files.text(0), files.text(1), static_cast<uint64_t>(files.number(2)),
+                            static_cast<int>(files.number(3))});
   }
   Statement parents(db_, "SELECT parent FROM parent WHERE image = ? ORDER BY ordinal");
   record.parents = column(parents.bind(seq));
@@ -145,12 +156,14 @@ std::vector<ImageRecord> ImageIndex::all() { return select("", nullptr); }
 
 std::vector<FileStamp> ImageIndex::path_stamps(const std::string& id) {
   std::lock_guard lock(mutex_);
-  Statement select(db_,
-                   "SELECT file.size, inode, mtime FROM file JOIN image ON image.seq = file.image WHERE id = ? "
-                   "ORDER BY ordinal");
+  Statement select(
+      db_,
+      "SELECT file.size, inode, mtime FROM file JOIN image ON image.seq = file.image WHERE id = ? "
+      "ORDER BY ordinal");
   std::vector<FileStamp> stamps;
   for (select.bind(id); select.step();) {
-    stamps.push_back({static_cast<uint64_t>(select.number(0)), static_cast<uint64_t>(select.number(1)), select.number(2)});
+    stamps.push_back(
+        {static_cast<uint64_t>(select.number(0)), static_cast<uint64_t>(select.number(1)), select.number(2)});
   }
   return stamps;
 }
@@ -175,7 +188,8 @@ std::vector<std::string> ImageIndex::children(const std::string& id) {
 bool ImageIndex::is_path_shared(const std::string& id, const ImageFile& file) {
   std::lock_guard lock(mutex_);
   Statement select(db_,
-                   "SELECT 1 FROM file JOIN image ON image.seq = file.image WHERE path = ? AND file.digest = ? AND id <> ?");
+                   "SELECT 1 FROM file JOIN image ON image.seq = file.image WHERE path = ? AND file.digest = "
+                   "? AND id <> ?");
   return select.bind(file.path).bind(file.digest).bind(id).step();
 }
 
@@ -185,9 +199,10 @@ bool ImageIndex::read_only() {
 }
 
 void ImageIndex::Write::insert(const ImageRecord& record, const std::vector<FileStamp>& path_stamps) {
-  Statement image(db_,
-                  "INSERT INTO image (id, key, name, made, builder_type, builder_id, artifact_id, description, digest, "
-                  "log, inputs, state, fresh_machine, tests) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  Statement image(
+      db_,
+      "INSERT INTO image (id, key, name, made, builder_type, builder_id, artifact_id, description, digest, "
+      "log, inputs, state, fresh_machine, tests) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   image.bind(record.id).bind(record.key).bind(record.name);
   image.bind(std::chrono::duration_cast<std::chrono::nanoseconds>(record.made.time_since_epoch()).count());
   image.bind(record.builder_type).bind(record.builder_id).bind(record.artifact_id).bind(record.description);
@@ -214,23 +229,33 @@ void ImageIndex::Write::set_path_stamp(const std::string& id, size_t file, const
   Statement update(db_,
                    "UPDATE file SET inode = ?, mtime = ? WHERE ordinal = ? AND "
                    "image = (SELECT seq FROM image WHERE id = ?)");
-  update.bind(static_cast<int64_t>(stamp.inode)).bind(stamp.mtime).bind(static_cast<int64_t>(file)).bind(id).step();
+  update.bind(static_cast<int64_t>(stamp.inode))
+      .bind(stamp.mtime)
+      .bind(static_cast<int64_t>(file))
+      .bind(id)
+      .step();
 }
 
 void ImageIndex::Write::set_object(const std::string& digest, const ObjectRow& row) {
-  Statement replace(db_, "INSERT OR REPLACE INTO object (digest, size, inode, mtime, damaged) VALUES (?, ?, ?, ?, ?)");
+  Statement replace(
+      db_, "INSERT OR REPLACE INTO object (digest, size, inode, mtime, damaged) VALUES (?, ?, ?, ?, ?)");
   replace.bind(digest).bind(static_cast<int64_t>(row.stamp.size)).bind(static_cast<int64_t>(row.stamp.inode));
   replace.bind(row.stamp.mtime).bind(row.damaged ? 1 : 0).step();
 }
 
-std::optional<ObjectRow> ImageIndex::Write::object(const std::string& digest) { return select_object(db_, digest); }
+std::optional<ObjectRow> ImageIndex::Write::object(const std::string& digest) {
+  return select_object(db_, digest);
+}
 
 void ImageIndex::Write::set_tests(const std::string& id, const Value& tests) {
   Statement(db_, "UPDATE image SET tests = ? WHERE id = ?").bind(stored_json(tests)).bind(id).step();
 }
 
 void ImageIndex::Write::tag(const std::string& id, const std::string& tag) {
-  Statement(db_, "INSERT OR REPLACE INTO tag (tag, image) SELECT ?, seq FROM image WHERE id = ?").bind(tag).bind(id).step();
+  Statement(db_, "INSERT OR REPLACE INTO tag (tag, image) SELECT ?, seq FROM image WHERE id = ?")
+      .bind(tag)
+      .bind(id)
+      .step();
 }
 
 bool ImageIndex::Write::untag(const std::string& tag) {
@@ -242,7 +267,9 @@ bool ImageIndex::Write::has(const std::string& id) {
   return Statement(db_, "SELECT 1 FROM image WHERE id = ?").bind(id).step();
 }
 
-std::vector<std::string> ImageIndex::Write::children(const std::string& id) { return select_children(db_, id); }
+std::vector<std::string> ImageIndex::Write::children(const std::string& id) {
+  return select_children(db_, id);
+}
 
 void ImageIndex::Write::remove(const std::string& id) {
   Statement(db_, "DELETE FROM image WHERE id = ?").bind(id).step();

@@ -1,4 +1,5 @@
-// The index of the store of images: rows of SQLite, as docs/formats/images.md says. Touches no file but its own.
+// The index of the store of images: rows of SQLite, as docs/formats/images.md says. Touches no file but its
+// own.
 #pragma once
 #include <filesystem>
 #include <mutex>
@@ -19,7 +20,8 @@ struct ObjectRow {
   bool operator==(const ObjectRow&) const = default;
 };
 
-/// Thread-safe and safe between processes. What changes it is durable when the call returns. Throws Error{environment}.
+/// Thread-safe and safe between processes. What changes it is durable when the call returns. Throws
+/// Error{environment}.
 class ImageIndex {
  public:
   explicit ImageIndex(const std::filesystem::path& file);
@@ -32,7 +34,8 @@ class ImageIndex {
   std::optional<ImageRecord> by_id(const std::string& id);
   std::vector<ImageRecord> by_key(const std::string& key);  ///< newest first
   std::vector<ImageRecord> all();                           ///< newest first
-  /// What the files at the image's paths looked like when they were last seen whole, in the order of its files.
+  /// What the files at the image's paths looked like when they were last seen whole, in the order of its
+  /// files.
   std::vector<FileStamp> path_stamps(const std::string& id);
   std::optional<ObjectRow> object(const std::string& digest);
   std::optional<std::string> tagged(const std::string& tag);

@@ -54,8 +54,8 @@ void make_directories(const fs::path& directory) {
   if (error) throw_store_errno("make " + directory.string(), error.value());
 }
 
-/// A new file at `to` that shares the data of `from` or, unless `only_shared`, is a copy of it. False, and nothing
-/// there: it could not share.
+/// A new file at `to` that shares the data of `from` or, unless `only_shared`, is a copy of it. False, and
+/// nothing there: it could not share.
 bool write_copy(int from, const fs::path& to, mode_t mode, bool only_shared, const Stop& stop) {
   Fd out(::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!out.is_open()) throw_store_errno("write " + to.string(), errno);
@@ -155,20 +155,24 @@ TakenFile ImageObjects::take(const ImageIntake& intake, const fs::path& file, co
   Fd source = open_to_read(file);
   struct stat before = status_of(source.get(), file);
   if (!S_ISREG(before.st_mode)) {
-    throw Error(ErrorKind::user, fmt::format("{} is no regular file: the store of images takes files only", file.string()));
+    throw Error(ErrorKind::user,
+                fmt::format("{} is no regular file: the store of images takes files only", file.string()));
   }
   TakenFile taken;
   taken.temp = intake.path() / hex_encode(random_bytes(8));
   taken.mode = static_cast<int>(before.st_mode & permission_bits);
   if (!write_copy(source.get(), taken.temp, object_mode, true, stop)) {
-    if (link_open_file(source.get(), taken.temp)) sync_file(source.get(), file);
-    else write_copy(source.get(), taken.temp, object_mode, false, stop);
+    if (link_open_file(source.get(), taken.temp))
+      sync_file(source.get(), file);
+    else
+      write_copy(source.get(), taken.temp, object_mode, false, stop);
   }
   taken.digest = content_digest(taken.temp, {}, stop);
   FileStamp after = stamp_of(status_of(source.get(), file));
   if (!(after == stamp_of(before))) {
     throw Error(ErrorKind::environment,
-                fmt::format("{} changed while it was taken into the store: something still writes to it", file.string()));
+                fmt::format("{} changed while it was taken into the store: something still writes to it",
+                            file.string()));
   }
   taken.source = settled(after);
   taken.object = settled(look_at(taken.temp).value());
@@ -186,7 +190,9 @@ void ImageObjects::publish(const TakenFile& file) const {
 void ImageObjects::put(const std::string& digest, const fs::path& to, int mode, const Stop& stop) const {
   fs::path object = path_of(digest);
   Fd source = open_to_read(object);
-  if (fs::is_directory(to)) throw Error(ErrorKind::environment, to.string() + " is a directory: the image's file cannot be put there");
+  if (fs::is_directory(to))
+    throw Error(ErrorKind::environment,
+                to.string() + " is a directory: the image's file cannot be put there");
   make_directories(to.parent_path());
   fs::path temp = to.parent_path() / (".kiln-" + hex_encode(random_bytes(8)));
   JournaledPath journaled(journal_, temp);
@@ -194,7 +200,8 @@ void ImageObjects::put(const std::string& digest, const fs::path& to, int mode, 
     auto wanted = static_cast<mode_t>(mode) & permission_bits;
     // A link has the object's mode: where that is not the wanted one, it would have to be changed for both.
     bool same_mode = (status_of(source.get(), object).st_mode & permission_bits) == wanted;
-    if (!write_copy(source.get(), temp, wanted, true, stop) && !(same_mode && link_open_file(source.get(), temp))) {
+    if (!write_copy(source.get(), temp, wanted, true, stop) &&
+        !(same_mode && link_open_file(source.get(), temp))) {
       write_copy(source.get(), temp, wanted, false, stop);
     }
     // Renaming one link of a file over another one does nothing and leaves both.

@@ -1,5 +1,5 @@
-// The content of the store of images: files by digest, and how they get in and out. Knows no index: who may be where
-// is image_store.cc's.
+// The content of the store of images: files by digest, and how they get in and out. Knows no index: who may
+// be where is image_store.cc's.
 #pragma once
 #include <sys/stat.h>
 
@@ -28,13 +28,15 @@ struct FileStamp {
 
 /// nullopt: there is no regular file.
 std::optional<FileStamp> look_at(const std::filesystem::path& file);
-/// To be kept after reading the file: mtime is 0 when it changed within the last two seconds, a time stamp's grain.
+/// To be kept after reading the file: mtime is 0 when it changed within the last two seconds, a time stamp's
+/// grain.
 FileStamp settled(FileStamp stamp);
 
 /// Bytes done of one file.
 using DigestProgress = std::function<void(uint64_t done)>;
 /// sha256 of a file; ends by Error{cancelled} on Stop.
-std::string content_digest(const std::filesystem::path& file, const DigestProgress& progress, const Stop& stop);
+std::string content_digest(const std::filesystem::path& file, const DigestProgress& progress,
+                           const Stop& stop);
 
 /// A journaled path of something half-written. Without a journal it does nothing.
 class JournaledPath {
@@ -49,7 +51,8 @@ class JournaledPath {
   int64_t id_ = 0;
 };
 
-/// A directory below tmp/ where one process writes. It is locked while that process lives, and journaled; goes with all in it.
+/// A directory below tmp/ where one process writes. It is locked while that process lives, and journaled;
+/// goes with all in it.
 class ImageIntake {
  public:
   ImageIntake(const std::filesystem::path& tmp, Journal* journal);
@@ -78,8 +81,8 @@ class ImageObjects {
       : directory_(std::move(directory)), journal_(journal) {}
   std::filesystem::path path_of(const std::string& digest) const;
   std::unique_ptr<ImageIntake> begin_intake() const;
-  /// Shares, links or copies the file into the intake, synced, and digests it. Throws Error{environment} when it
-  /// changes meanwhile.
+  /// Shares, links or copies the file into the intake, synced, and digests it. Throws Error{environment} when
+  /// it changes meanwhile.
   TakenFile take(const ImageIntake& intake, const std::filesystem::path& file, const Stop& stop) const;
   /// Gives it its name below objects/, durably. Held against others by the caller.
   void publish(const TakenFile& file) const;

@@ -27,7 +27,8 @@ std::string new_image_id() {
   constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyz0123456789";
   std::string id;
   // It begins with a letter, so that it is never taken for a number.
-  for (char c : random_bytes(id_length)) id += letters[static_cast<unsigned char>(c) % (id.empty() ? 26 : letters.size())];
+  for (char c : random_bytes(id_length))
+    id += letters[static_cast<unsigned char>(c) % (id.empty() ? 26 : letters.size())];
   return id;
 }
 
@@ -48,10 +49,14 @@ fs::path made_store_directory(const fs::path& directory) {
 }
 
 void check_tag(const std::string& tag) {
-  auto fine = [](unsigned char c) { return std::isalnum(c) || (c != 0 && std::string_view("._:/-").find(c) != std::string_view::npos); };
+  auto fine = [](unsigned char c) {
+    return std::isalnum(c) || (c != 0 && std::string_view("._:/-").find(c) != std::string_view::npos);
+  };
   if (!tag.empty() && tag.size() <= 128 && std::all_of(tag.begin(), tag.end(), fine) && tag[0] != '-') return;
-  throw Error(ErrorKind::user,
-              fmt::format("{} is no tag: letters, digits and . _ : / - are, up to 128 of them, not beginning with -", go_quote(tag)));
+  throw Error(
+      ErrorKind::user,
+      fmt::format("{} is no tag: letters, digits and . _ : / - are, up to 128 of them, not beginning with -",
+                  go_quote(tag)));
 }
 
 /// A file and what it looked like when it was read; a file that changes meanwhile is not proven by its stamp.
@@ -121,13 +126,14 @@ class LocalImageStore : public ImageStore {
     std::vector<std::string> tags;
     for (const auto& record : index_.all()) tags.insert(tags.end(), record.tags.begin(), record.tags.end());
     auto near = nearest_name(tag, tags);
-    throw Error(ErrorKind::user,
-                fmt::format("no image has the tag {}{}", go_quote(tag), near ? fmt::format("; did you mean {}?", *near) : ""));
+    throw Error(ErrorKind::user, fmt::format("no image has the tag {}{}", go_quote(tag),
+                                             near ? fmt::format("; did you mean {}?", *near) : ""));
   }
 
   void remove(const std::string& id, bool files) override;
   std::vector<ImageRecord> prunable(const PrunePolicy& policy) override;
-  std::vector<ImageDamage> verify(const ImageRecord& record, const std::function<void(uint64_t, uint64_t)>& progress,
+  std::vector<ImageDamage> verify(const ImageRecord& record,
+                                  const std::function<void(uint64_t, uint64_t)>& progress,
                                   const Stop& stop) override;
 
   void export_image(const ImageRecord& record, const fs::path& to, const Stop& stop) override {
@@ -146,10 +152,12 @@ class LocalImageStore : public ImageStore {
   }
 
   [[noreturn]] static void throw_lost(const ImageRecord& record, const ImageFile& file) {
-    throw Error(ErrorKind::environment,
-                fmt::format("the store of images no longer has the content of {} (image {}, {}): the file was changed or "
-                            "removed in place. Build the image again, or remove it with `kiln images rm {}`",
-                            file.path, record.id, record.name, record.id));
+    throw Error(
+        ErrorKind::environment,
+        fmt::format(
+            "the store of images no longer has the content of {} (image {}, {}): the file was changed or "
+            "removed in place. Build the image again, or remove it with `kiln images rm {}`",
+            file.path, record.id, record.name, record.id));
   }
 
   ImageRecord take_in(ImageRecord record, const std::vector<std::string>& files, const Stop& stop);
@@ -166,7 +174,8 @@ class LocalImageStore : public ImageStore {
   ImageIndex index_;
 };
 
-ImageRecord LocalImageStore::take_in(ImageRecord record, const std::vector<std::string>& files, const Stop& stop) {
+ImageRecord LocalImageStore::take_in(ImageRecord record, const std::vector<std::string>& files,
+                                     const Stop& stop) {
   auto intake = objects_.begin_intake();
   std::vector<TakenFile> taken;
   record.files.clear();
@@ -199,7 +208,8 @@ void LocalImageStore::publish(ImageIndex::Write& write, const TakenFile& file) {
   write.set_object(file.digest, {file.object, false});
 }
 
-/// Whether the object is what its name says. It is read only when it looks unlike what it was when it was last read.
+/// Whether the object is what its name says. It is read only when it looks unlike what it was when it was
+/// last read.
 bool LocalImageStore::is_object_whole(const ImageFile& file, const Stop& stop) {
   auto row = index_.object(file.digest);
   auto now = look_at(objects_.path_of(file.digest));
@@ -220,7 +230,8 @@ void LocalImageStore::note_object(const std::string& digest, const ObjectRow& kn
 }
 
 /// The stamp to keep for the file at its path if it is still what was built.
-std::optional<FileStamp> LocalImageStore::whole_at_path(const ImageFile& file, const FileStamp& known, const Stop& stop) {
+std::optional<FileStamp> LocalImageStore::whole_at_path(const ImageFile& file, const FileStamp& known,
+                                                        const Stop& stop) {
   auto now = look_at(file.path);
   if (!now || now->size != file.size) return std::nullopt;
   if (known.proves(*now)) return known;
@@ -258,21 +269,26 @@ ImageRecord LocalImageStore::get(const std::string& reference) {
   std::vector<std::string> names, starts;
   for (auto& record : all) {
     if (record.name == reference) return record;
-    if (reference.size() >= shortest_id_prefix && record.id.starts_with(reference)) starts.push_back(record.id);
+    if (reference.size() >= shortest_id_prefix && record.id.starts_with(reference))
+      starts.push_back(record.id);
     names.push_back(record.name);
     names.push_back(record.id);
     names.insert(names.end(), record.tags.begin(), record.tags.end());
   }
   if (starts.size() == 1) return index_.by_id(starts[0]).value();
   if (starts.size() > 1) {
-    throw Error(ErrorKind::user, fmt::format("{} is the beginning of {} images: {}", go_quote(reference), starts.size(), join(starts, ", ")));
+    throw Error(ErrorKind::user, fmt::format("{} is the beginning of {} images: {}", go_quote(reference),
+                                             starts.size(), join(starts, ", ")));
   }
   for (auto& record : all) {
-    if (std::any_of(record.files.begin(), record.files.end(), [&](auto& file) { return file.path == path; })) return record;
+    if (std::any_of(record.files.begin(), record.files.end(), [&](auto& file) { return file.path == path; }))
+      return record;
   }
   std::string hint;
-  if (all.empty()) hint = fmt::format(": there are none in {}", directory_.string());
-  else if (auto near = nearest_name(reference, names)) hint = fmt::format("; did you mean {}?", *near);
+  if (all.empty())
+    hint = fmt::format(": there are none in {}", directory_.string());
+  else if (auto near = nearest_name(reference, names))
+    hint = fmt::format("; did you mean {}?", *near);
   throw Error(ErrorKind::user, fmt::format("no image {}{}", go_quote(reference), hint));
 }
 
@@ -288,9 +304,10 @@ void LocalImageStore::remove(const std::string& id, bool files) {
   index_.write([&](auto& write) {
     auto children = write.children(id);
     if (!children.empty()) {
-      throw Error(ErrorKind::user, fmt::format("image {} ({}) stays: {} {} made from it. Remove {} first", id, record->name,
-                                               join(children, ", "), children.size() == 1 ? "was" : "were",
-                                               children.size() == 1 ? "that" : "those"));
+      throw Error(ErrorKind::user,
+                  fmt::format("image {} ({}) stays: {} {} made from it. Remove {} first", id, record->name,
+                              join(children, ", "), children.size() == 1 ? "was" : "were",
+                              children.size() == 1 ? "that" : "those"));
     }
     write.remove(id);
   });
@@ -301,8 +318,8 @@ void LocalImageStore::remove(const std::string& id, bool files) {
   }
 }
 
-/// Content without a row is what a process left that was killed between giving it its name and saying so in the
-/// index, or what no image has any more. Nobody adds while it goes.
+/// Content without a row is what a process left that was killed between giving it its name and saying so in
+/// the index, or what no image has any more. Nobody adds while it goes.
 void LocalImageStore::sweep() {
   index_.write([&](auto& write) {
     auto known = write.objects();
@@ -320,8 +337,10 @@ std::vector<ImageRecord> LocalImageStore::prunable(const PrunePolicy& policy) {
   for (const auto& record : all) {
     bool newest = seen[record.name]++ < policy.keep;
     bool young = policy.older_than && now - record.made <= *policy.older_than;
-    if (newest || young || !record.tags.empty()) stay.insert(record.id);
-    else candidates.emplace(record.id, record);
+    if (newest || young || !record.tags.empty())
+      stay.insert(record.id);
+    else
+      candidates.emplace(record.id, record);
   }
   std::map<std::string, const ImageRecord*> by_id;
   for (const auto& record : all) by_id[record.id] = &record;
@@ -349,7 +368,8 @@ std::vector<ImageRecord> LocalImageStore::prunable(const PrunePolicy& policy) {
 }
 
 std::vector<ImageDamage> LocalImageStore::verify(const ImageRecord& record,
-                                                 const std::function<void(uint64_t, uint64_t)>& progress, const Stop& stop) {
+                                                 const std::function<void(uint64_t, uint64_t)>& progress,
+                                                 const Stop& stop) {
   uint64_t total = 0, before = 0;
   for (const auto& file : record.files) total += file.size;
   std::vector<ImageDamage> damages;
@@ -358,9 +378,16 @@ std::vector<ImageDamage> LocalImageStore::verify(const ImageRecord& record,
     auto known = index_.object(file.digest);
     std::string what;
     try {
-      auto read = read_content(object, [&](uint64_t done) { if (progress) progress(before + done, total); }, stop);
-      if (!read) what = "missing";
-      else if (read->digest != file.digest) what = "content differs";
+      auto read = read_content(
+          object,
+          [&](uint64_t done) {
+            if (progress) progress(before + done, total);
+          },
+          stop);
+      if (!read)
+        what = "missing";
+      else if (read->digest != file.digest)
+        what = "content differs";
       if (read && known) note_object(file.digest, *known, {read->stamp, !what.empty()});
     } catch (const Error& error) {
       if (error.kind() == ErrorKind::cancelled) throw;
@@ -396,8 +423,10 @@ std::unique_ptr<ImageStore> open_image_store(const fs::path& directory, Journal*
 fs::path image_store_directory() {
   if (auto own = get_env("KILN_STORE_DIR"); own && !own->empty()) return *own;
   if (auto data = get_env("XDG_DATA_HOME"); data && !data->empty()) return fs::path(*data) / "kiln/images";
-  if (auto home = get_env("HOME"); home && !home->empty()) return fs::path(*home) / ".local/share/kiln/images";
-  throw Error(ErrorKind::environment, "neither HOME nor KILN_STORE_DIR is set: there is no place for the store of images");
+  if (auto home = get_env("HOME"); home && !home->empty())
+    return fs::path(*home) / ".local/share/kiln/images";
+  throw Error(ErrorKind::environment,
+              "neither HOME nor KILN_STORE_DIR is set: there is no place for the store of images");
 }
 
 }  // namespace kiln

@@ -107,8 +107,8 @@ std::unique_ptr<ImageStore> open_image_store(const std::filesystem::path& direct
 std::filesystem::path image_store_directory();
 
 /// Digests of files, remembered by path, inode, size, mtime and ctime: a file is read once while it stays the same.
-/// Safe between threads and processes. A file changed within the last two seconds is not remembered: it may change again within
-/// its time stamp's grain.
+/// Safe between threads and processes. A file changed within the last two seconds is not remembered: it may change
+/// again within its time stamp's grain.
 class FileDigests {
  public:
   virtual ~FileDigests() = default;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sqlite3.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 #include "base/process.h"
 #include "base/text.h"
 #include "core/gc.h"
+#include "core/image_store_fixture.h"
 
 namespace kiln {
 namespace {
@@ -24,56 +26,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-using testing::UnorderedElementsAre;
-
-/// A store, and a directory of outputs beside it on the same file system.
-class ImageStoreTest : public testing::Test {
- protected:
-  std::string output(const std::string& name, const std::string& content) {
-    fs::path path = out_ / name;
-    fs::create_directories(path.parent_path());
-    std::ofstream(path, std::ios::binary) << content;
-    return path.string();
-  }
-  ImageRecord made(const std::string& name, const std::string& key, const std::vector<std::string>& files,
-                   std::vector<std::string> parents = {}) {
-    ImageRecord record;
-    record.name = name;
-    record.key = key;
-    record.builder_type = "qemu";
-    record.parents = std::move(parents);
-    return store_->add(record, files, Stop());
-  }
-  std::string message(const std::function<void()>& f, ErrorKind kind = ErrorKind::user) {
-    try {
-      f();
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), kind) << error.message();
-      return error.message();
-    }
-    return "nothing was thrown";
-  }
-  fs::path object(const std::string& digest) { return store_directory_ / "objects" / digest.substr(0, 2) / digest; }
-  /// Everything below a directory of the store, but for the index.
-  std::vector<std::string> files_below(const char* part) {
-    std::vector<std::string> files;
-    std::error_code error;
-    for (const auto& entry : fs::recursive_directory_iterator(store_directory_ / part, error)) {
-      if (entry.is_regular_file()) files.push_back(entry.path().filename().string());
-    }
-    return files;
-  }
-  /// Writes into the file as a machine that boots it would.
-  static void write_into(const fs::path& file, const std::string& text) {
-    std::fstream(file, std::ios::in | std::ios::out | std::ios::binary) << text;
-  }
-  void open_again() { store_ = open_image_store(store_directory_); }
-
-  TempDir directory_;
-  fs::path store_directory_ = directory_.path() / "store";
-  fs::path out_ = directory_.path() / "out";
-  std::unique_ptr<ImageStore> store_ = open_image_store(store_directory_);
-};
 
 TEST_F(ImageStoreTest, KeepsARecordAsItWasGiven) {
   ImageRecord record;
@@ -98,7 +50,8 @@ TEST_F(ImageStoreTest, KeepsARecordAsItWasGiven) {
   ASSERT_EQ(added.files.size(), 2u);
   EXPECT_EQ(added.files[0].digest, digest_hex("sha256", "abc"));
   EXPECT_EQ(added.files[0].size, 3u);
-  EXPECT_EQ(added.digest, digest_hex("sha256", digest_hex("sha256", "abc") + "\n" + digest_hex("sha256", "") + "\n"));
+  EXPECT_EQ(added.digest,
+            digest_hex("sha256", digest_hex("sha256", "abc") + "\n" + digest_hex("sha256", "") + "\n"));
 
   open_again();
   auto read = store_->find_by_key("k1");
@@ -113,7 +66,8 @@ TEST_F(ImageStoreTest, KeepsARecordAsItWasGiven) {
   EXPECT_EQ(read->state, record.state);
   EXPECT_EQ(read->tests, record.tests);
   EXPECT_EQ(*read->fresh_machine.find("list"), *record.fresh_machine.find("list"));
-  EXPECT_EQ(read->fresh_machine.find("ssh_password")->as_string(), "<sensitive>") << "secrets do not go to the disk";
+  EXPECT_EQ(read->fresh_machine.find("ssh_password")->as_string(), "<sensitive>")
+      << "secrets do not go to the disk";
   EXPECT_THAT(read->parents, ElementsAre("aaaaaaaaaaaa"));
   EXPECT_THAT(read->tags, ElementsAre("stable"));
   EXPECT_EQ(read->made, added.made);
@@ -146,12 +100,13 @@ TEST_F(ImageStoreTest, FindsTheNewestOfAKeyAndOfAName) {
 TEST_F(ImageStoreTest, GetsByIdItsBeginningTagNameAndPath) {
   auto image = made("atlas/app", "k", {output("disk", "x")});
   store_->tag(image.id, "stable");
-  for (const std::string& reference : {image.id, image.id.substr(0, 4), std::string("stable"), std::string("atlas/app"),
-                                       image.files[0].path}) {
+  for (const std::string& reference : {image.id, image.id.substr(0, 4), std::string("stable"),
+                                       std::string("atlas/app"), image.files[0].path}) {
     EXPECT_EQ(store_->get(reference).id, image.id) << reference;
   }
   EXPECT_EQ(message([&] { store_->get("atlas/apq"); }), "no image \"atlas/apq\"; did you mean atlas/app?");
-  EXPECT_THAT(message([&] { store_->get(image.id.substr(0, 2)); }), HasSubstr("no image")) << "too short to be meant";
+  EXPECT_THAT(message([&] { store_->get(image.id.substr(0, 2)); }), HasSubstr("no image"))
+      << "too short to be meant";
   TempDir other;
   EXPECT_EQ(message([&] { open_image_store(other.path())->get("x"); }),
             "no image \"x\": there are none in " + other.path().string());
@@ -163,10 +118,12 @@ TEST_F(ImageStoreTest, MovesTagsAndForgetsThem) {
   store_->tag(two.id, "stable");
   EXPECT_EQ(store_->get("stable").id, two.id);
   EXPECT_THAT(store_->get(one.id).tags, IsEmpty());
-  EXPECT_EQ(message([&] { store_->untag("stabel"); }), "no image has the tag \"stabel\"; did you mean stable?");
+  EXPECT_EQ(message([&] { store_->untag("stabel"); }),
+            "no image has the tag \"stabel\"; did you mean stable?");
   store_->untag("stable");
   EXPECT_THAT(message([&] { store_->get("stable"); }), HasSubstr("no image"));
-  for (const char* bad : {"", "a b", "-x", "a\nb"}) EXPECT_THAT(message([&] { store_->tag(one.id, bad); }), HasSubstr("is no tag"));
+  for (const char* bad : {"", "a b", "-x", "a\nb"})
+    EXPECT_THAT(message([&] { store_->tag(one.id, bad); }), HasSubstr("is no tag"));
   EXPECT_THAT(message([&] { store_->tag("zzz", "x"); }), HasSubstr("no image"));
   store_->set_tests(one.id, Value::Object{{"passed", 2, {}}});
   EXPECT_EQ(store_->get(one.id).tests.find("passed")->as_number().text, "2");
@@ -186,7 +143,8 @@ TEST_F(ImageStoreTest, PutsBackWhatIsGoneOrDiffers) {
   EXPECT_EQ(read_file(out_ / "dir/disk"), "content");
   fs::remove(out_ / "dir/disk");
   fs::create_directory(out_ / "dir/disk");
-  EXPECT_THAT(message([&] { store_->restore(image, Stop()); }, ErrorKind::environment), HasSubstr("is a directory"));
+  EXPECT_THAT(message([&] { store_->restore(image, Stop()); }, ErrorKind::environment),
+              HasSubstr("is a directory"));
 }
 
 TEST_F(ImageStoreTest, PutsBackTheModeToo) {
@@ -204,7 +162,8 @@ TEST_F(ImageStoreTest, NeverHandsOutWhatWasWrittenToInPlace) {
   write_into(out_ / "disk", "booted");
   if (linked) {  // one file: the store's content is gone with it
     EXPECT_FALSE(store_->find_by_key("k").has_value());
-    EXPECT_THAT(message([&] { store_->restore(image, Stop()); }, ErrorKind::environment), HasSubstr("Build the image again"));
+    EXPECT_THAT(message([&] { store_->restore(image, Stop()); }, ErrorKind::environment),
+                HasSubstr("Build the image again"));
     EXPECT_THAT(message([&] { store_->export_image(image, out_ / "x.tar", Stop()); }, ErrorKind::environment),
                 HasSubstr("no longer has the content"));
     EXPECT_FALSE(fs::exists(out_ / "x.tar"));
@@ -221,7 +180,13 @@ TEST_F(ImageStoreTest, NeverHandsOutWhatWasWrittenToInPlace) {
 TEST_F(ImageStoreTest, VerifyFindsDamageThatTimeStampsDoNotShow) {
   auto image = made("a", "k", {output("disk", std::string(5000, 'x')), output("vars", "v")});
   std::vector<std::pair<uint64_t, uint64_t>> progress;
-  EXPECT_THAT(store_->verify(image, [&](uint64_t done, uint64_t total) { progress.push_back({done, total}); }, Stop()), IsEmpty());
+  EXPECT_THAT(store_->verify(
+                  image,
+                  [&](uint64_t done, uint64_t total) {
+                    progress.push_back({done, total});
+                  },
+                  Stop()),
+              IsEmpty());
   ASSERT_FALSE(progress.empty());
   EXPECT_EQ(progress.back(), std::make_pair(uint64_t{5001}, uint64_t{5001}));
 
@@ -299,85 +264,10 @@ TEST_F(ImageStoreTest, PruneKeepsTheNewestTaggedOnesAndParents) {
   EXPECT_THAT(ids({0, std::chrono::hours(1)}), IsEmpty());
   store_->tag(app3.id, "candidate");
   auto pruned = ids({0, std::nullopt});
-  EXPECT_THAT(pruned, ElementsAre(app1.id, app2.id, old_base.id)) << "base is what the tagged app was made from";
+  EXPECT_THAT(pruned, ElementsAre(app1.id, app2.id, old_base.id))
+      << "base is what the tagged app was made from";
   for (const auto& id : pruned) store_->remove(id, false);
   EXPECT_THAT(ids({0, std::nullopt}), IsEmpty());
-}
-
-TEST_F(ImageStoreTest, ExportAndImportGiveTheSameFilesAndRecord) {
-  std::string sparse = output("vm/disk.raw", "head");
-  ASSERT_EQ(::truncate(sparse.c_str(), 40 << 20), 0);
-  int fd = ::open(sparse.c_str(), O_WRONLY);
-  ASSERT_EQ(::pwrite(fd, "middle", 6, 20 << 20), 6);
-  ::close(fd);
-  std::string hole = output("vm/hole", "");
-  ASSERT_EQ(::truncate(hole.c_str(), 3 << 20), 0);
-  ImageRecord record;
-  record.name = "app";
-  record.key = "k";
-  record.builder_type = "qemu";
-  record.tags = {"stable"};
-  record.tests.set("passed", 1);
-  record.fresh_machine.set("disk", sparse);
-  record.parents = {"bbbbbbbbbbbb"};
-  auto image = store_->add(record, {sparse, hole, output("vm/efi/vars.fd", std::string(100'000, 'v'))}, Stop());
-  for (const char* name : {"x.tar", "x.tar.zst"}) {
-    fs::path archive = directory_.path() / name;
-    store_->export_image(image, archive, Stop());
-    EXPECT_LT(fs::file_size(archive), 400'000u) << "holes are not written";
-    auto other = open_image_store(directory_.path() / (std::string("other-") + name));
-    fs::path to = directory_.path() / (std::string("to-") + name);
-    auto imported = other->import_image(archive, to, Stop());
-    EXPECT_EQ(imported.id, image.id);
-    EXPECT_EQ(imported.digest, image.digest);
-    EXPECT_EQ(imported.made, image.made);
-    EXPECT_EQ(imported.tests, image.tests);
-    EXPECT_THAT(imported.tags, ElementsAre("stable"));
-    EXPECT_THAT(imported.parents, ElementsAre("bbbbbbbbbbbb"));
-    EXPECT_EQ(imported.fresh_machine.find("disk")->as_string(), (to / "disk.raw").string());
-    EXPECT_EQ(imported.files[2].path, (to / "efi/vars.fd").string());
-    for (size_t i = 0; i < image.files.size(); ++i) {
-      EXPECT_EQ(file_digest_hex("sha256", imported.files[i].path), image.files[i].digest);
-      EXPECT_EQ(fs::status(imported.files[i].path).permissions(), fs::status(image.files[i].path).permissions());
-    }
-    struct stat status {};
-    ASSERT_EQ(::stat(imported.files[0].path.c_str(), &status), 0);
-    EXPECT_LT(status.st_blocks * 512, 1 << 20) << "holes stay holes";
-    EXPECT_EQ(other->find_by_key("k")->id, image.id);
-
-    fs::path again = directory_.path() / (std::string("again-") + name);
-    other->export_image(other->get(image.id), again, Stop());
-    EXPECT_THAT(message([&] { other->import_image(archive, to, Stop()); }), HasSubstr("is there already"));
-    auto second = other->import_image(again, directory_.path() / (std::string("second-") + name), Stop());
-    EXPECT_NE(second.id, image.id) << "the id is taken";
-    EXPECT_THAT(second.tags, IsEmpty()) << "and so is the tag";
-    EXPECT_EQ(second.digest, image.digest);
-  }
-}
-
-TEST_F(ImageStoreTest, RefusesArchivesThatAreNoneOrCutOff) {
-  auto image = made("app", "k", {output("disk", random_bytes(300'000))});
-  fs::path archive = directory_.path() / "x.tar";
-  store_->export_image(image, archive, Stop());
-  fs::path to = directory_.path() / "to";
-  std::string whole = read_file(archive);
-  auto refuse = [&](const std::string& bytes) {
-    write_file_atomically(archive, bytes);
-    std::string text = message([&] { store_->import_image(archive, to, Stop()); });
-    std::error_code error;
-    EXPECT_TRUE(!fs::exists(to) || fs::is_empty(to, error)) << text;
-    return text;
-  };
-  EXPECT_THAT(refuse("hello"), HasSubstr(archive.string()));
-  EXPECT_THAT(refuse(whole.substr(0, 200'000)), HasSubstr(archive.string()));
-  EXPECT_THAT(refuse(whole.substr(0, 100)), HasSubstr(archive.string()));
-  std::string damaged = whole;
-  damaged[150'000] = static_cast<char>(damaged[150'000] ^ 1);
-  EXPECT_THAT(refuse(damaged), HasSubstr("is damaged"));
-  EXPECT_THAT(refuse(replace_all(whole, "\"kiln_image\":1", "\"kiln_image\":2")), HasSubstr("made by a newer Kiln"));
-  EXPECT_THAT(refuse(replace_all(whole, "\"name\":\"disk\"", "\"name\":\"../x\"")), HasSubstr("outside of its directory"));
-  EXPECT_THAT(refuse(replace_all(whole, "\"name\":\"disk\"", "\"name\":\"disc\"")), HasSubstr("says nothing"));
-  EXPECT_EQ(store_->list().size(), 1u);
 }
 
 TEST_F(ImageStoreTest, SaysWhatToDoAboutAnUnusableStore) {
@@ -390,10 +280,13 @@ TEST_F(ImageStoreTest, SaysWhatToDoAboutAnUnusableStore) {
   EXPECT_THAT(text, HasSubstr("damaged"));
   EXPECT_THAT(text, HasSubstr("move this one away"));
   write_file_atomically(store_directory_ / "index.db", std::string(5000, 'x'));
-  EXPECT_THAT(message([&] { open_image_store(store_directory_); }, ErrorKind::environment), HasSubstr("file is not a database"));
+  EXPECT_THAT(message([&] { open_image_store(store_directory_); }, ErrorKind::environment),
+              HasSubstr("file is not a database"));
   write_file_atomically(directory_.path() / "file", "");
-  EXPECT_THAT(message([&] { open_image_store(directory_.path() / "file/store"); }, ErrorKind::environment), HasSubstr("cannot make the store"));
-  EXPECT_THAT(message([&] { open_image_store("/proc/kiln"); }, ErrorKind::environment), HasSubstr("cannot make the store"));
+  EXPECT_THAT(message([&] { open_image_store(directory_.path() / "file/store"); }, ErrorKind::environment),
+              HasSubstr("cannot make the store"));
+  EXPECT_THAT(message([&] { open_image_store("/proc/kiln"); }, ErrorKind::environment),
+              HasSubstr("cannot make the store"));
 }
 
 TEST_F(ImageStoreTest, RefusesANewerFormat) {
@@ -402,7 +295,69 @@ TEST_F(ImageStoreTest, RefusesANewerFormat) {
   ASSERT_EQ(sqlite3_open((store_directory_ / "index.db").c_str(), &db), SQLITE_OK);
   ASSERT_EQ(sqlite3_exec(db, "PRAGMA user_version = 2", nullptr, nullptr, nullptr), SQLITE_OK);
   sqlite3_close(db);
-  EXPECT_THAT(message([&] { open_image_store(store_directory_); }, ErrorKind::environment), HasSubstr("made by a newer Kiln"));
+  EXPECT_THAT(message([&] { open_image_store(store_directory_); }, ErrorKind::environment),
+              HasSubstr("made by a newer Kiln"));
+}
+
+/// A small file system that ends with the object.
+struct SmallDisk {
+  explicit SmallDisk(const fs::path& at) : path(at) {
+    fs::create_directories(path);
+    mounted = ::mount("tmpfs", path.c_str(), "tmpfs", 0, "size=1m") == 0;
+  }
+  ~SmallDisk() {
+    if (mounted) ::umount2(path.c_str(), MNT_DETACH);
+  }
+  fs::path path;
+  bool mounted;
+};
+
+TEST_F(ImageStoreTest, AFullDiskLeavesTheStoreAsItWas) {
+  SmallDisk disk(directory_.path() / "small");
+  if (!disk.mounted) GTEST_SKIP() << "skipped: mounting needs root";
+  store_directory_ = disk.path / "store";
+  open_again();
+  auto small = made("small", "s", {output("small", "small")});
+  std::string file = output("large", random_bytes(2 << 20));
+  std::string text = message([&] { made("large", "l", {file}); }, ErrorKind::environment);
+  EXPECT_THAT(text, HasSubstr("no space left on device"));
+  EXPECT_THAT(text, HasSubstr("kiln images prune"));
+  EXPECT_THAT(files_below("tmp"), IsEmpty());
+  EXPECT_THAT(files_below("objects"), ElementsAre(small.files[0].digest));
+  EXPECT_EQ(store_->list().size(), 1u);
+  EXPECT_THAT(message(
+                  [&] {
+                    store_->export_image(made("x", "x", {output("x", random_bytes(600'000))}),
+                                         disk.path / "x.tar", Stop());
+                  },
+                  ErrorKind::environment),
+              HasSubstr("no space left on device"));
+  EXPECT_FALSE(fs::exists(disk.path / "x.tar"));
+  store_.reset();
+}
+
+TEST_F(ImageStoreTest, AReadOnlyStoreIsReadAndSaysWhyItIsNotWritten) {
+  SmallDisk disk(directory_.path() / "small");
+  if (!disk.mounted) GTEST_SKIP() << "skipped: mounting needs root";
+  store_directory_ = disk.path / "store";
+  open_again();
+  auto image = made("app", "k", {output("disk", "content")});
+  store_.reset();
+  ASSERT_EQ(::mount("", disk.path.c_str(), "", MS_REMOUNT | MS_RDONLY, nullptr), 0);
+  open_again();
+  EXPECT_EQ(store_->get("app").id, image.id);
+  EXPECT_EQ(store_->find_by_key("k")->id, image.id);
+  EXPECT_THAT(store_->verify(image, {}, Stop()), IsEmpty());
+  fs::remove(out_ / "disk");
+  EXPECT_TRUE(store_->restore(image, Stop()));
+  EXPECT_EQ(read_file(out_ / "disk"), "content");
+  EXPECT_THAT(message([&] { made("b", "b", {output("b", "b")}); }, ErrorKind::environment),
+              HasSubstr("KILN_STORE_DIR"));
+  EXPECT_THAT(message([&] { store_->tag(image.id, "x"); }, ErrorKind::environment),
+              HasSubstr("it is read-only"));
+  EXPECT_THAT(message([&] { store_->remove(image.id, false); }, ErrorKind::environment),
+              HasSubstr("KILN_STORE_DIR"));
+  store_.reset();
 }
 
 TEST(ImageStoreFormat, ReadsTheFirst) {  // the golden statement of docs/formats/images.md
@@ -410,30 +365,42 @@ TEST(ImageStoreFormat, ReadsTheFirst) {  // the golden statement of docs/formats
   sqlite3* db = nullptr;
   ASSERT_EQ(sqlite3_open((directory.path() / "index.db").c_str(), &db), SQLITE_OK);
   const char* golden =
-      "CREATE TABLE image (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, key TEXT NOT NULL, name TEXT "
-      "NOT NULL, made INTEGER NOT NULL, builder_type TEXT NOT NULL, builder_id TEXT NOT NULL, artifact_id TEXT NOT NULL, "
-      "description TEXT NOT NULL, digest TEXT NOT NULL, log TEXT NOT NULL, inputs TEXT NOT NULL, state TEXT NOT NULL, "
+      "CREATE TABLE image (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, key TEXT NOT "
+      "NULL, name TEXT "
+      "NOT NULL, made INTEGER NOT NULL, builder_type TEXT NOT NULL, builder_id TEXT NOT NULL, artifact_id "
+      "TEXT NOT NULL, "
+      "description TEXT NOT NULL, digest TEXT NOT NULL, log TEXT NOT NULL, inputs TEXT NOT NULL, state TEXT "
+      "NOT NULL, "
       "fresh_machine TEXT NOT NULL, tests TEXT NOT NULL);"
-      "CREATE TABLE file (image INTEGER NOT NULL REFERENCES image (seq) ON DELETE CASCADE, ordinal INTEGER NOT NULL, path "
-      "TEXT NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL, mode INTEGER NOT NULL, inode INTEGER NOT NULL, mtime "
+      "CREATE TABLE file (image INTEGER NOT NULL REFERENCES image (seq) ON DELETE CASCADE, ordinal INTEGER "
+      "NOT NULL, path "
+      "TEXT NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL, mode INTEGER NOT NULL, inode INTEGER NOT "
+      "NULL, mtime "
       "INTEGER NOT NULL, PRIMARY KEY (image, ordinal));"
-      "CREATE TABLE object (digest TEXT PRIMARY KEY, size INTEGER NOT NULL, inode INTEGER NOT NULL, mtime INTEGER NOT NULL, "
+      "CREATE TABLE object (digest TEXT PRIMARY KEY, size INTEGER NOT NULL, inode INTEGER NOT NULL, mtime "
+      "INTEGER NOT NULL, "
       "damaged INTEGER NOT NULL);"
-      "CREATE TABLE parent (image INTEGER NOT NULL REFERENCES image (seq) ON DELETE CASCADE, ordinal INTEGER NOT NULL, "
+      "CREATE TABLE parent (image INTEGER NOT NULL REFERENCES image (seq) ON DELETE CASCADE, ordinal INTEGER "
+      "NOT NULL, "
       "parent TEXT NOT NULL, PRIMARY KEY (image, ordinal));"
-      "CREATE TABLE tag (tag TEXT PRIMARY KEY, image INTEGER NOT NULL REFERENCES image (seq) ON DELETE CASCADE);"
-      "INSERT INTO image VALUES (4, 'kx7c2m9qa1zd', 'k', 'app', 1764201600000000000, 'qemu', 'transcend.qemu', 'VM', "
+      "CREATE TABLE tag (tag TEXT PRIMARY KEY, image INTEGER NOT NULL REFERENCES image (seq) ON DELETE "
+      "CASCADE);"
+      "INSERT INTO image VALUES (4, 'kx7c2m9qa1zd', 'k', 'app', 1764201600000000000, 'qemu', "
+      "'transcend.qemu', 'VM', "
       "'VM files', 'd', '/log', '{\"a\":1}', 'null', '{\"disk\":\"/d\"}', '{\"passed\":2}');"
       "INSERT INTO file VALUES (4, 0, '/out/disk', "
       "'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad', 3, 420, 7, 0);"
-      "INSERT INTO object VALUES ('ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad', 3, 7, 0, 0);"
+      "INSERT INTO object VALUES ('ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad', 3, 7, "
+      "0, 0);"
       "INSERT INTO parent VALUES (4, 0, 'aaaaaaaaaaaa');"
       "INSERT INTO tag VALUES ('stable', 4);"
       "PRAGMA user_version = 1";
   ASSERT_EQ(sqlite3_exec(db, golden, nullptr, nullptr, nullptr), SQLITE_OK);
   sqlite3_close(db);
   fs::create_directories(directory.path() / "objects/ba");
-  write_file_atomically(directory.path() / "objects/ba/ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", "abc");
+  write_file_atomically(
+      directory.path() / "objects/ba/ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+      "abc");
   auto image = open_image_store(directory.path())->find_by_key("k");
   ASSERT_TRUE(image.has_value());
   EXPECT_EQ(image->id, "kx7c2m9qa1zd");
@@ -447,16 +414,22 @@ TEST(ImageStoreFormat, ReadsTheFirst) {  // the golden statement of docs/formats
 
 TEST_F(ImageStoreTest, TakesNoDirectoriesAndNothingThatIsMissing) {
   EXPECT_THAT(message([&] { made("a", "k", {directory_.path().string()}); }), HasSubstr("no regular file"));
-  EXPECT_THAT(message([&] { made("a", "k", {output("x", "x"), (out_ / "none").string()}); }, ErrorKind::environment), HasSubstr("no such file"));
+  EXPECT_THAT(message(
+                  [&] {
+                    made("a", "k", {output("x", "x"), (out_ / "none").string()});
+                  },
+                  ErrorKind::environment),
+              HasSubstr("no such file"));
   EXPECT_THAT(store_->list(), IsEmpty());
   EXPECT_THAT(files_below("tmp"), IsEmpty());
   EXPECT_THAT(files_below("objects"), IsEmpty());
 }
 
 TEST_F(ImageStoreTest, CopiesFromAnotherFileSystemWithItsHoles) {
-  struct stat here {}, there {};
-  if (::stat("/dev/shm", &there) != 0 || ::stat(directory_.path().c_str(), &here) != 0 || here.st_dev == there.st_dev ||
-      ::access("/dev/shm", W_OK) != 0) {
+  struct stat here {
+  }, there{};
+  if (::stat("/dev/shm", &there) != 0 || ::stat(directory_.path().c_str(), &here) != 0 ||
+      here.st_dev == there.st_dev || ::access("/dev/shm", W_OK) != 0) {
     GTEST_SKIP() << "skipped: no other file system";
   }
   ::setenv("TMPDIR", "/dev/shm", 1);
@@ -489,7 +462,9 @@ TEST(ImageStoreWriter, Runs) {
 
 Command writer(const fs::path& store, const fs::path& file, const fs::path& state) {
   Command command{{fs::read_symlink("/proc/self/exe").string(), "--gtest_filter=ImageStoreWriter.Runs"}};
-  command.env = {{"KILN_TEST_STORE", store.string()}, {"KILN_TEST_FILE", file.string()}, {"KILN_STATE_DIR", state.string()}};
+  command.env = {{"KILN_TEST_STORE", store.string()},
+                 {"KILN_TEST_FILE", file.string()},
+                 {"KILN_STATE_DIR", state.string()}};
   return command;
 }
 
@@ -497,8 +472,9 @@ TEST_F(ImageStoreTest, TwoProcessesAddTheSameContentAtOnce) {
   std::string content = random_bytes(2'000'000);
   std::vector<Process> children;
   for (const char* name : {"1", "2", "3"}) {
-    children.push_back(Process::start(writer(store_directory_, output(name, content), directory_.path() / "state"),
-                                      {.out = Process::Stdio::null}));
+    children.push_back(
+        Process::start(writer(store_directory_, output(name, content), directory_.path() / "state"),
+                       {.out = Process::Stdio::null}));
   }
   for (auto& child : children) EXPECT_TRUE(child.wait(Deadline::in(std::chrono::minutes(1)), Stop())->ok());
   EXPECT_EQ(store_->list().size(), 3u);
@@ -552,7 +528,8 @@ TEST_F(ImageStoreTest, ManyThreadsUseIt) {
   for (int i = 0; i < 6; ++i) {
     threads.emplace_back([&, i] {
       for (int turn = 0; turn < 4; ++turn) {
-        auto image = made("t" + std::to_string(i), "k", {output(std::to_string(i) + "/" + std::to_string(turn), "same for all")});
+        auto image = made("t" + std::to_string(i), "k",
+                          {output(std::to_string(i) + "/" + std::to_string(turn), "same for all")});
         store_->tag(image.id, "last");
         store_->find_by_key("k");
         if (turn % 2 == 0) store_->remove(image.id, true);
@@ -569,38 +546,14 @@ TEST_F(ImageStoreTest, IsCancelledByStop) {
   fs::resize_file(file, uint64_t{1} << 38);
   Stop stop;
   stop.request("enough");
-  EXPECT_THAT(message([&] { ImageRecord record; store_->add(record, {file}, stop); }, ErrorKind::cancelled), HasSubstr("enough"));
+  EXPECT_THAT(message(
+                  [&] {
+                    ImageRecord record;
+                    store_->add(record, {file}, stop);
+                  },
+                  ErrorKind::cancelled),
+              HasSubstr("enough"));
   EXPECT_THAT(files_below("tmp"), IsEmpty());
-}
-
-TEST(FileDigests, RemembersWhatStaysTheSame) {
-  TempDir directory;
-  fs::path file = directory.path() / "file";
-  write_file_atomically(file, "one");
-  struct timespec old[2] = {{1'000'000'000, 0}, {1'000'000'000, 0}};
-  auto digests = open_file_digests(directory.path() / "state");
-  EXPECT_EQ(digests->of_file(file), digest_hex("sha256", "one"));
-  write_file_atomically(file, "two");  // as young as the first and of its size: nothing was remembered
-  EXPECT_EQ(digests->of_file(file), digest_hex("sha256", "two"));
-  sleep_for(std::chrono::milliseconds(2100), Stop());  // ctime cannot be set
-  EXPECT_EQ(digests->of_file(file), digest_hex("sha256", "two"));
-  // Changed behind the back of the time stamps, as nothing but a test does: the row is what answers.
-  sqlite3* db = nullptr;
-  ASSERT_EQ(sqlite3_open((directory.path() / "state/digests.db").c_str(), &db), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(db, "UPDATE digest SET sha256 = 'remembered'", nullptr, nullptr, nullptr), SQLITE_OK);
-  sqlite3_close(db);
-  EXPECT_EQ(digests->of_file(file), "remembered");
-  EXPECT_EQ(open_file_digests(directory.path() / "state")->of_file(file), "remembered");
-  ::utimensat(AT_FDCWD, file.c_str(), old, 0);
-  EXPECT_EQ(digests->of_file(file), digest_hex("sha256", "two"));
-  EXPECT_THROW(digests->of_file(directory.path() / "none"), Error);
-}
-
-TEST(FileDigests, BeginsAnewWhenItsFileIsDamaged) {
-  TempDir directory;
-  write_file_atomically(directory.path() / "digests.db", std::string(5000, 'x'));
-  write_file_atomically(directory.path() / "file", "one");
-  EXPECT_EQ(open_file_digests(directory.path())->of_file(directory.path() / "file"), digest_hex("sha256", "one"));
 }
 
 }  // namespace

@@ -36,8 +36,9 @@ class TestRun : public Provisioner {
 
   void run(Communicator& communicator, StageContext& context) override {
     for (const auto& what : plan_.wait_for) wait_for(what, communicator, context);
+    if (plan_.visit) plan_.visit(communicator, context);
     for (auto& test : plan_.tests) run_test(test, communicator, context);
-    tell(context.ui);
+    if (!plan_.tests.empty()) tell(context.ui);
   }
 
  private:
@@ -122,7 +123,7 @@ BuildInfo machine_info(const ImageTestPlan& plan) {
 }  // namespace
 
 bool ImageTestResult::passed() const {
-  if (!error.empty() || cancelled || tests.empty()) return false;
+  if (!error.empty() || cancelled) return false;
   return std::all_of(tests.begin(), tests.end(), [](const TestOutcome& test) { return test.error.empty() && test.report.passed(); });
 }
 

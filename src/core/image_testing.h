@@ -30,6 +30,8 @@ struct ImageTestPlan {
   std::vector<PlannedTest> tests;
   Artifact artifact;
   std::vector<std::pair<std::string, std::string>> uploads;
+  /// Done once the machine is ready, before the tests (`shell`).
+  std::function<void(Communicator& communicator, StageContext& context)> visit;
   BuildInfo info;            ///< display_name and names are set from `name`
 };
 

@@ -89,6 +89,12 @@ void Pipeline::set_artifacts(size_t instance, const std::vector<StageArtifact>& 
   results_->of_instance[instance] = artifacts;
 }
 
+std::vector<StageArtifact> Pipeline::artifacts(size_t instance) const {
+  std::lock_guard lock(results_->mutex);
+  auto found = results_->of_instance.find(instance);
+  return found == results_->of_instance.end() ? std::vector<StageArtifact>() : found->second;
+}
+
 HclValue Pipeline::instance_value(size_t instance) const {
   auto found = results_->of_instance.find(instance);
   HclValue name = HclValue::string(instances_[instance].name);

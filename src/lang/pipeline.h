@@ -119,6 +119,9 @@ class Pipeline {
   /// What an instance made; `known` false: unknown values. Thread-safe.
   void set_artifacts(size_t instance, const std::vector<StageArtifact>& artifacts);
 
+  /// What it made; empty while that is not known. Thread-safe.
+  std::vector<StageArtifact> artifacts(size_t instance) const;
+
   StageSettings evaluate(size_t instance, Diagnostics& diagnostics) const;
   /// With the stage's own `artifact` in scope, when it is there.
   std::vector<StageTest> tests(size_t instance, const StageArtifact* artifact, Diagnostics& diagnostics) const;
