@@ -71,6 +71,8 @@ class TerminalRenderer : public Renderer {
     if (!event.stage.empty()) {
       if (options().timestamps) text = local_rfc3339(event.time) + ": " + text;
       text = paint(text, line.level == LineLevel::error ? red : color_of(event.stage));
+    } else if (event.kind == EventKind::check && line.level == LineLevel::error) {
+      text = paint(text, red);
     }
     draw(text + "\n");
   }
