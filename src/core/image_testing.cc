@@ -61,7 +61,10 @@ class TestRun : public Provisioner {
   }
 
   void run_test(PlannedTest& test, Communicator& communicator, StageContext& context) {
-    TestOutcome outcome{test.kind, test.name, {}, "", {}};
+    TestOutcome outcome;
+    outcome.kind = test.kind;
+    outcome.name = test.name;
+    outcome.began = std::chrono::system_clock::now();
     context.ui.say(fmt::format("Testing with {}{}...", test.kind, test.name == test.kind ? "" : " (" + test.name + ")"));
     auto start = Clock::now();
     try {
