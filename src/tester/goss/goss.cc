@@ -6,8 +6,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
-#include "kit/guest_script.h"
-#include "kit/script_run.h"
+#include "kit/guest_errand.h"
 #include "lang/yaml.h"
 #include "tester/goss/verdict.h"
 
@@ -22,8 +21,7 @@ struct GossConfig {
   std::map<std::string, std::string> env;
   Duration retry_timeout{0};
   Duration sleep = std::chrono::seconds(1);
-  std::string execute_command = "sh {{.Path}}";
-  std::string remote_folder = "/tmp";
+  ErrandConfig errand;
 };
 
 const OptionTable<GossConfig>& goss_options() {
@@ -48,14 +46,7 @@ const OptionTable<GossConfig>& goss_options() {
                                   .default_text = "1s",
                                   .doc = "The pause between two tries.",
                                   .in_key = false});
-    made.add(&GossConfig::execute_command,
-             {.name = "execute_command",
-              .default_text = "sh {{.Path}}",
-              .doc = "The command that runs the script with all questions: a template over .Path and build data. "
-                     "\"sudo sh {{.Path}}\" asks as root.",
-              .raw = true});
-    made.add(&GossConfig::remote_folder,
-             {.name = "remote_folder", .default_text = "/tmp", .doc = "Remote directory for that script."});
+    made.include(&GossConfig::errand, errand_options());
     return made;
   }();
   return table;
@@ -130,11 +121,7 @@ class GossRun {
 
 TestReport GossRun::run(Communicator& communicator, const GossConfig& config, StageContext& context) {
   std::string nonce = hex_encode(random_bytes(12));
-  std::string path = fmt::format("{}/kiln-goss-{}.sh", config.remote_folder, nonce.substr(0, 12));
   Deadline deadline = Deadline::in(std::chrono::milliseconds(goss_script_budget_ms(resources_)));
-  during("Error uploading the script of goss's checks", [&] {
-    upload_text(communicator, path, goss_script(resources_, nonce), 0700, deadline, context.stop);
-  });
   GossAnswers* machine = nullptr;
   GossAnswers answers(nonce, [&](size_t index, const GossRecord& record) {
     settle_before(index, machine->machine());
@@ -143,11 +130,10 @@ TestReport GossRun::run(Communicator& communicator, const GossConfig& config, St
   });
   machine = &answers;
   std::string complaints;
-  std::string command = render_option(config.execute_command, "execute_command", command_dot(context, {{"Path", path}}), context);
   since_ = Clock::now();
-  int status = communicator.run(
-      command, [&](std::string_view bytes) { answers.feed(bytes); },
-      [&](std::string_view bytes) { complaints += bytes; }, deadline, context.stop);
+  int status = run_errand(
+      communicator, config.errand, goss_script(resources_, nonce), [&](std::string_view bytes) { answers.feed(bytes); },
+      [&](std::string_view bytes) { complaints += bytes; }, deadline, context);
   if (!answers.complete()) {
     throw Error(ErrorKind::remote, fmt::format("The script of goss's checks broke off with exit status {}: {}", status,
                                                std::string(trim(complaints))));
@@ -163,7 +149,7 @@ class GossTester : public Tester {
     resources_.clear();
     DecodeContext decode = input.decode("tester goss");
     goss_options().decode(input.config, config_, decode);
-    check_raw_template("execute_command", config_.execute_command, input);
+    check_errand(config_.errand, input);
     auto place = [&](const char* key) {
       const Value* value = input.config.find(key);
       return value != nullptr ? value->range : input.config.range;
@@ -187,9 +173,6 @@ class GossTester : public Tester {
   }
 
   TestReport run(const TestTarget& target, StageContext& context) override {
-    if (target.communicator.speaks_windows()) {
-      throw Error(ErrorKind::user, "The goss tester asks by a Unix shell; on Windows use the shell or serverspec tester");
-    }
     Deadline deadline = Deadline::in(config_.retry_timeout);
     while (true) {
       // A try that may be repeated shows its results when it was the last.

@@ -19,7 +19,6 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 export PATH
 d=$(mktemp -d 2>/dev/null) || { d=/tmp/kiln-goss-$$; mkdir "$d" || exit 71; }
 trap 'rm -rf "$d"' EXIT
-case $0 in */kiln-goss-*) rm -f "$0" ;; esac
 m() { printf '\n@%s %s\n' "$nonce" "$1"; }
 have() { command -v "$1" >/dev/null 2>&1; }
 limit=
