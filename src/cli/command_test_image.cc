@@ -209,7 +209,7 @@ int run_test(Invocation& invocation, CommandOptions& options, const std::vector<
   const ImageTestResult& result = results[0];
   if (!result.error.empty()) ui.error("\n" + result.error);
   if (!result.evidence.empty()) ui.say("What was kept of the machine: " + result.evidence.string());
-  write_test_reports(options, {{arguments[0], &results}});
+  write_test_reports(options, *invocation.redactor, {{arguments[0], &results}});
   return result.passed() ? 0 : 1;
 }
 

@@ -157,7 +157,8 @@ void PipelineRun::tell_mistakes() {
   if (!mistakes_.empty()) invocation_.ui().error("Nothing was started.");
 }
 
-bool PipelineRun::forecast() {
+bool PipelineRun::forecast(bool put_back) {
+  put_back_ = put_back;
   if (!select()) return false;
   for (size_t i : pipeline_.order()) {
     if (wanted_[i]) forecast_one(i);
@@ -183,17 +184,37 @@ bool PipelineRun::check_needs(size_t instance) {
   return true;
 }
 
+std::optional<ImageRecord> PipelineRun::last_image(const std::string& name) {
+  try {
+    return store_->get(name);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+/// What an earlier run of this stage left where its result goes may be replaced; the store has it.
+bool PipelineRun::may_replace(size_t instance, const PreparedStage& keyed) {
+  if (options_.force) return true;
+  return std::all_of(keyed.plan.stages.begin(), keyed.plan.stages.end(),
+                     [&](const Stage& build) { return last_image(image_name(instance, build, keyed.builds)).has_value(); });
+}
+
+/// What lies where the result would go and is nobody's is told before anything starts.
+bool PipelineRun::check_places(size_t instance, const PreparedStage& prepared) {
+  if (may_replace(instance, prepared)) return true;
+  PreparedStage strict = preparer_->prepare(instance, true, false);
+  if (strict.mistakes.empty()) return true;
+  mistake(instance, strict.mistakes + "\n(-force replaces what is in the way.)");
+  return false;
+}
+
 std::vector<std::string> PipelineRun::why_it_runs(size_t instance, const PreparedStage& prepared) {
   if (options_.rebuild) return {"-rebuild was given"};
   std::vector<std::string> out;
   for (size_t i = 0; i < prepared.plan.stages.size(); ++i) {
     if (store_->find_by_key(prepared.keys[i])) continue;
     std::string name = image_name(instance, prepared.plan.stages[i], prepared.builds);
-    std::optional<ImageRecord> last;
-    try {
-      last = store_->get(name);
-    } catch (const Error&) {
-    }
+    auto last = last_image(name);
     if (!last) return {"it was never built"};
     for (auto& reason : input_differences(last->inputs, prepared.inputs[i], options_.explain ? 1000 : 4)) out.push_back(std::move(reason));
   }
@@ -240,7 +261,7 @@ bool PipelineRun::forecast_tests(size_t instance, const PreparedStage& prepared,
 
 bool PipelineRun::forecast_one(size_t instance) {
   StageForecast& out = forecasts_[instance];
-  PreparedStage prepared = preparer_->prepare(instance, true);
+  PreparedStage prepared = preparer_->prepare(instance, true, true);
   out.template_path = prepared.settings.template_path;
   if (!prepared.mistakes.empty()) {
     mistake(instance, prepared.mistakes);
@@ -262,17 +283,31 @@ bool PipelineRun::forecast_one(size_t instance) {
   } else if (auto images = find_images(prepared)) {
     out.images = std::move(*images);
     out.what = StageForecast::What::up_to_date;
+    bool there = true;
+    for (const auto& image : out.images) {
+      if (put_back_) store_->restore(image, Stop());
+      else there &= has_files(image);
+    }
+    if (!there) out.reasons = {"its files are gone from where they belong; they are in the store and are put back"};
     std::vector<StageArtifact> artifacts;
-    for (size_t i = 0; i < out.images.size(); ++i) artifacts.push_back(artifact_of(prepared.plan.stages[i].info.display_name, out.images[i]));
-    loaded_.pipeline->set_artifacts(instance, artifacts);
+    for (size_t i = 0; there && i < out.images.size(); ++i) artifacts.push_back(artifact_of(prepared.plan.stages[i].info.display_name, out.images[i]));
+    if (there) loaded_.pipeline->set_artifacts(instance, artifacts);
   } else {
     out.what = StageForecast::What::run;
     out.reasons = why_it_runs(instance, prepared);
+    if (!check_places(instance, prepared)) return false;
   }
   if (!forecast_tests(instance, prepared, out)) {
     if (out.what == StageForecast::What::up_to_date) out.what = StageForecast::What::test;
   }
   return true;
+}
+
+bool PipelineRun::has_files(const ImageRecord& image) const {
+  return std::all_of(image.files.begin(), image.files.end(), [](const ImageFile& file) {
+    std::error_code error;
+    return fs::file_size(file.path, error) == file.size && !error;
+  });
 }
 
 StageArtifact PipelineRun::artifact_of(const std::string& build, const ImageRecord& image) const {
@@ -397,7 +432,7 @@ void PipelineRun::run_instance(size_t instance, const Stop& stop) {
   Diagnostics diagnostics;
   StageSettings settings = pipeline_.evaluate(instance, diagnostics);
   enter_thread_directory(preparer_->directory_of(settings));
-  PreparedStage keyed = preparer_->prepare(instance, true);
+  PreparedStage keyed = preparer_->prepare(instance, true, true);
   if (!keyed.mistakes.empty()) throw Error(ErrorKind::user, keyed.mistakes);
   if (keyed.builds == 1) sink.set_only_build(keyed.plan.stages[0].info.display_name);
   if (auto images = find_images(keyed)) {
@@ -420,8 +455,7 @@ void PipelineRun::run_instance(size_t instance, const Stop& stop) {
 
 /// Builds what the store does not have; the rest of the stage's images are put back.
 void PipelineRun::build(size_t instance, const PreparedStage& keyed, const Stop& stop, StageSink& sink, StageEnd& end) {
-  CommandOptions options = options_;
-  PreparedStage real = preparer_->prepare(instance, false);
+  PreparedStage real = preparer_->prepare(instance, false, may_replace(instance, keyed));
   if (!real.mistakes.empty()) throw Error(ErrorKind::user, real.mistakes);
   std::vector<size_t> at;  // of the plan's stages, which of the keyed ones
   std::vector<Stage> stages;
@@ -481,6 +515,7 @@ void PipelineRun::keep(size_t instance, const PreparedStage& keyed, size_t at, c
     if (auto machine = build.builder->fresh_machine(artifact, "")) image.fresh_machine = stored_machine(*machine, build.source.type, build.info.scope);
   }
   end.images[at] = store_->add(std::move(image), files, stop);
+  for (const auto& file : end.images[at].files) digests_->note(file.path, file.digest);
 }
 
 void PipelineRun::test(size_t instance, const PreparedStage& keyed, const Stop& stop, StageSink& sink, StageEnd& end) {

@@ -132,13 +132,14 @@ fs::path StagePreparer::directory_of(const StageSettings& settings) const {
 
 std::string StagePreparer::text_of(const Diagnostics& diagnostics) { return std::string(trim_right(hcl_text(diagnostics))); }
 
-CommandOptions StagePreparer::stage_options(const StageSettings& settings, bool timeless, bool& known) const {
+CommandOptions StagePreparer::stage_options(const StageSettings& settings, bool timeless, bool replace, bool& known) const {
   CommandOptions out = options_;
   out.only = settings.only;
   out.except = settings.except;
   out.variable_files = settings.variable_files;
   out.variables.clear();
   out.timeless = timeless;
+  out.force = replace;
   for (const auto& [name, value] : settings.variables) {
     if (value.secret && value.is_string()) invocation_.redactor->add(value.as_string());
     known &= is_known(value);
@@ -197,7 +198,7 @@ std::map<std::string, std::string> StagePreparer::sources_of(size_t instance) co
   return out;
 }
 
-PreparedStage StagePreparer::prepare(size_t instance, bool timeless) const {
+PreparedStage StagePreparer::prepare(size_t instance, bool timeless, bool replace) const {
   PreparedStage out;
   Diagnostics diagnostics;
   out.settings = loaded_.pipeline->evaluate(instance, diagnostics);
@@ -205,7 +206,7 @@ PreparedStage StagePreparer::prepare(size_t instance, bool timeless) const {
     out.mistakes = text_of(diagnostics);
     return out;
   }
-  CommandOptions options = stage_options(out.settings, timeless, out.known);
+  CommandOptions options = stage_options(out.settings, timeless, replace, out.known);
   plan(instance, options, out);
   if (!out.mistakes.empty()) return out;
   out.builds = out.plan.stages.size();

@@ -51,8 +51,9 @@ struct PreparedStage {
 class StagePreparer {
  public:
   StagePreparer(const Invocation& invocation, const CommandOptions& options, const LoadedPipeline& loaded, FileDigests& digests);
-  /// `timeless`: for its key, with time and chance standing still; else for running.
-  PreparedStage prepare(size_t instance, bool timeless) const;
+  /// `timeless`: for its key, with time and chance standing still; else for running. `replace`: results that are in the
+  /// way are no mistake.
+  PreparedStage prepare(size_t instance, bool timeless, bool replace) const;
   /// The tests of the stage, grouped by the machine they share, for one artifact of it. `builder` made it. Mistakes (unknown
   /// machine, missing programs) go to `diagnostics`. Without an artifact: only checks what can be.
   std::vector<ImageTestPlan> test_plans(size_t instance, const Stage& build, const Artifact* artifact, const StageArtifact* known,
@@ -64,7 +65,7 @@ class StagePreparer {
   static std::string text_of(const Diagnostics& diagnostics);
 
  private:
-  CommandOptions stage_options(const StageSettings& settings, bool timeless, bool& known) const;
+  CommandOptions stage_options(const StageSettings& settings, bool timeless, bool replace, bool& known) const;
   void plan(size_t instance, const CommandOptions& options, PreparedStage& out) const;
   std::map<std::string, std::string> sources_of(size_t instance) const;
 

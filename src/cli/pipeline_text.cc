@@ -329,7 +329,7 @@ bool write_hand_over(Invocation& invocation, const CommandOptions& options, cons
     // A half-finished run hands nothing over: what reads these files takes them for a success.
     if (!options.artifact_json.empty()) write_artifact_json(options.artifact_json, pipeline, run, well);
     if (!options.artifact_env.empty() && well) write_artifact_env(options.artifact_env, pipeline, run);
-    write_test_reports(options, tested(pipeline, run));
+    write_test_reports(options, *invocation.redactor, tested(pipeline, run));
   } catch (const Error& error) {
     invocation.ui().error("Error: " + error.message());
     return false;

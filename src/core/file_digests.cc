@@ -88,6 +88,11 @@ class StoredFileDigests : public FileDigests {
     return digest;
   }
 
+  void note(const fs::path& file, const std::string& digest) override {
+    fs::path path = fs::absolute(file).lexically_normal();
+    if (auto identity = identity_of(path)) remember(path, *identity, digest);
+  }
+
  private:
   std::optional<std::string> find(const fs::path& path, const FileIdentity& now) {
     std::lock_guard lock(mutex_);

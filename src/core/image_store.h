@@ -114,6 +114,8 @@ class FileDigests {
   virtual ~FileDigests() = default;
   /// sha256, hex. Throws what reading throws.
   virtual std::string of_file(const std::filesystem::path& path) = 0;
+  /// Remembers a digest that was just made of the file by whoever wrote it.
+  virtual void note(const std::filesystem::path& path, const std::string& digest) = 0;
 };
 /// Remembered in digests.db in `directory` (the state directory). A damaged file is begun anew: it only saves work.
 std::unique_ptr<FileDigests> open_file_digests(const std::filesystem::path& directory);

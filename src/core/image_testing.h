@@ -41,6 +41,7 @@ struct TestOutcome {
   std::string name;
   TestReport report;
   std::string error;  ///< it could not ask: why
+  std::chrono::system_clock::time_point began{};
   std::chrono::nanoseconds duration{0};
 };
 
