@@ -28,16 +28,14 @@ const OptionTable<GossConfig>& goss_options() {
   static const OptionTable<GossConfig> table = [] {
     OptionTable<GossConfig> made;
     made.add(&GossConfig::file,
-             {.name = "file", .doc = "The gossfile.", .required = true, .reads = true, .aliases = {"gossfile"}});
+             {.name = "file", .doc = "The gossfile.", .required = true, .reads = true});
     made.add(&GossConfig::vars, {.name = "vars",
                                  .doc = "A YAML or JSON file with what the gossfile's templates know as .Vars.",
-                                 .reads = true,
-                                 .aliases = {"vars_file"}});
+                                 .reads = true});
     made.add(&GossConfig::vars_inline,
              {.name = "vars_inline", .type = "map", .doc = "More of .Vars; it wins over the file's."});
     made.add(&GossConfig::env, {.name = "env",
-                                .doc = "What the gossfile's templates find in .Env besides this program's environment.",
-                                .aliases = {"vars_env"}});
+                                .doc = "What the gossfile's templates find in .Env besides this program's environment."});
     made.add(&GossConfig::retry_timeout, {.name = "retry_timeout",
                                           .default_text = "0s",
                                           .doc = "Ask again until everything passes, at most so long.",
@@ -61,9 +59,17 @@ std::map<std::string, std::string> own_environment() {
   return out;
 }
 
-GossFiles goss_files() {
+/// Reads, and notes what was read.
+std::function<std::string(const std::string&)> noting_reader(std::vector<std::string>& noted) {
+  return [&noted](const std::string& path) {
+    noted.push_back(path);
+    return read_file(path);
+  };
+}
+
+GossFiles goss_files(std::vector<std::string>& noted) {
   GossFiles files;
-  files.read = [](const std::string& path) { return read_file(path); };
+  files.read = noting_reader(noted);
   files.matching = [](const std::string& pattern) {
     std::vector<std::string> out;
     for (const auto& path : glob(pattern)) out.push_back(path.string());
@@ -147,6 +153,7 @@ class GossTester : public Tester {
   void prepare(const PrepareInput& input) override {
     config_ = {};
     resources_.clear();
+    read_.clear();
     DecodeContext decode = input.decode("tester goss");
     goss_options().decode(input.config, config_, decode);
     check_errand(config_.errand, input);
@@ -155,7 +162,7 @@ class GossTester : public Tester {
       return value != nullptr ? value->range : input.config.range;
     };
     if (config_.file.empty()) return;
-    GossTemplateScope scope{Value::empty_object(), own_environment(), [](const std::string& path) { return read_file(path); }};
+    GossTemplateScope scope{Value::empty_object(), own_environment(), noting_reader(read_)};
     if (!config_.vars.empty()) add_variables(config_.vars, place("vars"), scope.vars, input.diagnostics);
     if (config_.vars_inline.is_object()) {
       for (const auto& member : config_.vars_inline.as_object()) scope.vars.set(member.key, member.value);
@@ -166,11 +173,13 @@ class GossTester : public Tester {
       input.diagnostics.error(fmt::format("The gossfile {} is not there", config_.file), "", place("file"));
       return;
     }
-    resources_ = load_goss(config_.file, scope, goss_files(), input.diagnostics);
+    resources_ = load_goss(config_.file, scope, goss_files(read_), input.diagnostics);
     if (resources_.empty() && !input.diagnostics.has_errors()) {
       input.diagnostics.error(fmt::format("The gossfile {} checks nothing", config_.file), "", place("file"));
     }
   }
+
+  std::vector<std::string> reads() const { return read_; }
 
   TestReport run(const TestTarget& target, StageContext& context) override {
     Deadline deadline = Deadline::in(config_.retry_timeout);
@@ -196,6 +205,7 @@ class GossTester : public Tester {
  private:
   GossConfig config_;
   std::vector<GossResource> resources_;
+  std::vector<std::string> read_;  ///< by prepare(): the gossfile, what it includes, what its templates read
 };
 
 }  // namespace

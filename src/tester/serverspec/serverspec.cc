@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <deque>
+#include <set>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -152,9 +153,15 @@ std::vector<std::string> ServerspecTester::spec_arguments() const {
 
 std::vector<std::string> ServerspecTester::rspec_arguments(const std::string& directory) const {
   std::vector<std::string> out{"-r", directory + "/kiln_formatter.rb", "-r", directory + "/kiln_preamble.rb", "-I", "."};
+  auto specs = spec_arguments();
+  std::set<std::string> beside;  // a spec_helper next to its specs
+  for (const auto& spec : specs) beside.insert(fs::path(spec).parent_path().string());
+  for (const auto& path : beside) {
+    if (!path.empty()) out.insert(out.end(), {"-I", path});
+  }
   out.insert(out.end(), {"--format", "KilnFormatter", "--no-color"});
   out.insert(out.end(), config_.rspec_options.begin(), config_.rspec_options.end());
-  for (auto& spec : spec_arguments()) out.push_back(spec);
+  out.insert(out.end(), specs.begin(), specs.end());
   return out;
 }
 
@@ -261,7 +268,7 @@ TestReport ServerspecTester::run(const TestTarget& target, StageContext& context
     context.log.line(fmt::format("rspec: {}", line));
   };
   RspecReader reader(
-      nonce,
+      nonce, config_.directory,
       [&](CheckResult result) {
         emit_check(context.ui, result);
         report.checks.push_back(std::move(result));

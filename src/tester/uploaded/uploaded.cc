@@ -37,12 +37,23 @@ const OptionTable<UploadedConfig>& uploaded_options() {
 struct Expected {
   std::string local;
   std::string remote;
+  /// Where it is if what the template names was a directory already, as with `scp -r`; wins if it is there.
+  std::string below;
   std::string link;      ///< what it points to, if it is a link
-  std::string basename;  ///< of a file sent by itself: `remote` may be the directory it went into
+  bool of_tree = false;  ///< sent with its directory, so that links stay links
 };
 
-void add_tree(const fs::path& local, const std::string& remote, std::vector<Expected>& out) {
-  std::string root = remote.ends_with('/') && remote.size() > 1 ? remote.substr(0, remote.size() - 1) : remote;
+std::string below(const std::string& directory, const std::string& name) {
+  return directory.ends_with('/') ? directory + name : directory + "/" + name;
+}
+
+std::string base_name(std::string path) {
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  return fs::path(path).filename().string();
+}
+
+/// `local` with a slash at its end means what is in it.
+void add_tree(const std::string& local, const std::string& remote, std::vector<Expected>& out) {
   std::vector<fs::path> found;
   for (const auto& entry : fs::recursive_directory_iterator(local)) {
     if (entry.is_symlink() || entry.is_regular_file()) found.push_back(entry.path());
@@ -50,7 +61,9 @@ void add_tree(const fs::path& local, const std::string& remote, std::vector<Expe
   std::sort(found.begin(), found.end());
   for (const auto& path : found) {
     std::string link = fs::is_symlink(path) ? fs::read_symlink(path).string() : "";
-    out.push_back({path.string(), root + "/" + path.lexically_relative(local).string(), link, ""});
+    std::string name = path.lexically_relative(local).string();
+    std::string other = local.ends_with('/') ? "" : below(below(remote, base_name(local)), name);
+    out.push_back({path.lexically_normal().string(), below(remote, name), other, link, true});
   }
 }
 
@@ -59,20 +72,26 @@ std::vector<Expected> expected_files(const TestTarget& target) {
   for (const auto& [local, remote] : target.uploads) {
     std::error_code error;
     if (fs::is_directory(local, error)) {
-      add_tree(fs::path(local).lexically_normal() / "", remote, out);
+      add_tree(local, remote, out);
     } else {
-      std::string name = fs::path(local).filename().string();
-      out.push_back({local, remote.ends_with('/') ? remote + name : remote, "", name});
+      std::string inside = below(remote, base_name(local));
+      out.push_back({local, remote.ends_with('/') ? inside : remote, remote.ends_with('/') ? "" : inside, "", false});
     }
   }
   return out;
 }
 
-constexpr const char* look = R"SH(look() { # N PATH NAME
-  p=$2
-  if [ -n "$3" ] && [ -d "$p" ]; then p=$p/$3; fi
+constexpr const char* look = R"SH(home() { # PATH: with ~/ replaced
+  case $1 in '~/'*) printf '%s/%s' "$HOME" "${1#??}" ;; *) printf %s "$1" ;; esac
+}
+look() { # N KIND PATH OTHER: OTHER wins if it is there
+  p=$(home "$3")
+  if [ -n "$4" ]; then
+    o=$(home "$4")
+    if [ -e "$o" ] || [ -L "$o" ]; then p=$o; fi
+  fi
   printf '@%s %s ' "$nonce" "$1"
-  if [ -L "$p" ] && [ -z "$3" ]; then printf 'link %s\n' "$(readlink "$p")"
+  if [ -L "$p" ] && [ "$2" = tree ]; then printf 'link %s\n' "$(readlink "$p")"
   elif [ -f "$p" ]; then
     if s=$(sha256sum <"$p" 2>&1); then printf 'file %s\n' "${s%% *}"; else printf 'unreadable %s\n' "$s"; fi
   elif [ -e "$p" ]; then printf 'other\n'
@@ -83,7 +102,8 @@ constexpr const char* look = R"SH(look() { # N PATH NAME
 std::string look_script(const std::vector<Expected>& files, const std::string& nonce) {
   std::string out = "nonce=" + nonce + "\n" + look;
   for (size_t i = 0; i < files.size(); ++i) {
-    out += fmt::format("look {} {} {}\n", i, shell_quote(files[i].remote), shell_quote(files[i].basename));
+    out += fmt::format("look {} {} {} {}\n", i, files[i].of_tree ? "tree" : "file", shell_quote(files[i].remote),
+                       shell_quote(files[i].below));
   }
   return out;
 }
@@ -95,7 +115,6 @@ CheckResult judge_upload(const Expected& file, const std::string& answer) {
   result.place = file.local;
   result.expected = file.link.empty() ? "file " + file_digest_hex("sha256", file.local) : "link " + file.link;
   result.found = answer;
-  bool through_link = file.link.empty() && answer.starts_with("link ");
   if (answer == result.expected) {
     result.expected.clear();
     result.found.clear();
@@ -104,7 +123,7 @@ CheckResult judge_upload(const Expected& file, const std::string& answer) {
   result.status = CheckStatus::failed;
   if (answer == "missing") result.message = "it is not in the machine";
   if (answer.starts_with("file ") && file.link.empty()) result.message = "its content is another";
-  if (through_link) result.message = "it is a link now";
+  if (answer.starts_with("link ") && file.link.empty()) result.message = "it is a link now";
   return result;
 }
 

@@ -54,13 +54,27 @@ TEST(Uploaded, FilesAndTreesAreCompared) {
   auto report = uploads.run({{(uploads.here / "a b.conf").string(), (uploads.there / "a b.conf").string()},
                              {(uploads.here / "a b.conf").string(), uploads.there.string() + "/"},
                              {(uploads.here / "a b.conf").string(), uploads.there.string()},
-                             {(uploads.here / "tree/").string(), (uploads.there / "tree").string()}});
+                             {(uploads.here / "tree/").string(), (uploads.there / "tree").string()},
+                             {(uploads.here / "tree/sub").string(), (uploads.there / "tree").string()}});
   EXPECT_THAT(uploads.verdicts(report),
               ElementsAre("passed /a b.conf", "passed /a b.conf", "passed ", "passed /tree/link",
                           "failed /tree/sub/y: its content is another",
-                          "failed /tree/sub/z: it is not in the machine", "passed /tree/x"));
+                          "failed /tree/sub/z: it is not in the machine", "passed /tree/x",
+                          "failed /tree/y: its content is another", "failed /tree/z: it is not in the machine"));
   EXPECT_EQ(report.checks[4].expected, "file a1fce4363854ff888cff4b8e7875d600c2682390412a8cf79b37d0b11148b0fa");
   EXPECT_EQ(uploads.host.commands.size(), 1u);
+}
+
+TEST(Uploaded, DirectoriesGoWhereScpPutsThem) {
+  UploadStage uploads;
+  uploads.write(uploads.here / "conf/d/x", "x");
+  uploads.write(uploads.there / "as-it-is/d/x", "x");
+  uploads.write(uploads.there / "below/conf/d/x", "x");
+  std::string local = (uploads.here / "conf").string();
+  EXPECT_THAT(uploads.verdicts(uploads.run({{local, (uploads.there / "as-it-is").string()},
+                                            {local, (uploads.there / "below").string()},
+                                            {local + "/", (uploads.there / "below").string() + "/"}})),
+              ElementsAre("passed /as-it-is/d/x", "passed /below/d/x", "failed /below/d/x: it is not in the machine"));
 }
 
 TEST(Uploaded, WhatWasOnlyPassingThroughIsLeftOut) {
