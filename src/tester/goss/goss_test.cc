@@ -101,7 +101,7 @@ process:
   for (const auto& event : goss.stage.own_sink.events()) told += event.kind == EventKind::check;
   EXPECT_EQ(told, report.checks.size());
   // The script is gone.
-  EXPECT_THAT(glob((goss.stage.directory.path() / "kiln-goss-*").string()), IsEmpty());
+  EXPECT_THAT(glob((goss.stage.directory.path() / "kiln-ask-*").string()), IsEmpty());
 }
 
 TEST(Goss, AsksWithOneCommandWhateverTheNumber) {

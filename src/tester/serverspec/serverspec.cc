@@ -3,13 +3,14 @@
 #include <fmt/format.h>
 
 #include <deque>
+#include <set>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/process.h"
 #include "base/text.h"
+#include "kit/guest_errand.h"
 #include "kit/guest_script.h"
-#include "kit/script_run.h"
 #include "tester/serverspec/results.h"
 #include "tester/serverspec/ruby.h"
 
@@ -26,8 +27,7 @@ struct ServerspecConfig {
   std::vector<std::string> rspec_options;
   bool sudo = true;
   std::string sudo_password;
-  std::string execute_command = "sh {{.Path}}";
-  std::string remote_folder = "/tmp";
+  ErrandConfig errand;  ///< in the machine
 };
 
 void add_where_options(OptionTable<ServerspecConfig>& table) {
@@ -60,20 +60,12 @@ const OptionTable<ServerspecConfig>& serverspec_options() {
     made.add(&Config::sudo, {.name = "sudo",
                              .default_text = "true",
                              .doc = "On the host: whether serverspec uses sudo in the machine when the user is not "
-                                    "root. In the machine see execute_command."});
+                                    "root. In the machine execute_command says as whom rspec runs."});
     made.add(&Config::sudo_password, {.name = "sudo_password",
                                       .default_text = "the machine's password",
                                       .doc = "What sudo is told when it asks.",
                                       .secret = true});
-    made.add(&Config::execute_command,
-             {.name = "execute_command",
-              .default_text = "sh {{.Path}}",
-              .doc = "In the machine: the command that starts rspec's script, a template over .Path and build data. "
-                     "\"sudo sh {{.Path}}\" runs it as root.",
-              .raw = true});
-    made.add(&Config::remote_folder, {.name = "remote_folder",
-                                      .default_text = "/tmp",
-                                      .doc = "In the machine: where the specs are put."});
+    made.include(&Config::errand, errand_options());
     return made;
   }();
   return table;
@@ -120,7 +112,7 @@ void ServerspecTester::prepare(const PrepareInput& input) {
   config_ = {};
   DecodeContext decode = input.decode("tester serverspec");
   serverspec_options().decode(input.config, config_, decode);
-  check_raw_template("execute_command", config_.execute_command, input);
+  check_errand(config_.errand, input);
   auto place = [&](const char* key) {
     const Value* value = input.config.find(key);
     return value != nullptr ? value->range : input.config.range;
@@ -162,9 +154,15 @@ std::vector<std::string> ServerspecTester::spec_arguments() const {
 
 std::vector<std::string> ServerspecTester::rspec_arguments(const std::string& directory) const {
   std::vector<std::string> out{"-r", directory + "/kiln_formatter.rb", "-r", directory + "/kiln_preamble.rb", "-I", "."};
+  auto specs = spec_arguments();
+  std::set<std::string> beside;  // a spec_helper next to its specs
+  for (const auto& spec : specs) beside.insert(fs::path(spec).parent_path().string());
+  for (const auto& path : beside) {
+    if (!path.empty()) out.insert(out.end(), {"-I", path});
+  }
   out.insert(out.end(), {"--format", "KilnFormatter", "--no-color"});
   out.insert(out.end(), config_.rspec_options.begin(), config_.rspec_options.end());
-  for (auto& spec : spec_arguments()) out.push_back(spec);
+  out.insert(out.end(), specs.begin(), specs.end());
   return out;
 }
 
@@ -247,13 +245,12 @@ void ServerspecTester::require_rspec(Communicator& communicator, StageContext& c
 
 int ServerspecTester::run_in_guest(Communicator& communicator, std::map<std::string, std::string> env, LineSplitter& out,
                                    LineSplitter& err, StageContext& context) const {
-  if (communicator.speaks_windows()) throw Error(ErrorKind::user, "serverspec runs in Unix machines only");
   if (config_.directory.empty()) {
     throw Error(ErrorKind::user, "serverspec in the machine needs \"directory\": it is what the machine gets");
   }
   require_rspec(communicator, context);
   Deadline deadline = Deadline::in(std::chrono::minutes(10));
-  std::string remote = fmt::format("{}/kiln-specs-{}", config_.remote_folder, hex_encode(random_bytes(6)));
+  std::string remote = fmt::format("{}/kiln-specs-{}", config_.errand.remote_folder, hex_encode(random_bytes(6)));
   std::string script = "set -e\n", words;
   env["KILN_TARGET"] = "exec";
   env.emplace("TARGET_HOST", "localhost");
@@ -264,13 +261,10 @@ int ServerspecTester::run_in_guest(Communicator& communicator, std::map<std::str
     communicator.upload_tree(config_.directory, remote + "/specs", {}, deadline, context.stop);
     upload_text(communicator, remote + "/kiln_formatter.rb", rspec_formatter, 0644, deadline, context.stop);
     upload_text(communicator, remote + "/kiln_preamble.rb", rspec_preamble, 0644, deadline, context.stop);
-    upload_text(communicator, remote + "/run.sh", script, 0700, deadline, context.stop);
   });
-  std::string command =
-      render_option(config_.execute_command, "execute_command", command_dot(context, {{"Path", remote + "/run.sh"}}), context);
-  return communicator.run(
-      command, [&](std::string_view bytes) { out.feed(bytes); }, [&](std::string_view bytes) { err.feed(bytes); },
-      Deadline::never(), context.stop);
+  return run_errand(
+      communicator, config_.errand, script, [&](std::string_view bytes) { out.feed(bytes); },
+      [&](std::string_view bytes) { err.feed(bytes); }, Deadline::never(), context);
 }
 
 TestReport ServerspecTester::run(const TestTarget& target, StageContext& context) {
@@ -282,7 +276,7 @@ TestReport ServerspecTester::run(const TestTarget& target, StageContext& context
     context.log.line(fmt::format("rspec: {}", line));
   };
   RspecReader reader(
-      nonce,
+      nonce, config_.directory,
       [&](CheckResult result) {
         emit_check(context.ui, result);
         report.checks.push_back(std::move(result));

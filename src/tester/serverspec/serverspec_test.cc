@@ -83,7 +83,7 @@ TEST(Serverspec, InTheMachine) {
                           "failed Command \"echo \"$COLOUR\"\" stdout | is expected to eq \"green\\n\"",
                           "passed Command \"echo \"$COLOUR\"\" exit_status | is expected to eq 0",
                           "skipped later | is not there yet", "skipped later | is skipped", "failed later | equals"));
-  EXPECT_EQ(report.checks[1].place, "spec/some_spec.rb:5");
+  EXPECT_EQ(report.checks[1].place, (specs.directory / "spec/some_spec.rb").string() + ":5");
   EXPECT_THAT(report.checks[1].message, HasSubstr("/etc/passwd"));
   EXPECT_EQ(report.checks[3].expected, "\"green\\n\"");
   EXPECT_EQ(report.checks[3].found, "\"it's\\n\"");
@@ -178,7 +178,7 @@ TEST(Serverspec, AnRspecThatBreaksOffIsAnError) {
 TEST(RspecReader, PassesOverWhatIsNoResult) {
   std::vector<std::string> other;
   std::vector<CheckResult> results;
-  RspecReader reader("N", [&](CheckResult result) { results.push_back(std::move(result)); },
+  RspecReader reader("N", "d", [&](CheckResult result) { results.push_back(std::move(result)); },
                      [&](std::string_view line) { other.emplace_back(line); });
   reader.line("noise");
   reader.line("");
@@ -190,7 +190,7 @@ TEST(RspecReader, PassesOverWhatIsNoResult) {
   EXPECT_TRUE(reader.complete());
   EXPECT_THAT(other, ElementsAre("noise", "@N {broken"));
   ASSERT_EQ(results.size(), 1u);
-  EXPECT_EQ(results[0].place, "a_spec.rb:3");
+  EXPECT_EQ(results[0].place, "d/a_spec.rb:3");
   EXPECT_EQ(results[0].duration, 500ms);
 }
 
