@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/wait.h"
 
 namespace kiln {
 
@@ -72,11 +73,22 @@ static int format_of(Database& database) {
   return static_cast<int>(version.number(0));
 }
 
+/// Where two processes change it at once SQLite turns one away without waiting.
+void Database::set_journal_mode(const char* pragma) {
+  Deadline deadline = Deadline::in(Millis(busy_timeout_ms));
+  for (;;) {
+    int code = sqlite3_exec(db_, pragma, nullptr, nullptr, nullptr);
+    if (code == SQLITE_OK) return;
+    if (code != SQLITE_BUSY || deadline.passed()) fail();
+    sleep_for(Millis(5), Stop());
+  }
+}
+
 void Database::set_up() {
   sqlite3_busy_timeout(db_, busy_timeout_ms);
   if (!read_only()) {
     ::chmod(file_.c_str(), 0600);
-    execute(options_.write_ahead ? "PRAGMA journal_mode = WAL" : "PRAGMA journal_mode = DELETE");
+    set_journal_mode(options_.write_ahead ? "PRAGMA journal_mode = WAL" : "PRAGMA journal_mode = DELETE");
     // EXTRA: what was committed stays so when the power goes just after the rollback journal was deleted.
     execute(options_.write_ahead ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = EXTRA");
     execute("PRAGMA foreign_keys = ON");

@@ -44,6 +44,7 @@ class Database {
   friend class Transaction;
   [[noreturn]] void fail() const;
   void set_up();
+  void set_journal_mode(const char* pragma);
   void close();
   std::filesystem::path file_;
   DatabaseOptions options_;

@@ -3,8 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <vector>
+
 #include "base/error.h"
 #include "base/file.h"
+#include "base/process.h"
 
 namespace kiln {
 namespace {
@@ -74,6 +77,32 @@ TEST(Sqlite, UpgradesStepByStepAndRefusesANewerFormat) {
   }
   EXPECT_THAT(refusal(file, numbers()),
               HasSubstr("has format 2, made by a newer Kiln; this one knows up to 1"));
+}
+
+DatabaseOptions numbers_written_ahead() {
+  DatabaseOptions options = numbers();
+  options.write_ahead = true;
+  return options;
+}
+
+/// Not a test of its own: what this program does when a test starts it again, several times at once.
+TEST(SqliteOpener, Runs) {
+  auto directory = get_env("KILN_TEST_DATABASES");
+  if (!directory) GTEST_SKIP() << "skipped: run by another test";
+  for (int i = 0; i < 40; ++i) Database(*directory + "/" + std::to_string(i) + ".db", numbers_written_ahead());
+}
+
+TEST(Sqlite, ManyProcessesOpenANewFileAtOnce) {
+  TempDir directory;
+  Command command{{fs::read_symlink("/proc/self/exe").string(), "--gtest_filter=SqliteOpener.Runs"}};
+  command.env = {{"KILN_TEST_DATABASES", directory.path().string()}};
+  std::vector<Process> openers;
+  for (int i = 0; i < 4; ++i) openers.push_back(Process::start(command, {.out = Process::Stdio::null}));
+  for (auto& opener : openers) EXPECT_TRUE(opener.wait(Deadline::in(std::chrono::minutes(1)), Stop())->ok());
+  for (int i = 0; i < 40; ++i) {
+    Database db(directory.path() / (std::to_string(i) + ".db"), numbers_written_ahead());
+    EXPECT_EQ(count(db), 0);
+  }
 }
 
 TEST(Sqlite, SaysWhatIsWrongWithAFileAndWhatToDo) {

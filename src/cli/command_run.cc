@@ -76,7 +76,7 @@ int run_run(Invocation& invocation, CommandOptions& options, const std::vector<s
   SignalWatch signals(stop, [&](const std::string& name) { ui.say(fmt::format("Stopping after {}...", name)); });
   auto started = Clock::now();
   PipelineRun run(invocation, options, *loaded);
-  if (!run.forecast()) return 1;
+  if (!run.forecast(true)) return 1;
   show_what_runs(invocation, *loaded->pipeline, run);
   remember(options, *loaded, false);
   bool well = run.run(stop);
@@ -90,7 +90,7 @@ int run_pipeline_plan(Invocation& invocation, CommandOptions& options, const fs:
   auto loaded = load_pipeline(invocation, options, path);
   if (!loaded) return 1;
   PipelineRun run(invocation, options, *loaded);
-  if (!run.forecast()) return 1;
+  if (!run.forecast(false)) return 1;
   show_forecast(invocation, *loaded->pipeline, run, options.json);
   return 0;
 }

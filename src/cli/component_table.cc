@@ -21,6 +21,7 @@
 #include "provisioner/windows_restart/windows_restart.h"
 #include "provisioner/windows_shell/windows_shell.h"
 #include "tester/goss/goss.h"
+#include "tester/serverspec/serverspec.h"
 #include "tester/shell/shell.h"
 
 namespace kiln {
@@ -34,7 +35,7 @@ const Components& component_table() {
       {manifest_post_processor(), checksum_post_processor(), compress_post_processor(),
        artifice_post_processor(), shell_local_post_processor()},
       {null_data_source(), http_data_source()},
-      {shell_tester(), goss_tester()},
+      {shell_tester(), goss_tester(), serverspec_tester()},
   };
   return table;
 }

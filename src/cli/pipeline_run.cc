@@ -157,7 +157,8 @@ void PipelineRun::tell_mistakes() {
   if (!mistakes_.empty()) invocation_.ui().error("Nothing was started.");
 }
 
-bool PipelineRun::forecast() {
+bool PipelineRun::forecast(bool put_back) {
+  put_back_ = put_back;
   if (!select()) return false;
   for (size_t i : pipeline_.order()) {
     if (wanted_[i]) forecast_one(i);
@@ -282,9 +283,15 @@ bool PipelineRun::forecast_one(size_t instance) {
   } else if (auto images = find_images(prepared)) {
     out.images = std::move(*images);
     out.what = StageForecast::What::up_to_date;
+    bool there = true;
+    for (const auto& image : out.images) {
+      if (put_back_) store_->restore(image, Stop());
+      else there &= has_files(image);
+    }
+    if (!there) out.reasons = {"its files are gone from where they belong; they are in the store and are put back"};
     std::vector<StageArtifact> artifacts;
-    for (size_t i = 0; i < out.images.size(); ++i) artifacts.push_back(artifact_of(prepared.plan.stages[i].info.display_name, out.images[i]));
-    loaded_.pipeline->set_artifacts(instance, artifacts);
+    for (size_t i = 0; there && i < out.images.size(); ++i) artifacts.push_back(artifact_of(prepared.plan.stages[i].info.display_name, out.images[i]));
+    if (there) loaded_.pipeline->set_artifacts(instance, artifacts);
   } else {
     out.what = StageForecast::What::run;
     out.reasons = why_it_runs(instance, prepared);
@@ -294,6 +301,13 @@ bool PipelineRun::forecast_one(size_t instance) {
     if (out.what == StageForecast::What::up_to_date) out.what = StageForecast::What::test;
   }
   return true;
+}
+
+bool PipelineRun::has_files(const ImageRecord& image) const {
+  return std::all_of(image.files.begin(), image.files.end(), [](const ImageFile& file) {
+    std::error_code error;
+    return fs::file_size(file.path, error) == file.size && !error;
+  });
 }
 
 StageArtifact PipelineRun::artifact_of(const std::string& build, const ImageRecord& image) const {

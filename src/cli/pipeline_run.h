@@ -46,7 +46,8 @@ class PipelineRun {
   ~PipelineRun();
 
   /// Looks at every stage that is wanted, in order. False when something is wrong: it was shown, and nothing may run.
-  bool forecast();
+  /// `put_back`: files of images that are up to date are put where they belong, for others to be made of them.
+  bool forecast(bool put_back);
   const std::vector<StageForecast>& forecasts() const { return forecasts_; }
   bool wanted(size_t instance) const { return wanted_[instance]; }
 
@@ -57,6 +58,7 @@ class PipelineRun {
  private:
   class Lock;
   bool select();
+  bool has_files(const ImageRecord& image) const;
   bool forecast_one(size_t instance);
   bool check_places(size_t instance, const PreparedStage& prepared);
   bool may_replace(size_t instance, const PreparedStage& keyed);
@@ -90,6 +92,7 @@ class PipelineRun {
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<StagePreparer> preparer_;
   std::unique_ptr<Lock> lock_;
+  bool put_back_ = false;
   std::vector<bool> wanted_;
   std::vector<StageForecast> forecasts_;
   std::vector<StageEnd> ends_;

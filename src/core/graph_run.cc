@@ -113,8 +113,7 @@ class GraphScheduler {
       settle();
       start_what_may_start();
       if (running_.empty()) {
-        if (settled_.empty() && ready_.empty()) return;
-        if (settled_.empty()) refuse_ready();
+        if (settled_.empty()) return;
         continue;
       }
       NodeEnded ended = inbox_.take();
@@ -177,35 +176,29 @@ class GraphScheduler {
     }
   }
 
-  /// Nothing runs, and still they cannot start: they ask for more than there is.
-  void refuse_ready() {
-    auto ready = std::move(ready_);
-    ready_.clear();
-    for (const auto& [slots, waiting] : ready) {
-      std::string asked;
-      for (const auto& [name, units] : slots) asked += (asked.empty() ? "" : ", ") + std::to_string(units) + " of " + name;
-      for (size_t node : waiting) {
-        work_.refuse(node, "it needs more than there is: " + asked);
-        settled_.push_back({node, false});
-      }
-    }
+  bool refuse(size_t node, const Error& error) {
+    work_.refuse(node, error.message());
+    settled_.push_back({node, false});
+    return true;
   }
 
   /// False: it has to wait.
   bool start(size_t node) {
     Running running;
-    for (const auto& [name, units] : nodes_[node].slots) {
-      auto lease = slots_.try_acquire(name, units);
-      if (!lease) return false;
-      running.leases.push_back(std::move(*lease));
+    try {
+      for (const auto& [name, units] : nodes_[node].slots) {
+        auto lease = slots_.try_acquire(name, units);
+        if (!lease) return false;
+        running.leases.push_back(std::move(*lease));
+      }
+    } catch (const Error& error) {  // more than there is
+      return refuse(node, error);
     }
     try {
       running.thread = std::make_unique<NodeThread>(node, work_, stop_.child(), inbox_);
     } catch (const Error& error) {
       if (!running_.empty()) return false;  // no thread to be had: go on when another node has ended
-      work_.refuse(node, error.message());
-      settled_.push_back({node, false});
-      return true;
+      return refuse(node, error);
     }
     running_.emplace(node, std::move(running));
     return true;

@@ -306,7 +306,7 @@ void unpack_file(ArchiveReader& reader, const ImageFile& file, PutFiles& put, Jo
   });
   if (::ftruncate(fd.get(), static_cast<off_t>(file.size)) != 0)
     throw_store_errno("write " + path.string(), errno);
-  if (content_digest(temp, {}, stop) != file.digest)
+  if (file_sha256(temp, {}, stop) != file.digest)
     reader.refuse(fmt::format("it is damaged: the content of {} is not what its record says",
                               path.filename().string()));
   if (::fchmod(fd.get(), static_cast<mode_t>(file.mode) & 07777) != 0 || ::fsync(fd.get()) != 0 ||

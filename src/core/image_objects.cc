@@ -106,7 +106,7 @@ FileStamp settled(FileStamp stamp) {
   return stamp;
 }
 
-std::string content_digest(const fs::path& file, const DigestProgress& progress, const Stop& stop) {
+std::string file_sha256(const fs::path& file, const DigestProgress& progress, const Stop& stop) {
   return file_digest_hex("sha256", file, [&](uint64_t done) {
     stop.check();
     if (progress) progress(done);
@@ -167,7 +167,7 @@ TakenFile ImageObjects::take(const ImageIntake& intake, const fs::path& file, co
     else
       write_copy(source.get(), taken.temp, object_mode, false, stop);
   }
-  taken.digest = content_digest(taken.temp, {}, stop);
+  taken.digest = file_sha256(taken.temp, {}, stop);
   FileStamp after = stamp_of(status_of(source.get(), file));
   if (!(after == stamp_of(before))) {
     throw Error(ErrorKind::environment,

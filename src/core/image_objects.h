@@ -35,7 +35,7 @@ FileStamp settled(FileStamp stamp);
 /// Bytes done of one file.
 using DigestProgress = std::function<void(uint64_t done)>;
 /// sha256 of a file; ends by Error{cancelled} on Stop.
-std::string content_digest(const std::filesystem::path& file, const DigestProgress& progress,
+std::string file_sha256(const std::filesystem::path& file, const DigestProgress& progress,
                            const Stop& stop);
 
 /// A journaled path of something half-written. Without a journal it does nothing.

@@ -68,7 +68,7 @@ struct ReadFile {
 std::optional<ReadFile> read_content(const fs::path& file, const DigestProgress& progress, const Stop& stop) {
   auto before = look_at(file);
   if (!before) return std::nullopt;
-  std::string digest = content_digest(file, progress, stop);
+  std::string digest = file_sha256(file, progress, stop);
   FileStamp stamp = settled(*before);
   if (look_at(file) != before) stamp.mtime = 0;
   return ReadFile{stamp, digest};

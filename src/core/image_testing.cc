@@ -102,6 +102,20 @@ class TestRun : public Provisioner {
   ImageTestResult& result_;
 };
 
+/// A machine that is thrown away need not say so, nor that there is a time limit which every test has.
+class PlainWords : public EventSink {
+ public:
+  explicit PlainWords(EventSink& out) : out_(out) {}
+  void emit(const Event& event) override {
+    bool noise = event.kind == EventKind::say && (event.text.starts_with("Setting a ") || event.text.starts_with("Deleting output directory"));
+    if (!noise) out_.emit(event);
+  }
+  std::string ask(const std::string& stage, const std::string& question, const Stop& stop) override { return out_.ask(stage, question, stop); }
+
+ private:
+  EventSink& out_;
+};
+
 std::unique_ptr<Builder> make_machine(const ImageTestPlan& plan, const BuildInfo& info, const Components& components,
                                       Diagnostics& diagnostics) {
   const auto* entry = find_component(components.builders, plan.builder_type);
@@ -162,7 +176,8 @@ ImageTestResult run_image_test(ImageTestPlan& plan, const Components& components
   run.component = std::make_unique<TestRun>(plan, result);
   stage.provisioners.push_back(std::move(run));
   one.stages.push_back(std::move(stage));
-  StageResult ended = run_plan(one, options, sink, journal, log, stop)[0];
+  PlainWords words(sink);
+  StageResult ended = run_plan(one, options, words, journal, log, stop)[0];
   result.cancelled = ended.cancelled;
   result.evidence = ended.evidence;
   result.duration = ended.duration;
