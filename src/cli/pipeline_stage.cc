@@ -15,6 +15,7 @@
 #include "cli/component_table.h"
 #include "cli/diagnostic_text.h"
 #include "cli/hcl_host.h"
+#include "cli/pipeline_seal.h"
 #include "core/journal.h"
 
 namespace kiln {
@@ -165,6 +166,7 @@ void StagePreparer::plan(size_t instance, const CommandOptions& options, Prepare
       HclHost host = loaded_.input.environment.host;
       if (options.timeless) stop_time(host);
       Template built = loaded_.pipeline->inline_template(instance, host, out.settings, found);
+      if (wants_seal(out.settings, true)) seal_builds(built);
       out.plan = plan_lowered(stage, options, built, found);
       Diagnostics told = without_consequences(found);
       if (told.has_errors()) out.mistakes = text_of(told);
@@ -175,7 +177,9 @@ void StagePreparer::plan(size_t instance, const CommandOptions& options, Prepare
         return;
       }
       out.loaded = std::make_shared<LoadedTemplate>(std::move(*loaded));
-      out.plan = plan_template(stage, options, *out.loaded, found);
+      Template lowered = lower_template(stage, *out.loaded, found);
+      if (wants_seal(out.settings, false)) seal_builds(lowered);
+      out.plan = plan_lowered(stage, options, lowered, found);
       Diagnostics told = without_consequences(found);
       if (told.has_errors()) out.mistakes += std::string(trim_right(mistakes_text(*out.loaded, told)));
     }

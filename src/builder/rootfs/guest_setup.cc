@@ -15,6 +15,8 @@ namespace {
 
 const char* const resolv_path = "/etc/resolv.conf";
 const char* const saved_resolv_path = "/etc/.resolv.conf.before-build";
+const char* const seed_path = "/var/lib/cloud/seed/nocloud";
+const char* const saved_seed_path = "/var/lib/cloud/seed/.nocloud.before-build";
 const char* const unsafe_io_path = "/etc/dpkg/dpkg.cfg.d/zz-image-build";
 
 const char* const dhcp_text =
@@ -46,6 +48,13 @@ void remove_matching(const RootTree& tree, const std::string& directory, const s
   for (const auto& name : tree.list(directory)) {
     if (glob_match(pattern, name)) tree.remove(directory + "/" + name);
   }
+}
+
+/// What makes cloud-init think that it has run. Scripts and seeds in /var/lib/cloud are the image's.
+void forget_cloud_init(const RootTree& tree) {
+  for (auto name : {"instance", "instances", "data", "sem"}) tree.remove(std::string("/var/lib/cloud/") + name);
+  tree.remove("/var/log/cloud-init.log");
+  tree.remove("/var/log/cloud-init-output.log");
 }
 
 std::string newest_with_prefix(const RootTree& tree, const std::string& prefix) {
@@ -111,6 +120,25 @@ void restore_after_provisioning(const RootTree& tree, const std::string& resolv_
   tree.remove(saved_resolv_path);
 }
 
+void write_cloud_seed(const RootTree& tree, const CloudSeedConfig& seed, const std::string& instance_id) {
+  if (!seed.wanted()) return;
+  forget_cloud_init(tree);
+  if (tree.exists(seed_path)) tree.rename(seed_path, saved_seed_path);
+  CloudSeedConfig given = seed;
+  // The container's network is the builder's: what cloud-init would write for it must not get into the image.
+  if (given.network_config.empty()) given.network_config = "config: disabled\n";
+  for (const auto& [name, content] : cloud_seed_files(given, {instance_id, "", ""})) {
+    tree.write(std::string(seed_path) + "/" + name, content, 0600);
+  }
+}
+
+void remove_cloud_seed(const RootTree& tree, const CloudSeedConfig& seed) {
+  if (!seed.wanted()) return;
+  tree.remove(seed_path);
+  if (tree.exists(saved_seed_path)) tree.rename(saved_seed_path, seed_path);
+  forget_cloud_init(tree);
+}
+
 void clean_root(const RootTree& tree) {
   if (tree.exists("/etc/machine-id")) tree.write("/etc/machine-id", "", 0444);
   auto dbus_id = tree.status("/var/lib/dbus/machine-id");
@@ -121,6 +149,7 @@ void clean_root(const RootTree& tree) {
   bool remade = tree.exists(std::string("/etc/systemd/system/multi-user.target.wants/") + host_keys_unit_name) ||
                 tree.exists("/usr/bin/cloud-init");
   if (remade) remove_matching(tree, "/etc/ssh", "ssh_host_*");
+  forget_cloud_init(tree);
   remove_matching(tree, "/var/cache/apt/archives", "*.deb");
   remove_matching(tree, "/var/cache/apt", "*.bin");
   tree.remove_contents("/var/lib/apt/lists");
