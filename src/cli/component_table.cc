@@ -14,6 +14,7 @@
 #include "provisioner/breakpoint/breakpoint.h"
 #include "provisioner/file/file.h"
 #include "provisioner/powershell/powershell.h"
+#include "provisioner/seal/seal.h"
 #include "provisioner/shell/shell.h"
 #include "provisioner/shell_local/shell_local.h"
 #include "provisioner/sleep/sleep.h"
@@ -32,7 +33,7 @@ const Components& component_table() {
       {qemu_builder(), rootfs_builder(), null_builder(), file_builder()},
       {shell_provisioner(), shell_local_provisioner(), file_provisioner(), sleep_provisioner(),
        breakpoint_provisioner(), powershell_provisioner(), windows_shell_provisioner(),
-       windows_restart_provisioner()},
+       windows_restart_provisioner(), seal_provisioner()},
       {manifest_post_processor(), checksum_post_processor(), compress_post_processor(),
        artifice_post_processor(), shell_local_post_processor()},
       {null_data_source(), http_data_source()},

@@ -304,6 +304,7 @@ std::string StagePreparer::tests_key(const std::vector<ImageTestPlan>& plans, co
           if (name.is_string()) files[name.as_string()] = content_digest(name.as_string(), digests_);
         }
       }
+      for (const auto& path : test.tester->reads()) files[path] = content_digest(path, digests_);
       one.set("files", Value(files));
       list.as_list().push_back(std::move(one));
     }

@@ -92,6 +92,7 @@ class ServerspecTester : public Tester {
  public:
   void prepare(const PrepareInput& input) override;
   TestReport run(const TestTarget& target, StageContext& context) override;
+  std::vector<std::string> reads() const override;
 
  private:
   bool on_host(const TestTarget& target) const;
@@ -170,6 +171,13 @@ std::map<std::string, std::string> ServerspecTester::variables(const std::string
   add_environment_vars(config_.environment_vars, out);
   for (const auto& [key, value] : config_.env) out[key] = value;
   out["KILN_NONCE"] = nonce;
+  return out;
+}
+
+/// The specs themselves; with `directory` all of that counts, as an option that is read.
+std::vector<std::string> ServerspecTester::reads() const {
+  std::vector<std::string> out;
+  for (const auto& spec : spec_arguments()) out.push_back((fs::path(config_.directory) / spec).lexically_normal().string());
   return out;
 }
 
