@@ -179,7 +179,7 @@ class GossTester : public Tester {
     }
   }
 
-  std::vector<std::string> reads() const { return read_; }
+  std::vector<std::string> reads() const override { return read_; }
 
   TestReport run(const TestTarget& target, StageContext& context) override {
     Deadline deadline = Deadline::in(config_.retry_timeout);

@@ -197,6 +197,8 @@ matching:
                 {"vars_inline", Value(Value::Object{{"more", "yes"}})},
                 {"env", Value(Value::Object{{"KIND", "big"}})}});
   ASSERT_EQ(goss.diagnostics(), "");
+  std::string directory = goss.stage.directory.path().string();
+  EXPECT_THAT(goss.tester->reads(), ElementsAre(path, directory + "/d/b.yaml", directory + "/d/user.yaml"));
   auto report = goss.run();
   EXPECT_THAT(verdicts(report), ElementsAre("User root exists: passed", "Matching twice matches: passed",
                                             "Matching env matches: passed", "User daemon exists: passed"));

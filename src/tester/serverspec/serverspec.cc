@@ -35,7 +35,8 @@ void add_where_options(OptionTable<ServerspecConfig>& table) {
   table.add(&Config::directory,
             {.name = "directory",
              .default_text = "the working directory",
-             .doc = "Where rspec runs: the directory that has spec/. In the machine it is sent there as a whole.",
+             .doc = "Where rspec runs: the directory that has spec/. To run in the machine it is sent as a whole; "
+                    "without it, only spec/ (or what the specs' paths begin with) is.",
              .reads = true});
   table.add(&Config::specs, {.name = "specs",
                              .default_text = "spec, or all of the directory",
@@ -97,6 +98,9 @@ class ServerspecTester : public Tester {
  private:
   bool on_host(const TestTarget& target) const;
   std::vector<std::string> spec_arguments() const;
+  std::vector<std::string> beginnings() const;
+  void send_specs(Communicator& communicator, const std::string& remote, const Deadline& deadline,
+                  StageContext& context) const;
   std::vector<std::string> rspec_arguments(const std::string& directory) const;
   std::map<std::string, std::string> variables(const std::string& nonce) const;
   int run_on_host(const TestTarget& target, std::map<std::string, std::string> env, LineSplitter& out, LineSplitter& err,
@@ -124,9 +128,6 @@ void ServerspecTester::prepare(const PrepareInput& input) {
   if (config_.run_in == "host" && !find_program("rspec")) {
     input.diagnostics.error("rspec is not on this host (Debian: ruby-serverspec and ruby-rspec)", "", place("run_in"));
   }
-  if (config_.run_in == "guest" && config_.directory.empty()) {
-    input.diagnostics.error("run_in = \"guest\" needs \"directory\": it is what the machine gets", "", place("run_in"));
-  }
   std::error_code error;
   if (!config_.directory.empty() && !fs::is_directory(config_.directory, error)) {
     input.diagnostics.error(fmt::format("The directory of specs {} is not there", config_.directory), "", place("directory"));
@@ -135,6 +136,9 @@ void ServerspecTester::prepare(const PrepareInput& input) {
   for (const auto& spec : config_.specs) {
     if (!glob((fs::path(config_.directory) / spec).string()).empty()) continue;
     input.diagnostics.error(fmt::format("No spec matches {}", spec), "", place("specs"));
+  }
+  if (config_.directory.empty() && config_.specs.empty() && !fs::is_directory("spec", error)) {
+    input.diagnostics.error("There is no directory spec here; \"directory\" says where it is", "", input.config.range);
   }
 }
 
@@ -174,11 +178,39 @@ std::map<std::string, std::string> ServerspecTester::variables(const std::string
   return out;
 }
 
-/// The specs themselves; with `directory` all of that counts, as an option that is read.
+/// With `directory` all of that counts, as an option that is read.
 std::vector<std::string> ServerspecTester::reads() const {
-  std::vector<std::string> out;
-  for (const auto& spec : spec_arguments()) out.push_back((fs::path(config_.directory) / spec).lexically_normal().string());
-  return out;
+  return config_.directory.empty() ? beginnings() : std::vector<std::string>{};
+}
+
+/// Without `directory`: the first part of every spec's path, `spec` as a rule. Helpers lie there, too.
+std::vector<std::string> ServerspecTester::beginnings() const {
+  std::set<std::string> out;
+  for (const auto& spec : spec_arguments()) {
+    fs::path path = fs::path(spec).lexically_normal();
+    out.insert(path.is_absolute() ? path.string() : path.begin()->string());
+  }
+  return {out.begin(), out.end()};
+}
+
+/// What rspec needs, into the machine.
+void ServerspecTester::send_specs(Communicator& communicator, const std::string& remote, const Deadline& deadline,
+                                  StageContext& context) const {
+  if (!config_.directory.empty()) {
+    communicator.upload_tree(config_.directory, remote, {}, deadline, context.stop);
+    return;
+  }
+  std::error_code error;
+  for (const auto& path : beginnings()) {
+    if (path.starts_with('/') || path == "." || path == "..") {
+      throw Error(ErrorKind::user, fmt::format("serverspec in the machine needs \"directory\", which is sent there; {} is not", path));
+    }
+    if (fs::is_directory(path, error)) {
+      communicator.upload_tree(path, remote + "/" + path, {}, deadline, context.stop);
+    } else {
+      upload_text(communicator, remote + "/" + path, read_file(path), 0644, deadline, context.stop);
+    }
+  }
 }
 
 bool ServerspecTester::on_host(const TestTarget& target) const {
@@ -245,9 +277,6 @@ void ServerspecTester::require_rspec(Communicator& communicator, StageContext& c
 
 int ServerspecTester::run_in_guest(Communicator& communicator, std::map<std::string, std::string> env, LineSplitter& out,
                                    LineSplitter& err, StageContext& context) const {
-  if (config_.directory.empty()) {
-    throw Error(ErrorKind::user, "serverspec in the machine needs \"directory\": it is what the machine gets");
-  }
   require_rspec(communicator, context);
   Deadline deadline = Deadline::in(std::chrono::minutes(10));
   std::string remote = fmt::format("{}/kiln-specs-{}", config_.errand.remote_folder, hex_encode(random_bytes(6)));
@@ -258,7 +287,9 @@ int ServerspecTester::run_in_guest(Communicator& communicator, std::map<std::str
   for (const auto& argument : rspec_arguments(remote)) words += " " + shell_quote(argument);
   script += fmt::format("cd {}/specs\nexec rspec{}\n", shell_quote(remote), words);
   during("Error sending the specs", [&] {
-    communicator.upload_tree(config_.directory, remote + "/specs", {}, deadline, context.stop);
+    auto ignore = [](std::string_view) {};
+    communicator.run("mkdir -p " + shell_quote(remote + "/specs"), ignore, ignore, deadline, context.stop);
+    send_specs(communicator, remote + "/specs", deadline, context);
     upload_text(communicator, remote + "/kiln_formatter.rb", rspec_formatter, 0644, deadline, context.stop);
     upload_text(communicator, remote + "/kiln_preamble.rb", rspec_preamble, 0644, deadline, context.stop);
   });

@@ -34,7 +34,8 @@ struct SpecStage {
     write_file_atomically(directory / name, text);
   }
   void prepare(Value::Object config) {
-    config.push_back({"directory", directory.string(), {}});
+    bool here = std::any_of(config.begin(), config.end(), [](auto& member) { return member.key == "directory"; });
+    if (!here) config.push_back({"directory", directory.string(), {}});
     config.push_back({"remote_folder", stage.directory.path().string(), {}});
     stage.prepare(*tester, Value(std::move(config)));
   }
@@ -127,6 +128,26 @@ set :ssh_options, options
   EXPECT_THAT(verdicts(report), ElementsAre(HasSubstr("passed Command"), HasSubstr("passed Command")))
       << (report.checks.empty() ? "" : report.checks[0].message + report.checks.back().message) << server.log();
   EXPECT_THAT(specs.host.commands, IsEmpty());
+}
+
+TEST(Serverspec, WithoutADirectoryOnlyTheSpecsAreSent) {
+  TempDir there("kiln-test");
+  fs::path before = fs::current_path();
+  fs::create_directories(there.path() / "spec/web");
+  write_file_atomically(there.path() / "spec/web/a_spec.rb", "");
+  write_file_atomically(there.path() / "big", "");
+  fs::current_path(there.path());
+  SpecStage specs;
+  specs.prepare({{"directory", ""}, {"run_in", "guest"}});
+  ScriptedCommunicator machine;
+  EXPECT_THROW(specs.run(&machine), Error);  // nothing comes of it: the machine says nothing
+  EXPECT_THAT(specs.tester->reads(), ElementsAre("spec"));
+  fs::current_path(before);
+  std::vector<std::string> sent;
+  for (const auto& call : machine.calls) {
+    if (call.starts_with("upload_tree")) sent.push_back(call);
+  }
+  EXPECT_THAT(sent, ElementsAre(::testing::MatchesRegex("upload_tree spec .*/specs/spec")));
 }
 
 TEST(Serverspec, WhatCannotBeLoadedIsAFailure) {
