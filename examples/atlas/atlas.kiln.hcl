@@ -14,11 +14,21 @@ stage "base" {
 stage "app" {
   template  = "app.json"
   variables = { images = var.images, source_image = stage.base.artifact.file }
-  test "serverspec" { directory = "spec" }
+  test "serverspec" {
+    directory = "."
+    wait_for  = ["port:8080"]
+  }
 }
 
 stage "custom" {
   for_each  = var.environments
   template  = "custom.json"
   variables = { images = var.images, source_image = stage.app.artifact.file, target_node = each.key }
+  test "serverspec" {
+    directory = "."
+    wait_for  = ["port:8080"]
+    env       = { TARGET_NODE = each.key }
+  }
 }
+
+output "images" { value = { for name, one in stage.custom : name => one.artifact.file } }

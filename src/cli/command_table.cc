@@ -121,6 +121,7 @@ void declare_run(FlagSet& flags, CommandOptions& o) {
   flags.add_bool("resume", &o.resume, "Go on as the last run was called: same variables, same targets. Finished stages\nare not run again.");
   flags.add_bool("rebuild", &o.rebuild, "Run stages that are up to date, too.");
   flags.add_bool("force", &o.force, "Replace what is in the way of a stage's result.");
+  flags.add_bool("update-modules", &o.update_modules, "Look up anew which commits the git modules' refs are.");
   declare_variables(flags, o);
   flags.add_string("artifact-env", &o.artifact_env, "Write artifacts and outputs as shell assignments, when all is well.", "-artifact-env=FILE");
   flags.add_string("artifact-json", &o.artifact_json, "Write stages, artifacts and outputs as JSON.", "-artifact-json=FILE");

@@ -20,9 +20,11 @@
 #include "provisioner/sleep/sleep.h"
 #include "provisioner/windows_restart/windows_restart.h"
 #include "provisioner/windows_shell/windows_shell.h"
+#include "tester/drift/drift.h"
 #include "tester/goss/goss.h"
 #include "tester/serverspec/serverspec.h"
 #include "tester/shell/shell.h"
+#include "tester/uploaded/uploaded.h"
 
 namespace kiln {
 
@@ -35,7 +37,7 @@ const Components& component_table() {
       {manifest_post_processor(), checksum_post_processor(), compress_post_processor(),
        artifice_post_processor(), shell_local_post_processor()},
       {null_data_source(), http_data_source()},
-      {shell_tester(), goss_tester(), serverspec_tester()},
+      {shell_tester(), goss_tester(), serverspec_tester(), uploaded_tester(), drift_tester()},
   };
   return table;
 }

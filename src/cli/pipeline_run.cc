@@ -429,9 +429,6 @@ void PipelineRun::run_instance(size_t instance, const Stop& stop) {
   auto start = Clock::now();
   const std::string& name = pipeline_.instances()[instance].name;
   StageSink sink(*invocation_.renderer, name, invocation_.redactor, log_of(instance));
-  Diagnostics diagnostics;
-  StageSettings settings = pipeline_.evaluate(instance, diagnostics);
-  enter_thread_directory(preparer_->directory_of(settings));
   PreparedStage keyed = preparer_->prepare(instance, true, true);
   if (!keyed.mistakes.empty()) throw Error(ErrorKind::user, keyed.mistakes);
   if (keyed.builds == 1) sink.set_only_build(keyed.plan.stages[0].info.display_name);

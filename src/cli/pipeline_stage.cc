@@ -85,7 +85,9 @@ const ComponentEntry<Tester>* tester_entry(const std::string& kind) { return fin
 
 void enter_thread_directory(const fs::path& directory) {
   // A directory of this thread's own: unshare(2), CLONE_FS; needs no privilege.
-  if (::unshare(CLONE_FS) != 0) throw_errno("unshare");
+  thread_local bool own = false;
+  if (!own && ::unshare(CLONE_FS) != 0) throw_errno("unshare");
+  own = true;
   if (::chdir(directory.c_str()) != 0) {
     throw Error(ErrorKind::user, fmt::format("cannot enter the directory {}: {}", directory.string(), go_errno_text(errno)));
   }
@@ -210,6 +212,12 @@ PreparedStage StagePreparer::prepare(size_t instance, bool timeless, bool replac
     out.mistakes = text_of(diagnostics);
     return out;
   }
+  try {
+    enter_thread_directory(directory_of(out.settings));
+  } catch (const Error& error) {
+    out.mistakes = error.message();
+    return out;
+  }
   CommandOptions options = stage_options(out.settings, timeless, replace, out.known);
   plan(instance, options, out);
   if (!out.mistakes.empty()) return out;
@@ -308,6 +316,7 @@ std::string StagePreparer::tests_key(const std::vector<ImageTestPlan>& plans, co
           if (name.is_string()) files[name.as_string()] = content_digest(name.as_string(), digests_);
         }
       }
+      for (const auto& path : test.tester->reads()) files[path] = content_digest(path, digests_);
       one.set("files", Value(files));
       list.as_list().push_back(std::move(one));
     }

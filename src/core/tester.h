@@ -51,6 +51,8 @@ class Tester {
   virtual ~Tester() = default;
   virtual void prepare(const PrepareInput& input) = 0;
   virtual TestReport run(const TestTarget& target, StageContext& context) = 0;
+  /// Local files and directories on which the result depends, beyond those that options name. After prepare().
+  virtual std::vector<std::string> reads() const { return {}; }
 };
 
 /// Tells `ui` of one result (EventKind::check).

@@ -121,10 +121,9 @@ class JunitWriter {
 
   /// One line: what a CI system shows in its list.
   static std::string summary(const CheckResult& check) {
-    if (!check.expected.empty() || !check.found.empty()) {
-      return fmt::format("expected {}, found {}", check.expected, check.found.empty() ? "nothing" : check.found);
-    }
-    return check.message.substr(0, check.message.find('\n'));
+    std::string first = check.message.substr(0, check.message.find('\n'));
+    if (check.expected.empty() || (check.found.empty() && !first.empty())) return first;
+    return fmt::format("expected {}, found {}", check.expected, check.found.empty() ? "nothing" : check.found);
   }
   static std::string details(const CheckResult& check) {
     std::string out;

@@ -101,7 +101,7 @@ process:
   for (const auto& event : goss.stage.own_sink.events()) told += event.kind == EventKind::check;
   EXPECT_EQ(told, report.checks.size());
   // The script is gone.
-  EXPECT_THAT(glob((goss.stage.directory.path() / "kiln-goss-*").string()), IsEmpty());
+  EXPECT_THAT(glob((goss.stage.directory.path() / "kiln-ask-*").string()), IsEmpty());
 }
 
 TEST(Goss, AsksWithOneCommandWhateverTheNumber) {
@@ -197,6 +197,8 @@ matching:
                 {"vars_inline", Value(Value::Object{{"more", "yes"}})},
                 {"env", Value(Value::Object{{"KIND", "big"}})}});
   ASSERT_EQ(goss.diagnostics(), "");
+  std::string directory = goss.stage.directory.path().string();
+  EXPECT_THAT(goss.tester->reads(), ElementsAre(path, directory + "/d/b.yaml", directory + "/d/user.yaml"));
   auto report = goss.run();
   EXPECT_THAT(verdicts(report), ElementsAre("User root exists: passed", "Matching twice matches: passed",
                                             "Matching env matches: passed", "User daemon exists: passed"));

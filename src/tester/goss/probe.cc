@@ -19,7 +19,6 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 export PATH
 d=$(mktemp -d 2>/dev/null) || { d=/tmp/kiln-goss-$$; mkdir "$d" || exit 71; }
 trap 'rm -rf "$d"' EXIT
-case $0 in */kiln-goss-*) rm -f "$0" ;; esac
 m() { printf '\n@%s %s\n' "$nonce" "$1"; }
 have() { command -v "$1" >/dev/null 2>&1; }
 limit=
@@ -72,9 +71,16 @@ elif [ -e /etc/alpine-release ]; then pm=apk
 elif [ -e /etc/arch-release ]; then pm=pacman
 elif [ -e /etc/debian_version ]; then pm=dpkg
 fi
-if ! have "${pm:-none}"; then
+able() { # MANAGER: its real program, not busybox's applet of the name
+  case $1 in
+  dpkg) have dpkg-query ;;
+  rpm) rpm --version 2>/dev/null | grep -q RPM ;;
+  *) have "$1" ;;
+  esac
+}
+if ! able "${pm:-none}"; then
   pm=
-  for t in dpkg rpm apk pacman; do if have $t; then pm=$t; break; fi; done
+  for t in dpkg rpm apk pacman; do if able $t; then pm=$t; break; fi; done
 fi
 package() { # N NAME
   m "$1.$pm"
@@ -179,7 +185,9 @@ constexpr const char* dns_piece = R"(dns() { # N HOST TYPE SERVER PORT SECONDS
   if [ -z "$4" ]; then
     m "$1.getent"
     if have getent; then getent ahosts "$2" 2>/dev/null || getent hosts "$2" 2>/dev/null
-    elif have nslookup; then m "$1.nslookup"; within "$6" nslookup "$2" 2>&1
+    elif have nslookup; then
+      m "$1.hosts"; cat /etc/hosts 2>/dev/null
+      m "$1.nslookup"; within "$6" nslookup "$2" 2>&1
     else m "$1.error"; printf 'the machine has neither getent nor nslookup'; fi
   elif have dig; then
     m "$1.dig"

@@ -14,7 +14,7 @@ namespace kiln {
 using GossRecord = std::map<std::string, std::string>;
 
 /// A script for any POSIX shell (busybox's too). It prints fields between marks that carry `nonce`, a word that no
-/// answer contains; it leaves nothing behind, itself included. Resources that are skipped or need no machine are
+/// answer contains; it leaves nothing behind. Resources that are skipped or need no machine are
 /// left out.
 std::string goss_script(const std::vector<GossResource>& resources, const std::string& nonce);
 

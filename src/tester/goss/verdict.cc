@@ -385,11 +385,25 @@ std::vector<std::string> nslookup_addresses(const std::string& text) {
   return out;
 }
 
+/// What /etc/hosts says of a name.
+std::vector<std::string> hosts_addresses(const std::string& text, const std::string& name) {
+  std::vector<std::string> out;
+  for (const auto& line : split(text, '\n')) {
+    auto parts = words(line.substr(0, line.find('#')));
+    if (parts.size() > 1 && std::find(parts.begin() + 1, parts.end(), name) != parts.end()) out.push_back(parts[0]);
+  }
+  return out;
+}
+
 std::vector<std::string> resolved_addresses(const GossResource& resource, const GossRecord& record) {
   std::set<std::string> out;
   if (is_address(resource.subject) && !record.count("dig")) out.insert(resource.subject);
   for (const auto& line : full_lines(field(record, "getent"))) out.insert(words(line).front());
-  for (const auto& address : nslookup_addresses(field(record, "nslookup"))) out.insert(address);
+  for (const auto& address : hosts_addresses(field(record, "hosts"), resource.subject)) out.insert(address);
+  // nslookup asks servers alone; the file comes first.
+  if (out.empty()) {
+    for (const auto& address : nslookup_addresses(field(record, "nslookup"))) out.insert(address);
+  }
   for (const auto& line : full_lines(field(record, "dig"))) {
     if (!line.starts_with(';')) out.insert(line);
   }

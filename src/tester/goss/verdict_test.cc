@@ -84,6 +84,9 @@ TEST(GossVerdict, NamesAndInterfaces) {
   EXPECT_EQ(found("dns: {a: {resolvable: true}}", "addrs",
                   {{"nslookup", "Server:\t10.0.2.3\nAddress:\t10.0.2.3:53\n\nName:\ta\nAddress: 10.1.1.1\n"}}),
             "[\"10.1.1.1\"]");
+  EXPECT_EQ(found("dns: {a: {resolvable: true}}", "addrs",
+                  {{"hosts", "127.0.0.1 localhost a # b\n::1 a\n10.0.0.9 b\n"}, {"nslookup", "Name: a\nAddress: 10.1.1.1\n"}}),
+            "[\"127.0.0.1\",\"::1\"]");
   EXPECT_EQ(found("dns: {a: {resolvable: true}}", "resolvable", {{"getent", ""}}), "false");
   GossRecord ifconfig{{"exists", "true"},
                       {"addrs", "eth0 Link\n  inet addr:10.0.2.15  Bcast:10.0.2.255  Mask:255.255.255.0\n  inet6 addr: fe80::1/64 Scope:Link\n"}};

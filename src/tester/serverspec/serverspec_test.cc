@@ -34,7 +34,8 @@ struct SpecStage {
     write_file_atomically(directory / name, text);
   }
   void prepare(Value::Object config) {
-    config.push_back({"directory", directory.string(), {}});
+    bool here = std::any_of(config.begin(), config.end(), [](auto& member) { return member.key == "directory"; });
+    if (!here) config.push_back({"directory", directory.string(), {}});
     config.push_back({"remote_folder", stage.directory.path().string(), {}});
     stage.prepare(*tester, Value(std::move(config)));
   }
@@ -83,7 +84,7 @@ TEST(Serverspec, InTheMachine) {
                           "failed Command \"echo \"$COLOUR\"\" stdout | is expected to eq \"green\\n\"",
                           "passed Command \"echo \"$COLOUR\"\" exit_status | is expected to eq 0",
                           "skipped later | is not there yet", "skipped later | is skipped", "failed later | equals"));
-  EXPECT_EQ(report.checks[1].place, "spec/some_spec.rb:5");
+  EXPECT_EQ(report.checks[1].place, (specs.directory / "spec/some_spec.rb").string() + ":5");
   EXPECT_THAT(report.checks[1].message, HasSubstr("/etc/passwd"));
   EXPECT_EQ(report.checks[3].expected, "\"green\\n\"");
   EXPECT_EQ(report.checks[3].found, "\"it's\\n\"");
@@ -127,6 +128,26 @@ set :ssh_options, options
   EXPECT_THAT(verdicts(report), ElementsAre(HasSubstr("passed Command"), HasSubstr("passed Command")))
       << (report.checks.empty() ? "" : report.checks[0].message + report.checks.back().message) << server.log();
   EXPECT_THAT(specs.host.commands, IsEmpty());
+}
+
+TEST(Serverspec, WithoutADirectoryOnlyTheSpecsAreSent) {
+  TempDir there("kiln-test");
+  fs::path before = fs::current_path();
+  fs::create_directories(there.path() / "spec/web");
+  write_file_atomically(there.path() / "spec/web/a_spec.rb", "");
+  write_file_atomically(there.path() / "big", "");
+  fs::current_path(there.path());
+  SpecStage specs;
+  specs.prepare({{"directory", ""}, {"run_in", "guest"}});
+  ScriptedCommunicator machine;
+  EXPECT_THROW(specs.run(&machine), Error);  // nothing comes of it: the machine says nothing
+  EXPECT_THAT(specs.tester->reads(), ElementsAre("spec"));
+  fs::current_path(before);
+  std::vector<std::string> sent;
+  for (const auto& call : machine.calls) {
+    if (call.starts_with("upload_tree")) sent.push_back(call);
+  }
+  EXPECT_THAT(sent, ElementsAre(::testing::MatchesRegex("upload_tree spec .*/specs/spec")));
 }
 
 TEST(Serverspec, WhatCannotBeLoadedIsAFailure) {
@@ -178,7 +199,7 @@ TEST(Serverspec, AnRspecThatBreaksOffIsAnError) {
 TEST(RspecReader, PassesOverWhatIsNoResult) {
   std::vector<std::string> other;
   std::vector<CheckResult> results;
-  RspecReader reader("N", [&](CheckResult result) { results.push_back(std::move(result)); },
+  RspecReader reader("N", "d", [&](CheckResult result) { results.push_back(std::move(result)); },
                      [&](std::string_view line) { other.emplace_back(line); });
   reader.line("noise");
   reader.line("");
@@ -190,7 +211,7 @@ TEST(RspecReader, PassesOverWhatIsNoResult) {
   EXPECT_TRUE(reader.complete());
   EXPECT_THAT(other, ElementsAre("noise", "@N {broken"));
   ASSERT_EQ(results.size(), 1u);
-  EXPECT_EQ(results[0].place, "a_spec.rb:3");
+  EXPECT_EQ(results[0].place, "d/a_spec.rb:3");
   EXPECT_EQ(results[0].duration, 500ms);
 }
 
