@@ -176,10 +176,18 @@ cloud_paths() {
   for name in instance instances data sem; do paths "$ROOT/var/lib/cloud/$name"; done
   paths "$ROOT"/var/log/cloud-init.log "$ROOT"/var/log/cloud-init-output.log
 }
+# It runs on beside those who have logged in. After an error `cloud-init status` no longer tells that; systemd does.
+cloud_init_runs() {
+  if [ -d /run/systemd/system ]; then
+    systemctl list-jobs --no-legend 2>/dev/null | grep -q -E ' cloud-(init|config|final)'
+  else
+    case "$(cloud-init status 2>/dev/null)" in *running*) return 0 ;; *) return 1 ;; esac
+  fi
+}
 clean_cloud_init() {
   tries=0
-  while live && [ "$tries" -lt 120 ] && command -v cloud-init >/dev/null 2>&1; do
-    case "$(cloud-init status 2>/dev/null)" in *running*) sleep 1 ;; *) break ;; esac
+  while live && [ "$tries" -lt 300 ] && command -v cloud-init >/dev/null 2>&1 && cloud_init_runs; do
+    sleep 1
     tries=$((tries + 1))
   done
   cloud_paths | remove_all "removed cloud-init's state"
