@@ -1,17 +1,16 @@
 # The whole chain: base image, tested application image, one image per environment.
 variable "images" { default = "../atlas-images" }
-variable "environments" { default = ["staging", "production"] }
 
-defaults { only = ["rootfs"] }
-
-stage "base" {
-  template  = "base.json"
+defaults {
+  only      = ["rootfs"]
   variables = { images = var.images }
 }
 
+stage "base" { template = "base.json" }
+
 stage "app" {
   template  = "app.json"
-  variables = { images = var.images, source_image = stage.base.artifact.file }
+  variables = { source_image = stage.base.artifact.file }
   test "serverspec" {
     directory    = "."
     wait_for     = ["port:8080"]
@@ -20,14 +19,12 @@ stage "app" {
 }
 
 stage "custom" {
-  for_each  = var.environments
+  for_each  = ["staging", "production"]
   template  = "custom.json"
-  variables = { images = var.images, source_image = stage.app.artifact.file, target_node = each.key }
+  variables = { source_image = stage.app.artifact.file, target_node = each.key }
   test "serverspec" {
     directory = "."
     wait_for  = ["port:8080"]
     env       = { TARGET_NODE = each.key }
   }
 }
-
-output "images" { value = { for name, one in stage.custom : name => one.artifact.file } }
