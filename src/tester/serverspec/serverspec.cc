@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "kit/guest_errand.h"
 #include "kit/guest_script.h"
+#include "kit/journaled_run.h"
 #include "tester/serverspec/results.h"
 #include "tester/serverspec/ruby.h"
 
@@ -237,7 +238,7 @@ static std::string own_identity(const Value& data, const std::string& directory,
 
 int ServerspecTester::run_on_host(const TestTarget& target, std::map<std::string, std::string> env, LineSplitter& out,
                                   LineSplitter& err, StageContext& context) const {
-  TempDir private_directory("kiln-serverspec");
+  PrivateDirectory private_directory("kiln-serverspec", context);
   const Value& data = target.build_data;
   std::string directory = private_directory.path().string();
   write_file_atomically(directory + "/kiln_formatter.rb", rspec_formatter, 0600);
@@ -257,9 +258,9 @@ int ServerspecTester::run_on_host(const TestTarget& target, std::map<std::string
   for (auto& argument : rspec_arguments(directory)) command.argv.push_back(argument);
   if (!config_.directory.empty()) command.directory = config_.directory;
   command.new_session = true;
-  return run_streaming(
-             command, [&](std::string_view bytes) { out.feed(bytes); }, [&](std::string_view bytes) { err.feed(bytes); },
-             Deadline::never(), context.stop)
+  return run_journaled(
+             command, "rspec", [&](std::string_view bytes) { out.feed(bytes); },
+             [&](std::string_view bytes) { err.feed(bytes); }, Deadline::never(), context)
       .code;
 }
 

@@ -128,6 +128,7 @@ set :ssh_options, options
   EXPECT_THAT(verdicts(report), ElementsAre(HasSubstr("passed Command"), HasSubstr("passed Command")))
       << (report.checks.empty() ? "" : report.checks[0].message + report.checks.back().message) << server.log();
   EXPECT_THAT(specs.host.commands, IsEmpty());
+  EXPECT_TRUE(specs.stage.journal.live.empty());
 }
 
 TEST(Serverspec, WithoutADirectoryOnlyTheSpecsAreSent) {
