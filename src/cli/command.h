@@ -93,6 +93,7 @@ struct CommandOptions {
   std::vector<std::string> wait_for;
   std::vector<std::pair<std::string, std::string>> settings;  ///< of the throw-away machine
   std::string machine_type;
+  std::string wait_timeout;
   std::string timeout;
 
   std::string plugin_path;  ///< plugins install: the program to install

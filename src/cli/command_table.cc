@@ -99,6 +99,7 @@ void declare_machine(FlagSet& flags, CommandOptions& o) {
   flags.add_pairs("set", &o.settings, "An option of that builder: memory, cpus, ssh_username, ssh_private_key_file, ...\nA password is taken from the environment: KILN_SSH_PASSWORD.",
                   "-set 'option=value'");
   flags.add_repeated("wait-for", &o.wait_for, "What must be ready: systemd, cloud-init, port:NUMBER, command:TEXT. Repeatable.", "-wait-for=WHAT");
+  flags.add_string("wait-timeout", &o.wait_timeout, "For becoming ready; then the tests run all the same. (Default: 5m)", "-wait-timeout=2m");
 }
 
 void declare_test(FlagSet& flags, CommandOptions& o) {

@@ -290,6 +290,7 @@ std::vector<ImageTestPlan> StagePreparer::test_plans(size_t instance, const Stag
     for (const auto& what : test.wait_for) {
       if (std::find(shared->wait_for.begin(), shared->wait_for.end(), what) == shared->wait_for.end()) shared->wait_for.push_back(what);
     }
+    if (test.wait_timeout.count() > 0) shared->wait_timeout = test.wait_timeout;
     if (test.timeout.count() > 0) shared->timeout = std::max(test.timeout, shared->tests.empty() ? test.timeout : shared->timeout);
     shared->tests.push_back(std::move(planned));
   }

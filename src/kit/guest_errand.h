@@ -17,9 +17,9 @@ const OptionTable<ErrandConfig>& errand_options();
 /// The command's syntax, told in Packer's words.
 void check_errand(const ErrandConfig& config, const PrepareInput& input);
 
-/// Sends the text (POSIX shell, for busybox's too), runs it, hands over its output as it comes; its exit status.
-/// Throws Error when the machine cannot be reached or goes away.
-int run_errand(Communicator& communicator, const ErrandConfig& config, const std::string& text, const Sink& out,
-               const Sink& err, const Deadline& deadline, StageContext& context);
+/// Sends the text (POSIX shell, for busybox's too), runs it, hands over its output as it comes; its exit
+/// status. Throws Error when the machine cannot be reached or goes away.
+int run_errand(Communicator& communicator, const ErrandConfig& config, const std::string& text,
+               const Sink& out, const Sink& err, const Deadline& deadline, StageContext& context);
 
 }  // namespace kiln

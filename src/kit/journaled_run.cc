@@ -28,7 +28,8 @@ ExitStatus run_journaled(Command command, const std::string& what, const Sink& o
 }
 
 PrivateDirectory::PrivateDirectory(const std::string& prefix, StageContext& context)
-    : journal_(context.journal), path_(fs::temp_directory_path() / (prefix + "-" + hex_encode(random_bytes(8)))) {
+    : journal_(context.journal),
+      path_(fs::temp_directory_path() / (prefix + "-" + hex_encode(random_bytes(8)))) {
   resource_ = journal_.append(ResourceKind::path, path_.string(), context.build.display_name);
   if (::mkdir(path_.c_str(), 0700) != 0) {
     journal_.remove(resource_.id);

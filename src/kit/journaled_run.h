@@ -9,8 +9,8 @@
 
 namespace kiln {
 
-/// run_streaming with an entry in the journal: whatever the program started is found by it. When it is stopped or
-/// fails to start, its children are ended with it. `what` is how a person would call it.
+/// run_streaming with an entry in the journal: whatever the program started is found by it. When it is
+/// stopped or fails to start, its children are ended with it. `what` is how a person would call it.
 ExitStatus run_journaled(Command command, const std::string& what, const Sink& out, const Sink& err,
                          const Deadline& deadline, StageContext& context);
 

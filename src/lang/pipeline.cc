@@ -348,6 +348,17 @@ std::string meta_text(const HclContent& meta, const char* name, const HclScope& 
   return value.has_content() ? value.as_string() : "";
 }
 
+/// 0: it is not there, or wrong, which is told.
+std::chrono::nanoseconds meta_duration(const HclContent& meta, const char* name, const HclScope& scope, Diagnostics& diagnostics) {
+  std::string written = meta_text(meta, name, scope, diagnostics);
+  if (written.empty()) return std::chrono::nanoseconds(0);
+  auto parsed = parse_go_duration(written);
+  if (parsed && parsed->count() > 0) return *parsed;
+  diagnostics.error(fmt::format("Invalid {}", name), fmt::format("{} is no duration; one is written like \"90s\" or \"5m\".", go_quote(written)),
+                    meta.find(name)->expression->range);
+  return std::chrono::nanoseconds(0);
+}
+
 }  // namespace
 
 StageSettings Pipeline::evaluate(size_t instance, Diagnostics& diagnostics) const {
@@ -362,7 +373,7 @@ StageSettings Pipeline::evaluate(size_t instance, Diagnostics& diagnostics) cons
 }
 
 std::vector<StageTest> Pipeline::tests(size_t instance, const StageArtifact* artifact, Diagnostics& diagnostics) const {
-  static const HclSchema schema{{{"name"}, {"machine"}, {"machine_type"}, {"wait_for"}, {"timeout"}}, {}};
+  static const HclSchema schema{{{"name"}, {"machine"}, {"machine_type"}, {"wait_for"}, {"wait_timeout"}, {"timeout"}}, {}};
   std::vector<StageTest> out;
   const auto& blocks = stages_[instances_[instance].stage].tests;
   if (blocks.empty()) return out;
@@ -387,11 +398,8 @@ std::vector<StageTest> Pipeline::tests(size_t instance, const StageArtifact* art
     if (const auto* attribute = meta.find("wait_for")) {
       test.wait_for = strings_of(evaluate_hcl_as(*attribute->expression, HclType::list(HclType::string()), scope->scope, "wait_for", diagnostics));
     }
-    if (std::string written = meta_text(meta, "timeout", scope->scope, diagnostics); !written.empty()) {
-      auto parsed = parse_go_duration(written);
-      if (parsed) test.timeout = *parsed;
-      else diagnostics.error("Invalid timeout", fmt::format("{} is no duration; one is written like \"90s\" or \"5m\".", go_quote(written)), meta.find("timeout")->expression->range);
-    }
+    test.wait_timeout = meta_duration(meta, "wait_timeout", scope->scope, diagnostics);
+    test.timeout = meta_duration(meta, "timeout", scope->scope, diagnostics);
     test.config = decode_hcl_component(rest, *docs, scope->scope, diagnostics);
     out.push_back(std::move(test));
   }

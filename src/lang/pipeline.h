@@ -67,6 +67,7 @@ struct StageTest {
   std::optional<Value> machine;        ///< members that replace those of the machine's configuration
   std::string machine_type;            ///< the builder that starts it; empty: the one that made the artifact
   std::vector<std::string> wait_for;
+  std::chrono::nanoseconds wait_timeout{0};  ///< 0: the default
   std::chrono::nanoseconds timeout{0}; ///< of waiting and testing together; 0: the default
   SourceRange range;
 };

@@ -1,4 +1,5 @@
-// Any text as a script's TAP: no crash, every line of a result is told once, and a failure of the script always shows.
+// Any text as a script's TAP: no crash, every line of a result is told once, and a failure of the script
+// always shows.
 #include <cstdint>
 #include <string>
 #include <vector>

@@ -16,7 +16,8 @@ namespace kiln {
 
 namespace {
 
-/// What itamae says of a resource that it would change: "mode will be '0600'", "exist will change from 'false' to 'true'".
+/// What itamae says of a resource that it would change: "mode will be '0600'", "exist will change from
+/// 'false' to 'true'".
 constexpr const char* itamae_change = R"(\] .*\bwill (change from|be) ')";
 
 struct DriftConfig {
@@ -34,21 +35,24 @@ const OptionTable<DriftConfig>& drift_options() {
   static const OptionTable<DriftConfig> table = [] {
     OptionTable<DriftConfig> made;
     made.add(&DriftConfig::command,
-             {.name = "command", .doc = "What to run in the machine: shell text that changes nothing, a dry run."});
+             {.name = "command",
+              .doc = "What to run in the machine: shell text that changes nothing, a dry run."});
     made.add(&DriftConfig::recipe,
              {.name = "recipe",
               .doc = "Instead of a command: the itamae recipe that is run dry, relative to the directory."});
     made.add(&DriftConfig::node_json,
              {.name = "node_json", .doc = "itamae's JSON of node attributes, relative to the directory."});
-    made.add(&DriftConfig::directory,
-             {.name = "directory", .doc = "A local directory; it is sent, and the command runs in it.", .reads = true});
-    made.add(&DriftConfig::changed_pattern,
-             {.name = "changed_pattern",
-              .default_text = itamae_change,
-              .doc = "A regular expression: a line of output that it fits tells of a change. The default is itamae's."});
+    made.add(&DriftConfig::directory, {.name = "directory",
+                                       .doc = "A local directory; it is sent, and the command runs in it.",
+                                       .reads = true});
+    made.add(&DriftConfig::changed_pattern, {.name = "changed_pattern",
+                                             .default_text = itamae_change,
+                                             .doc = "A regular expression: a line of output that it fits "
+                                                    "tells of a change. The default is itamae's."});
     made.add(&DriftConfig::environment_vars,
              {.name = "environment_vars", .doc = "Variables as a list of \"key=value\"."});
-    made.add(&DriftConfig::env, {.name = "env", .doc = "Variables as a map; they win over environment_vars."});
+    made.add(&DriftConfig::env,
+             {.name = "env", .doc = "Variables as a map; they win over environment_vars."});
     made.include(&DriftConfig::errand, errand_options());
     return made;
   }();
@@ -95,22 +99,26 @@ void DriftTester::prepare(const PrepareInput& input) {
   }
   RE2 pattern(config_.changed_pattern, RE2::Quiet);
   if (!pattern.ok()) {
-    input.diagnostics.error("changed_pattern: error parsing regexp: " + pattern.error(), "", place("changed_pattern"));
+    input.diagnostics.error("changed_pattern: error parsing regexp: " + pattern.error(), "",
+                            place("changed_pattern"));
   }
   std::error_code error;
   if (config_.directory.empty()) return;
   if (!fs::is_directory(config_.directory, error)) {
-    input.diagnostics.error(fmt::format("The directory {} is not there", config_.directory), "", place("directory"));
+    input.diagnostics.error(fmt::format("The directory {} is not there", config_.directory), "",
+                            place("directory"));
     return;
   }
   for (auto [name, path] : {std::pair{"recipe", config_.recipe}, std::pair{"node_json", config_.node_json}}) {
-    if (path.empty() || path.starts_with('/') || fs::exists(fs::path(config_.directory) / path, error)) continue;
+    if (path.empty() || path.starts_with('/') || fs::exists(fs::path(config_.directory) / path, error))
+      continue;
     input.diagnostics.error(fmt::format("{} is not in {}", path, config_.directory), "", place(name));
   }
 }
 
 std::string DriftTester::command_text(StageContext& context) const {
-  if (config_.recipe.empty()) return render_option(config_.command, "command", context.scope.build_data, context);
+  if (config_.recipe.empty())
+    return render_option(config_.command, "command", context.scope.build_data, context);
   std::string out = "itamae local --dry-run --no-color";
   if (!config_.node_json.empty()) out += " -j " + shell_quote(config_.node_json);
   return out + " " + shell_quote(config_.recipe);
@@ -150,7 +158,8 @@ TestReport DriftTester::run(const TestTarget& target, StageContext& context) {
   if (!config_.directory.empty()) {
     directory = fmt::format("{}/kiln-drift-{}", config_.errand.remote_folder, hex_encode(random_bytes(6)));
     during("Error sending the directory", [&] {
-      target.communicator.upload_tree(config_.directory, directory, {}, Deadline::in(std::chrono::minutes(10)), context.stop);
+      target.communicator.upload_tree(config_.directory, directory, {},
+                                      Deadline::in(std::chrono::minutes(10)), context.stop);
     });
   }
   RE2 pattern(config_.changed_pattern, RE2::Quiet);
@@ -165,8 +174,9 @@ TestReport DriftTester::run(const TestTarget& target, StageContext& context) {
   };
   LineSplitter out(take), err(take);
   int status = run_errand(
-      target.communicator, config_.errand, script(directory, context), [&](std::string_view bytes) { out.feed(bytes); },
-      [&](std::string_view bytes) { err.feed(bytes); }, Deadline::never(), context);
+      target.communicator, config_.errand, script(directory, context),
+      [&](std::string_view bytes) { out.feed(bytes); }, [&](std::string_view bytes) { err.feed(bytes); },
+      Deadline::never(), context);
   out.finish();
   err.finish();
   std::string name = config_.recipe.empty() ? std::string(trim(config_.command)) : "itamae " + config_.recipe;
@@ -179,8 +189,8 @@ TestReport DriftTester::run(const TestTarget& target, StageContext& context) {
 }  // namespace
 
 ComponentEntry<Tester> drift_tester() {
-  return {"drift", "Runs a dry run, itamae's or another, that must find nothing to change.", drift_options().docs(),
-          [] { return std::make_unique<DriftTester>(); }};
+  return {"drift", "Runs a dry run, itamae's or another, that must find nothing to change.",
+          drift_options().docs(), [] { return std::make_unique<DriftTester>(); }};
 }
 
 }  // namespace kiln

@@ -43,12 +43,15 @@ TEST(Drift, NothingToChangePasses) {
 
 TEST(Drift, AChangeFailsAndIsShown) {
   DriftStage drift;
-  auto check = drift.run({{"command",
-                           "printf '\\033[32m INFO :   file[/x] mode will be '; echo \"'0600'\"; "
-                           "echo \" INFO :   file[/x] exist will change from 'false' to 'true'\"; echo fine"}});
+  auto check =
+      drift.run({{"command",
+                  "printf '\\033[32m INFO :   file[/x] mode will be '; echo \"'0600'\"; "
+                  "echo \" INFO :   file[/x] exist will change from 'false' to 'true'\"; echo fine"}});
   EXPECT_EQ(check.status, CheckStatus::failed);
   EXPECT_EQ(check.found, "2 changes");
-  EXPECT_EQ(check.message, "INFO :   file[/x] mode will be '0600'\nINFO :   file[/x] exist will change from 'false' to 'true'");
+  EXPECT_EQ(
+      check.message,
+      "INFO :   file[/x] mode will be '0600'\nINFO :   file[/x] exist will change from 'false' to 'true'");
 }
 
 TEST(Drift, AnotherToolsWords) {
@@ -63,7 +66,8 @@ TEST(Drift, AFailingCommandFails) {
   EXPECT_EQ(check.found, "exit status 4");
   EXPECT_EQ(check.message, "why");
   DriftStage missing;
-  EXPECT_THAT(missing.run({{"command", "no-such-program"}}).message, HasSubstr("the command is not in the machine"));
+  EXPECT_THAT(missing.run({{"command", "no-such-program"}}).message,
+              HasSubstr("the command is not in the machine"));
 }
 
 TEST(Drift, ItamaesDryRun) {
@@ -83,9 +87,11 @@ TEST(Drift, ItamaesDryRun) {
 
 TEST(Drift, ReportsMistakes) {
   EXPECT_THAT(DriftStage().judge({}), ElementsAre("One of command and recipe says what to run"));
-  EXPECT_THAT(DriftStage().judge({{"command", "x"}, {"node_json", "n"}, {"changed_pattern", "("}}),
-              ElementsAre("node_json belongs to a recipe", HasSubstr("changed_pattern: error parsing regexp")));
-  EXPECT_THAT(DriftStage().judge({{"recipe", "nope.rb"}, {"directory", "/etc"}}), ElementsAre("nope.rb is not in /etc"));
+  EXPECT_THAT(
+      DriftStage().judge({{"command", "x"}, {"node_json", "n"}, {"changed_pattern", "("}}),
+      ElementsAre("node_json belongs to a recipe", HasSubstr("changed_pattern: error parsing regexp")));
+  EXPECT_THAT(DriftStage().judge({{"recipe", "nope.rb"}, {"directory", "/etc"}}),
+              ElementsAre("nope.rb is not in /etc"));
 }
 
 }  // namespace

@@ -27,23 +27,22 @@ struct GossConfig {
 const OptionTable<GossConfig>& goss_options() {
   static const OptionTable<GossConfig> table = [] {
     OptionTable<GossConfig> made;
-    made.add(&GossConfig::file,
-             {.name = "file", .doc = "The gossfile.", .required = true, .reads = true});
-    made.add(&GossConfig::vars, {.name = "vars",
-                                 .doc = "A YAML or JSON file with what the gossfile's templates know as .Vars.",
-                                 .reads = true});
+    made.add(&GossConfig::file, {.name = "file", .doc = "The gossfile.", .required = true, .reads = true});
+    made.add(&GossConfig::vars,
+             {.name = "vars",
+              .doc = "A YAML or JSON file with what the gossfile's templates know as .Vars.",
+              .reads = true});
     made.add(&GossConfig::vars_inline,
              {.name = "vars_inline", .type = "map", .doc = "More of .Vars; it wins over the file's."});
-    made.add(&GossConfig::env, {.name = "env",
-                                .doc = "What the gossfile's templates find in .Env besides this program's environment."});
+    made.add(&GossConfig::env,
+             {.name = "env",
+              .doc = "What the gossfile's templates find in .Env besides this program's environment."});
     made.add(&GossConfig::retry_timeout, {.name = "retry_timeout",
                                           .default_text = "0s",
                                           .doc = "Ask again until everything passes, at most so long.",
                                           .in_key = false});
-    made.add(&GossConfig::sleep, {.name = "sleep",
-                                  .default_text = "1s",
-                                  .doc = "The pause between two tries.",
-                                  .in_key = false});
+    made.add(&GossConfig::sleep,
+             {.name = "sleep", .default_text = "1s", .doc = "The pause between two tries.", .in_key = false});
     made.include(&GossConfig::errand, errand_options());
     return made;
   }();
@@ -54,7 +53,8 @@ std::map<std::string, std::string> own_environment() {
   std::map<std::string, std::string> out;
   for (char** entry = ::environ; entry != nullptr && *entry != nullptr; ++entry) {
     std::string text = *entry;
-    if (auto equals = text.find('='); equals != std::string::npos) out[text.substr(0, equals)] = text.substr(equals + 1);
+    if (auto equals = text.find('='); equals != std::string::npos)
+      out[text.substr(0, equals)] = text.substr(equals + 1);
   }
   return out;
 }
@@ -138,11 +138,13 @@ TestReport GossRun::run(Communicator& communicator, const GossConfig& config, St
   std::string complaints;
   since_ = Clock::now();
   int status = run_errand(
-      communicator, config.errand, goss_script(resources_, nonce), [&](std::string_view bytes) { answers.feed(bytes); },
+      communicator, config.errand, goss_script(resources_, nonce),
+      [&](std::string_view bytes) { answers.feed(bytes); },
       [&](std::string_view bytes) { complaints += bytes; }, deadline, context);
   if (!answers.complete()) {
-    throw Error(ErrorKind::remote, fmt::format("The script of goss's checks broke off with exit status {}: {}", status,
-                                               std::string(trim(complaints))));
+    throw Error(ErrorKind::remote,
+                fmt::format("The script of goss's checks broke off with exit status {}: {}", status,
+                            std::string(trim(complaints))));
   }
   settle_before(resources_.size(), answers.machine());
   return std::move(report_);
@@ -190,14 +192,16 @@ class GossTester : public Tester {
         if (!may_repeat) emit_check(context.ui, result);
       });
       TestReport report = one.run(target.communicator, config_, context);
-      bool again = may_repeat && !report.passed() && deadline.left() > std::chrono::duration_cast<Millis>(config_.sleep);
+      bool again = may_repeat && !report.passed() &&
+                   deadline.left() > std::chrono::duration_cast<Millis>(config_.sleep);
       if (!again) {
         for (const auto& result : report.checks) {
           if (may_repeat) emit_check(context.ui, result);
         }
         return report;
       }
-      context.log.line(fmt::format("goss: {} checks failed, asking again", report.count(CheckStatus::failed)));
+      context.log.line(
+          fmt::format("goss: {} checks failed, asking again", report.count(CheckStatus::failed)));
       sleep_for(config_.sleep, context.stop);
     }
   }

@@ -61,7 +61,10 @@ CheckResult load_failure(const std::string& message) {
 
 RspecReader::RspecReader(std::string nonce, std::string directory, std::function<void(CheckResult)> tell,
                          std::function<void(std::string_view)> other)
-    : mark_("@" + std::move(nonce) + " "), directory_(std::move(directory)), tell_(std::move(tell)), other_(std::move(other)) {}
+    : mark_("@" + std::move(nonce) + " "),
+      directory_(std::move(directory)),
+      tell_(std::move(tell)),
+      other_(std::move(other)) {}
 
 void RspecReader::line(std::string_view line) {
   if (!line.starts_with(mark_)) {

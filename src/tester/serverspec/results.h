@@ -12,7 +12,8 @@ namespace kiln {
 class RspecReader {
  public:
   /// `directory` is where rspec runs, as the person named it: places are told from there.
-  RspecReader(std::string nonce, std::string directory, std::function<void(CheckResult)> tell, std::function<void(std::string_view)> other);
+  RspecReader(std::string nonce, std::string directory, std::function<void(CheckResult)> tell,
+              std::function<void(std::string_view)> other);
   void line(std::string_view line);
   /// The formatter's last line came: rspec went through to its end.
   bool complete() const { return complete_; }

@@ -24,9 +24,10 @@ struct UploadedConfig {
 const OptionTable<UploadedConfig>& uploaded_options() {
   static const OptionTable<UploadedConfig> table = [] {
     OptionTable<UploadedConfig> made;
-    made.add(&UploadedConfig::ignore, {.name = "ignore",
-                                       .default_text = "[\"/tmp/*\", \"/var/tmp/*\"]",
-                                       .doc = "Patterns of paths in the machine that need not be there any more."});
+    made.add(&UploadedConfig::ignore,
+             {.name = "ignore",
+              .default_text = "[\"/tmp/*\", \"/var/tmp/*\"]",
+              .doc = "Patterns of paths in the machine that need not be there any more."});
     made.include(&UploadedConfig::errand, errand_options());
     return made;
   }();
@@ -75,7 +76,8 @@ std::vector<Expected> expected_files(const TestTarget& target) {
       add_tree(local, remote, out);
     } else {
       std::string inside = below(remote, base_name(local));
-      out.push_back({local, remote.ends_with('/') ? inside : remote, remote.ends_with('/') ? "" : inside, "", false});
+      out.push_back(
+          {local, remote.ends_with('/') ? inside : remote, remote.ends_with('/') ? "" : inside, "", false});
     }
   }
   return out;
@@ -102,8 +104,8 @@ look() { # N KIND PATH OTHER: OTHER wins if it is there
 std::string look_script(const std::vector<Expected>& files, const std::string& nonce) {
   std::string out = "nonce=" + nonce + "\n" + look;
   for (size_t i = 0; i < files.size(); ++i) {
-    out += fmt::format("look {} {} {} {}\n", i, files[i].of_tree ? "tree" : "file", shell_quote(files[i].remote),
-                       shell_quote(files[i].below));
+    out += fmt::format("look {} {} {} {}\n", i, files[i].of_tree ? "tree" : "file",
+                       shell_quote(files[i].remote), shell_quote(files[i].below));
   }
   return out;
 }
@@ -174,7 +176,8 @@ class UploadedTester : public Tester {
 
  private:
   bool is_ignored(const std::string& path) const {
-    return std::any_of(ignored_.begin(), ignored_.end(), [&](const Glob& glob) { return glob.matches(path); });
+    return std::any_of(ignored_.begin(), ignored_.end(),
+                       [&](const Glob& glob) { return glob.matches(path); });
   }
   static CheckResult ignored_result(const Expected& file) {
     CheckResult result;
@@ -196,17 +199,21 @@ class UploadedTester : public Tester {
       auto [end, problem] = std::from_chars(rest.data(), rest.data() + rest.size(), index);
       if (problem != std::errc() || index >= files.size()) return;
       ++answered;
-      tell(judge_upload(files[index], std::string(trim(rest.substr(static_cast<size_t>(end - rest.data()))))));
+      tell(
+          judge_upload(files[index], std::string(trim(rest.substr(static_cast<size_t>(end - rest.data()))))));
     });
     // Digests of a gigabyte take half a minute under emulation.
     Deadline deadline = Deadline::in(std::chrono::minutes(30));
     int status = run_errand(
-        communicator, config_.errand, look_script(files, nonce), [&](std::string_view bytes) { lines.feed(bytes); },
+        communicator, config_.errand, look_script(files, nonce),
+        [&](std::string_view bytes) { lines.feed(bytes); },
         [&](std::string_view bytes) { complaints += bytes; }, deadline, context);
     lines.finish();
     if (answered != files.size()) {
-      throw Error(ErrorKind::remote, fmt::format("The script that looks for {} files told of {} and ended with exit status {}: {}",
-                                                 files.size(), answered, status, std::string(trim(complaints))));
+      throw Error(
+          ErrorKind::remote,
+          fmt::format("The script that looks for {} files told of {} and ended with exit status {}: {}",
+                      files.size(), answered, status, std::string(trim(complaints))));
     }
   }
 

@@ -26,16 +26,20 @@ struct UploadStage {
   }
   TestReport run(std::vector<std::pair<std::string, std::string>> uploads, Value ignore = Value::empty_list(),
                  Communicator* communicator = nullptr) {
-    stage.prepare(*tester, Value(Value::Object{{"ignore", ignore}, {"remote_folder", stage.directory.path().string()}}));
+    stage.prepare(*tester, Value(Value::Object{{"ignore", ignore},
+                                               {"remote_folder", stage.directory.path().string()}}));
     EXPECT_EQ(render_diagnostics(stage.diagnostics), "");
-    TestTarget target{communicator != nullptr ? *communicator : host, Value::empty_object(), artifact, std::move(uploads)};
+    TestTarget target{communicator != nullptr ? *communicator : host, Value::empty_object(), artifact,
+                      std::move(uploads)};
     return tester->run(target, stage.context);
   }
   std::vector<std::string> verdicts(const TestReport& report) {
     std::vector<std::string> out;
     for (const auto& check : report.checks) {
-      std::string name = check.name.starts_with(there.string()) ? check.name.substr(there.string().size()) : check.name;
-      out.push_back(std::string(to_string(check.status)) + " " + name + (check.message.empty() ? "" : ": " + check.message));
+      std::string name =
+          check.name.starts_with(there.string()) ? check.name.substr(there.string().size()) : check.name;
+      out.push_back(std::string(to_string(check.status)) + " " + name +
+                    (check.message.empty() ? "" : ": " + check.message));
     }
     return out;
   }
@@ -56,12 +60,14 @@ TEST(Uploaded, FilesAndTreesAreCompared) {
                              {(uploads.here / "a b.conf").string(), uploads.there.string()},
                              {(uploads.here / "tree/").string(), (uploads.there / "tree").string()},
                              {(uploads.here / "tree/sub").string(), (uploads.there / "tree").string()}});
-  EXPECT_THAT(uploads.verdicts(report),
-              ElementsAre("passed /a b.conf", "passed /a b.conf", "passed ", "passed /tree/link",
-                          "failed /tree/sub/y: its content is another",
-                          "failed /tree/sub/z: it is not in the machine", "passed /tree/x",
-                          "failed /tree/y: its content is another", "failed /tree/z: it is not in the machine"));
-  EXPECT_EQ(report.checks[4].expected, "file a1fce4363854ff888cff4b8e7875d600c2682390412a8cf79b37d0b11148b0fa");
+  EXPECT_THAT(
+      uploads.verdicts(report),
+      ElementsAre("passed /a b.conf", "passed /a b.conf", "passed ", "passed /tree/link",
+                  "failed /tree/sub/y: its content is another",
+                  "failed /tree/sub/z: it is not in the machine", "passed /tree/x",
+                  "failed /tree/y: its content is another", "failed /tree/z: it is not in the machine"));
+  EXPECT_EQ(report.checks[4].expected,
+            "file a1fce4363854ff888cff4b8e7875d600c2682390412a8cf79b37d0b11148b0fa");
   EXPECT_EQ(uploads.host.commands.size(), 1u);
 }
 
@@ -74,16 +80,19 @@ TEST(Uploaded, DirectoriesGoWhereScpPutsThem) {
   EXPECT_THAT(uploads.verdicts(uploads.run({{local, (uploads.there / "as-it-is").string()},
                                             {local, (uploads.there / "below").string()},
                                             {local + "/", (uploads.there / "below").string() + "/"}})),
-              ElementsAre("passed /as-it-is/d/x", "passed /below/d/x", "failed /below/d/x: it is not in the machine"));
+              ElementsAre("passed /as-it-is/d/x", "passed /below/d/x",
+                          "failed /below/d/x: it is not in the machine"));
 }
 
 TEST(Uploaded, WhatWasOnlyPassingThroughIsLeftOut) {
   UploadStage uploads;
   uploads.write(uploads.here / "x", "x");
-  EXPECT_THAT(uploads.verdicts(uploads.run({{(uploads.here / "x").string(), "/tmp/x"}}, Value(Value::List{"/tmp/*"}))),
+  EXPECT_THAT(uploads.verdicts(
+                  uploads.run({{(uploads.here / "x").string(), "/tmp/x"}}, Value(Value::List{"/tmp/*"}))),
               ElementsAre("skipped /tmp/x: it need not be there any more (ignore)"));
   auto report = uploads.run({});
-  EXPECT_THAT(uploads.verdicts(report), ElementsAre(HasSubstr("failed uploads: the template sends no files")));
+  EXPECT_THAT(uploads.verdicts(report),
+              ElementsAre(HasSubstr("failed uploads: the template sends no files")));
   EXPECT_FALSE(report.passed());
 }
 
