@@ -307,6 +307,7 @@ std::string StagePreparer::tests_key(const std::vector<ImageTestPlan>& plans, co
       Value one = Value::empty_object();
       one.set("kind", Value(test.kind));
       one.set("machine_type", Value(plan.builder_type));
+      one.set("machine", machine_inputs(plan.machine, plan.builder_type, digests_));
       one.set("config", test.config);
       std::map<std::string, std::string> files;
       for (const auto& doc : tester_entry(test.kind)->options) {
@@ -324,6 +325,20 @@ std::string StagePreparer::tests_key(const std::vector<ImageTestPlan>& plans, co
   }
   document.set("tests", std::move(list));
   return document_key(document);
+}
+
+Value machine_inputs(const Value& machine, const std::string& builder_type, FileDigests& digests) {
+  const auto* entry = find_component(component_table().builders, builder_type);
+  Value out = Value::empty_object();
+  if (!entry || !machine.is_object()) return out;
+  for (const auto& doc : entry->options) {
+    const Value* value = machine.find(doc.name);
+    bool of_the_artifact = doc.name == "iso_url" || doc.name == "source_image";
+    if (!value || !doc.in_key || doc.places || doc.secret || value->secret || of_the_artifact) continue;
+    out.set(doc.name, *value);
+    if (doc.reads && value->is_string()) out.set(doc.name + " content", Value(content_digest(value->as_string(), digests)));
+  }
+  return out;
 }
 
 Value stored_machine(const Value& machine, const std::string& builder_type, const TemplateScope& scope) {

@@ -76,6 +76,10 @@ class StagePreparer {
   HideSecret hide_;
 };
 
+/// What of a throw-away machine's configuration a test's outcome depends on, besides the artifact: options that change the
+/// result, and the content of files they name (user data, say).
+Value machine_inputs(const Value& machine, const std::string& builder_type, FileDigests& digests);
+
 /// The configuration of a throw-away machine as the store keeps it: templates rendered, secrets left out.
 Value stored_machine(const Value& machine, const std::string& builder_type, const TemplateScope& scope);
 

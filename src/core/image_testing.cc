@@ -10,15 +10,16 @@
 
 namespace kiln {
 
-namespace {
-
-/// The shell command that ends with 0 once the machine is ready for it. Empty: there is no such thing to wait for.
 std::string readiness_command(const std::string& what) {
   if (what == "systemd") {
     return "s=$(systemctl is-system-running --wait 2>/dev/null || systemctl is-system-running); "
            "case $s in running|degraded) exit 0;; esac; exit 1";
   }
-  if (what == "cloud-init") return "! command -v cloud-init >/dev/null || cloud-init status --wait >/dev/null 2>&1; exit 0";
+  if (what == "cloud-init") {
+    // After an error it no longer tells that its last stage still runs (the one that runs user data scripts); systemd does.
+    return "command -v cloud-init >/dev/null || exit 0; cloud-init status --wait >/dev/null 2>&1; "
+           "! systemctl list-jobs --no-legend 2>/dev/null | grep -q -E ' cloud-(init|config|final)'";
+  }
   if (what.starts_with("port:")) {
     std::string port = what.substr(5);
     if (port.empty() || port.size() > 5 || port.find_first_not_of("0123456789") != std::string::npos || std::stoi(port) < 1 || std::stoi(port) > 65535) return "";
@@ -27,6 +28,8 @@ std::string readiness_command(const std::string& what) {
   if (what.starts_with("command:")) return std::string(trim(what.substr(8)));
   return "";
 }
+
+namespace {
 
 /// The one provisioner of a throw-away machine: waits until it is ready, then runs all tests.
 class TestRun : public Provisioner {

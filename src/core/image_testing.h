@@ -58,6 +58,10 @@ struct ImageTestResult {
 /// nullopt for a word that is known as something to wait for; else what is wrong with it.
 std::optional<std::string> wrong_wait_for(const std::string& what);
 
+/// The shell command that ends with 0 once the machine is ready for `what`, else it is run again. Empty: there is no such
+/// thing to wait for. Pure.
+std::string readiness_command(const std::string& what);
+
 /// Checks the machine's configuration. Mistakes are told in `diagnostics`.
 void check_image_test(const ImageTestPlan& plan, const Components& components, Diagnostics& diagnostics);
 
