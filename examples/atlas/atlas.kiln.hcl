@@ -2,9 +2,7 @@
 variable "images" { default = "../atlas-images" }
 variable "environments" { default = ["staging", "production"] }
 
-defaults {
-  only = ["rootfs"]
-}
+defaults { only = ["rootfs"] }
 
 stage "base" {
   template  = "base.json"
@@ -15,8 +13,9 @@ stage "app" {
   template  = "app.json"
   variables = { images = var.images, source_image = stage.base.artifact.file }
   test "serverspec" {
-    directory = "."
-    wait_for  = ["port:8080"]
+    directory    = "."
+    wait_for     = ["port:8080"]
+    wait_timeout = "1m"
   }
 }
 

@@ -85,6 +85,7 @@ struct CommandOptions {
   bool resume = false;
   bool rebuild = false;
   bool explain = false;
+  bool update_modules = false;
   std::string artifact_env;
   std::string artifact_json;
   std::string junit;
@@ -94,6 +95,7 @@ struct CommandOptions {
   std::vector<std::string> wait_for;
   std::vector<std::pair<std::string, std::string>> settings;  ///< of the throw-away machine
   std::string machine_type;
+  std::string wait_timeout;
   std::string timeout;
 
   std::string plugin_path;  ///< plugins install: the program to install

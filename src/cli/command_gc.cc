@@ -25,8 +25,8 @@ const char* resource_word(ResourceKind kind) {
 
 void say_item(const GcItem& item, const Ui& ui) {
   const Resource& resource = item.resource;
-  std::string what = fmt::format("{} {} (build '{}', made {})", resource_word(resource.kind), resource.name,
-                                 resource.stage, resource.made_at);
+  std::string build = resource.stage.empty() ? "" : fmt::format("build '{}', ", resource.stage);
+  std::string what = fmt::format("{} {} ({}made {})", resource_word(resource.kind), resource.name, build, resource.made_at);
   switch (item.outcome) {
     case GcOutcome::removed:
       return ui.say("Removed " + what);

@@ -99,6 +99,7 @@ void declare_machine(FlagSet& flags, CommandOptions& o) {
   flags.add_pairs("set", &o.settings, "An option of that builder: memory, cpus, ssh_username, ssh_private_key_file, ...\nA password is taken from the environment: KILN_SSH_PASSWORD.",
                   "-set 'option=value'");
   flags.add_repeated("wait-for", &o.wait_for, "What must be ready: systemd, cloud-init, port:NUMBER, command:TEXT. Repeatable.", "-wait-for=WHAT");
+  flags.add_string("wait-timeout", &o.wait_timeout, "For becoming ready; then the tests run all the same. (Default: 5m)", "-wait-timeout=2m");
 }
 
 void declare_test(FlagSet& flags, CommandOptions& o) {
@@ -121,6 +122,7 @@ void declare_run(FlagSet& flags, CommandOptions& o) {
   flags.add_bool("resume", &o.resume, "Go on as the last run was called: same variables, same targets. Finished stages\nare not run again.");
   flags.add_bool("rebuild", &o.rebuild, "Run stages that are up to date, too.");
   flags.add_bool("force", &o.force, "Replace what is in the way of a stage's result.");
+  flags.add_bool("update-modules", &o.update_modules, "Look up anew which commits the git modules' refs are.");
   declare_variables(flags, o);
   flags.add_string("artifact-env", &o.artifact_env, "Write artifacts and outputs as shell assignments, when all is well.", "-artifact-env=FILE");
   flags.add_string("artifact-json", &o.artifact_json, "Write stages, artifacts and outputs as JSON.", "-artifact-json=FILE");

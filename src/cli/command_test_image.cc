@@ -65,6 +65,13 @@ void set_member(Value& machine, const std::string& name, const std::string& text
   machine.set(name, text == "true" ? Value(true) : text == "false" ? Value(false) : number ? Value(Number{text}) : Value(text));
 }
 
+void take_duration(const char* flag, const std::string& text, std::chrono::nanoseconds& out) {
+  if (text.empty()) return;
+  auto parsed = parse_go_duration(text);
+  if (!parsed || parsed->count() <= 0) throw Error(ErrorKind::user, fmt::format("Error: {} {} is no duration; one is written like 90s or 5m.", flag, text));
+  out = *parsed;
+}
+
 ImageTestPlan machine_plan(const Invocation& invocation, const CommandOptions& options, const Subject& subject, const std::string& name) {
   ImageTestPlan plan;
   plan.name = name;
@@ -89,11 +96,8 @@ ImageTestPlan machine_plan(const Invocation& invocation, const CommandOptions& o
   plan.machine = std::move(*config);
   plan.artifact = subject.artifact;
   plan.wait_for = options.wait_for;
-  if (!options.timeout.empty()) {
-    auto limit = parse_go_duration(options.timeout);
-    if (!limit || limit->count() <= 0) throw Error(ErrorKind::user, fmt::format("Error: -timeout {} is no duration; one is written like 90s or 5m.", options.timeout));
-    plan.timeout = *limit;
-  }
+  take_duration("-timeout", options.timeout, plan.timeout);
+  take_duration("-wait-timeout", options.wait_timeout, plan.wait_timeout);
   for (const auto& what : plan.wait_for) {
     if (auto wrong = wrong_wait_for(what)) throw Error(ErrorKind::user, "Error: -wait-for: " + *wrong);
   }
@@ -219,7 +223,10 @@ int run_shell(Invocation& invocation, CommandOptions& options, const std::vector
   Subject subject = find_subject(arguments[0]);
   ImageTestPlan plan = machine_plan(invocation, options, subject, "shell");
   plan.timeout = std::chrono::hours(24);
-  plan.visit = open_shell;
+  plan.visit = [&](Communicator& communicator, StageContext& context) {
+    invocation.renderer->close();  // the terminal is the shell's from here on: no status lines
+    open_shell(communicator, context);
+  };
   Diagnostics diagnostics;
   check_image_test(plan, component_table(), diagnostics);
   if (diagnostics.has_errors()) {

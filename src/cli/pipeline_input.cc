@@ -8,6 +8,8 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/diagnostic_text.h"
+#include "cli/pipeline_module.h"
+#include "core/journal.h"
 
 namespace kiln {
 
@@ -50,7 +52,9 @@ std::unique_ptr<LoadedPipeline> load_pipeline(Invocation& invocation, const Comm
   Diagnostics diagnostics = out->input.warnings;
   validate_hcl_variables(*out->input.config, out->input.environment.host, diagnostics);
   if (!diagnostics.has_errors()) {
-    out->pipeline = std::make_unique<Pipeline>(out->input.config, out->input.environment, diagnostics);
+    out->pipeline = std::make_unique<Pipeline>(
+        out->input.config, out->input.environment, out->directory.string(),
+        module_finder(out->path, state_directory(), options.update_modules, Stop()), diagnostics);
     for (const auto& secret : out->pipeline->secrets()) invocation.redactor->add(secret);
   }
   if (diagnostics.has_errors()) {

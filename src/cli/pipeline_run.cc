@@ -85,8 +85,8 @@ PipelineRun::PipelineRun(Invocation& invocation, const CommandOptions& options, 
       loaded_(loaded),
       pipeline_(*loaded.pipeline),
       digests_(open_file_digests(state_directory())),
-      store_(open_image_store(image_store_directory())),
       journal_(open_journal(state_directory(), invocation.run_id)),
+      store_(open_image_store(image_store_directory(), journal_.get())),
       evidence_(std::make_unique<EvidenceRoom>(state_directory() / "evidence", invocation.run_id, *journal_)),
       preparer_(std::make_unique<StagePreparer>(invocation, options, loaded, *digests_)),
       wanted_(pipeline_.instances().size(), true),
@@ -424,9 +424,6 @@ void PipelineRun::run_instance(size_t instance, const Stop& stop) {
   auto start = Clock::now();
   const std::string& name = pipeline_.instances()[instance].name;
   StageSink sink(*invocation_.renderer, name, invocation_.redactor, log_of(instance));
-  Diagnostics diagnostics;
-  StageSettings settings = pipeline_.evaluate(instance, diagnostics);
-  enter_thread_directory(preparer_->directory_of(settings));
   PreparedStage keyed = preparer_->prepare(instance, true, true);
   if (!keyed.mistakes.empty()) throw Error(ErrorKind::user, keyed.mistakes);
   if (keyed.builds == 1) sink.set_only_build(keyed.plan.stages[0].info.display_name);

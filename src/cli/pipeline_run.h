@@ -89,8 +89,8 @@ class PipelineRun {
   LoadedPipeline& loaded_;
   const Pipeline& pipeline_;
   std::unique_ptr<FileDigests> digests_;
-  std::unique_ptr<ImageStore> store_;
   std::unique_ptr<Journal> journal_;
+  std::unique_ptr<ImageStore> store_;
   std::unique_ptr<EvidenceRoom> evidence_;  ///< of all stages: they run at the same time
   std::unique_ptr<StagePreparer> preparer_;
   std::unique_ptr<Lock> lock_;

@@ -15,6 +15,7 @@
 #include "cli/component_table.h"
 #include "cli/diagnostic_text.h"
 #include "cli/hcl_host.h"
+#include "cli/pipeline_seal.h"
 #include "core/journal.h"
 
 namespace kiln {
@@ -84,7 +85,9 @@ const ComponentEntry<Tester>* tester_entry(const std::string& kind) { return fin
 
 void enter_thread_directory(const fs::path& directory) {
   // A directory of this thread's own: unshare(2), CLONE_FS; needs no privilege.
-  if (::unshare(CLONE_FS) != 0) throw_errno("unshare");
+  thread_local bool own = false;
+  if (!own && ::unshare(CLONE_FS) != 0) throw_errno("unshare");
+  own = true;
   if (::chdir(directory.c_str()) != 0) {
     throw Error(ErrorKind::user, fmt::format("cannot enter the directory {}: {}", directory.string(), go_errno_text(errno)));
   }
@@ -164,6 +167,7 @@ void StagePreparer::plan(size_t instance, const CommandOptions& options, Prepare
       HclHost host = loaded_.input.environment.host;
       if (options.timeless) stop_time(host);
       Template built = loaded_.pipeline->inline_template(instance, host, out.settings, found);
+      if (wants_seal(out.settings, true)) seal_builds(built);
       out.plan = plan_lowered(stage, options, built, found);
       Diagnostics told = without_consequences(found);
       if (told.has_errors()) out.mistakes = text_of(told);
@@ -174,7 +178,9 @@ void StagePreparer::plan(size_t instance, const CommandOptions& options, Prepare
         return;
       }
       out.loaded = std::make_shared<LoadedTemplate>(std::move(*loaded));
-      out.plan = plan_template(stage, options, *out.loaded, found);
+      Template lowered = lower_template(stage, *out.loaded, found);
+      if (wants_seal(out.settings, false)) seal_builds(lowered);
+      out.plan = plan_lowered(stage, options, lowered, found);
       Diagnostics told = without_consequences(found);
       if (told.has_errors()) out.mistakes += std::string(trim_right(mistakes_text(*out.loaded, told)));
     }
@@ -205,6 +211,12 @@ PreparedStage StagePreparer::prepare(size_t instance, bool timeless, bool replac
   out.settings = loaded_.pipeline->evaluate(instance, diagnostics);
   if (diagnostics.has_errors()) {
     out.mistakes = text_of(diagnostics);
+    return out;
+  }
+  try {
+    enter_thread_directory(directory_of(out.settings));
+  } catch (const Error& error) {
+    out.mistakes = error.message();
     return out;
   }
   CommandOptions options = stage_options(out.settings, timeless, replace, out.known);
@@ -279,6 +291,7 @@ std::vector<ImageTestPlan> StagePreparer::test_plans(size_t instance, const Stag
     for (const auto& what : test.wait_for) {
       if (std::find(shared->wait_for.begin(), shared->wait_for.end(), what) == shared->wait_for.end()) shared->wait_for.push_back(what);
     }
+    if (test.wait_timeout.count() > 0) shared->wait_timeout = test.wait_timeout;
     if (test.timeout.count() > 0) shared->timeout = std::max(test.timeout, shared->tests.empty() ? test.timeout : shared->timeout);
     shared->tests.push_back(std::move(planned));
   }

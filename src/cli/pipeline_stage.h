@@ -13,7 +13,7 @@
 
 namespace kiln {
 
-/// Puts the calling thread into a directory of its own, for as long as it lives: others do not notice.
+/// Puts the calling thread into a directory of its own: other threads do not notice. Those it starts later share it.
 void enter_thread_directory(const std::filesystem::path& directory);
 
 /// Words of a stage: what it emits is said in its name, and kept in a log. Thread-safe.
@@ -48,12 +48,12 @@ struct PreparedStage {
   std::string mistakes;        ///< all of them, ready to be shown; empty: none
 };
 
-/// Makes stages ready. Const and callable from any thread; the thread's directory must be the pipeline's.
+/// Makes stages ready. Const and callable from any thread.
 class StagePreparer {
  public:
   StagePreparer(const Invocation& invocation, const CommandOptions& options, const LoadedPipeline& loaded, FileDigests& digests);
   /// `timeless`: for its key, with time and chance standing still; else for running. `replace`: results that are in the
-  /// way are no mistake.
+  /// way are no mistake. The calling thread is in the stage's directory from then on.
   PreparedStage prepare(size_t instance, bool timeless, bool replace) const;
   /// The tests of the stage, grouped by the machine they share, for one artifact of it. `builder` made it. Mistakes (unknown
   /// machine, missing programs) go to `diagnostics`. Without an artifact: only checks what can be.

@@ -178,14 +178,15 @@ PlanInput make_plan_input(const Invocation& invocation, const CommandOptions& op
 
 }  // namespace
 
+Template lower_template(Invocation& invocation, LoadedTemplate& loaded, Diagnostics& diagnostics) {
+  if (!loaded.hcl) return loaded.legacy;
+  diagnostics.append(loaded.hcl->warnings);
+  return lower_hcl(invocation, *loaded.hcl, diagnostics);
+}
+
 Plan plan_template(Invocation& invocation, const CommandOptions& options, LoadedTemplate& loaded,
                    Diagnostics& diagnostics) {
-  Template lowered;
-  if (loaded.hcl) {
-    diagnostics.append(loaded.hcl->warnings);
-    lowered = lower_hcl(invocation, *loaded.hcl, diagnostics);
-  }
-  return plan_lowered(invocation, options, loaded.hcl ? lowered : loaded.legacy, diagnostics);
+  return plan_lowered(invocation, options, lower_template(invocation, loaded, diagnostics), diagnostics);
 }
 
 Plan plan_lowered(Invocation& invocation, const CommandOptions& options, const Template& lowered, Diagnostics& diagnostics) {

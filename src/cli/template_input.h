@@ -24,6 +24,8 @@ std::optional<LoadedTemplate> load_template(Invocation& invocation, const Comman
 std::optional<Template> load_legacy_template(Invocation& invocation, const CommandOptions& options,
                                              const std::string& path);
 
+/// A template of either language as what is planned: evaluated and selected.
+Template lower_template(Invocation& invocation, LoadedTemplate& loaded, Diagnostics& diagnostics);
 /// Evaluates, selects, checks all components' options. Secrets are masked from then on.
 Plan plan_template(Invocation& invocation, const CommandOptions& options, LoadedTemplate& loaded,
                    Diagnostics& diagnostics);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <map>
+#include <memory>
 #include <set>
 
 #include "base/digest.h"
@@ -92,17 +93,19 @@ void move_paths(Value& value, const std::string& from, const std::string& to) {
   }
 }
 
+using OwnedWriter = std::unique_ptr<archive, decltype(&archive_write_free)>;
+using OwnedReader = std::unique_ptr<archive, decltype(&archive_read_free)>;
+
 /// A tar that is being written.
 class ArchiveWriter {
  public:
   ArchiveWriter(int fd, std::string name, bool packed)
-      : archive_(archive_write_new()), name_(std::move(name)) {
-    check(archive_write_set_format_pax_restricted(archive_));
-    if (packed) check(archive_write_add_filter_zstd(archive_));
-    check(archive_write_set_bytes_in_last_block(archive_, 1));
-    check(archive_write_open_fd(archive_, fd));
+      : archive_(archive_write_new(), archive_write_free), name_(std::move(name)) {
+    check(archive_write_set_format_pax_restricted(archive_.get()));
+    if (packed) check(archive_write_add_filter_zstd(archive_.get()));
+    check(archive_write_set_bytes_in_last_block(archive_.get(), 1));
+    check(archive_write_open_fd(archive_.get(), fd));
   }
-  ~ArchiveWriter() { archive_write_free(archive_); }
   ArchiveWriter(const ArchiveWriter&) = delete;
 
   void begin(const std::string& name, uint64_t size, int mode, std::chrono::system_clock::time_point made,
@@ -115,25 +118,25 @@ class ArchiveWriter {
     archive_entry_set_mtime(entry, std::chrono::system_clock::to_time_t(made), 0);
     for (const auto& extent : data)
       archive_entry_sparse_add_entry(entry, extent.begin, extent.end - extent.begin);
-    int code = archive_write_header(archive_, entry);
+    int code = archive_write_header(archive_.get(), entry);
     archive_entry_free(entry);
     check(code);
   }
   void data(std::string_view bytes) {
-    if (archive_write_data(archive_, bytes.data(), bytes.size()) < 0) check(ARCHIVE_FATAL);
+    if (archive_write_data(archive_.get(), bytes.data(), bytes.size()) < 0) check(ARCHIVE_FATAL);
   }
-  void end() { check(archive_write_close(archive_)); }
+  void end() { check(archive_write_close(archive_.get())); }
 
  private:
   void check(int code) {
     if (code == ARCHIVE_OK || code == ARCHIVE_WARN) return;
-    if (int error = archive_errno(archive_); error == ENOSPC || error == EDQUOT)
+    if (int error = archive_errno(archive_.get()); error == ENOSPC || error == EDQUOT)
       throw_store_errno("write " + name_, error);
-    const char* why = archive_error_string(archive_);
+    const char* why = archive_error_string(archive_.get());
     throw Error(ErrorKind::environment,
                 fmt::format("write {}: {}", name_, why != nullptr ? why : "unknown error"));
   }
-  archive* archive_;
+  OwnedWriter archive_;
   std::string name_;
 };
 
@@ -181,21 +184,20 @@ void write_content(ArchiveWriter& writer, int fd, const ImageFile& file, const S
 /// A tar that is being read.
 class ArchiveReader {
  public:
-  explicit ArchiveReader(const fs::path& file) : archive_(archive_read_new()), name_(file.string()) {
-    archive_read_support_format_tar(archive_);
-    archive_read_support_filter_zstd(archive_);
-    archive_read_support_filter_gzip(archive_);
+  explicit ArchiveReader(const fs::path& file) : archive_(archive_read_new(), archive_read_free), name_(file.string()) {
+    archive_read_support_format_tar(archive_.get());
+    archive_read_support_filter_zstd(archive_.get());
+    archive_read_support_filter_gzip(archive_.get());
     if (::access(file.c_str(), R_OK) != 0)
       throw Error(ErrorKind::user, fmt::format("open {}: {}", name_, go_errno_text(errno)));
-    if (archive_read_open_filename(archive_, file.c_str(), archive_block) != ARCHIVE_OK) fail();
+    if (archive_read_open_filename(archive_.get(), file.c_str(), archive_block) != ARCHIVE_OK) fail();
   }
-  ~ArchiveReader() { archive_read_free(archive_); }
   ArchiveReader(const ArchiveReader&) = delete;
 
   /// nullptr at the end.
   archive_entry* next() {
     archive_entry* entry = nullptr;
-    int code = archive_read_next_header(archive_, &entry);
+    int code = archive_read_next_header(archive_.get(), &entry);
     if (code == ARCHIVE_EOF) return nullptr;
     if (code != ARCHIVE_OK && code != ARCHIVE_WARN) fail();
     return entry;
@@ -206,7 +208,7 @@ class ArchiveReader {
       const void* bytes = nullptr;
       size_t size = 0;
       la_int64_t at = 0;
-      int code = archive_read_data_block(archive_, &bytes, &size, &at);
+      int code = archive_read_data_block(archive_.get(), &bytes, &size, &at);
       if (code == ARCHIVE_EOF) return;
       if (code != ARCHIVE_OK && code != ARCHIVE_WARN) fail();
       piece({static_cast<const char*>(bytes), size}, at);
@@ -218,11 +220,11 @@ class ArchiveReader {
 
  private:
   [[noreturn]] void fail() const {
-    const char* why = archive_error_string(archive_);
+    const char* why = archive_error_string(archive_.get());
     refuse(fmt::format("this is no exported image, or a damaged one: {}",
                        why != nullptr ? why : "it cannot be read"));
   }
-  archive* archive_;
+  OwnedReader archive_;
   std::string name_;
 };
 

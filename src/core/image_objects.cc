@@ -20,6 +20,8 @@ namespace {
 constexpr auto time_stamp_grain = std::chrono::seconds(2);
 constexpr mode_t permission_bits = 07777;
 constexpr mode_t object_mode = 0444;
+/// Up to here a copy costs less than content that goes when somebody writes to the output.
+constexpr off_t copied_always = 16 << 20;
 
 FileStamp stamp_of(const struct stat& status) {
   return {static_cast<uint64_t>(status.st_size), static_cast<uint64_t>(status.st_ino),
@@ -162,7 +164,7 @@ TakenFile ImageObjects::take(const ImageIntake& intake, const fs::path& file, co
   taken.temp = intake.path() / hex_encode(random_bytes(8));
   taken.mode = static_cast<int>(before.st_mode & permission_bits);
   if (!write_copy(source.get(), taken.temp, object_mode, true, stop)) {
-    if (link_open_file(source.get(), taken.temp))
+    if (before.st_size > copied_always && link_open_file(source.get(), taken.temp))
       sync_file(source.get(), file);
     else
       write_copy(source.get(), taken.temp, object_mode, false, stop);

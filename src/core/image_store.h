@@ -63,10 +63,11 @@ struct PrunePolicy {
 class ImageStore {
  public:
   virtual ~ImageStore() = default;
-  /// Takes the artifact's files (regular ones) in: by reflink where the file system can, else by hard link, else by
-  /// copy; they stay where they are, as they are. A hard-linked file that is later written to in place (by booting
-  /// it, say) takes the store's content with it: that is seen at the next lookup, the image is then no longer found
-  /// by its key, and nothing wrong is ever handed out. Fills id, files, digest and made, and returns the whole record.
+  /// Takes the artifact's files (regular ones) in: by reflink where the file system can, else by hard link if they
+  /// are large, else by copy; they stay where they are, as they are. A hard-linked file that is later written to in
+  /// place (by booting it, say) takes the store's content with it: that is seen at the next lookup, the image is then
+  /// no longer found by its key, and nothing wrong is ever handed out. Fills id, files, digest and made, and returns
+  /// the whole record.
   virtual ImageRecord add(ImageRecord record, const std::vector<std::string>& files, const Stop& stop) = 0;
   /// The newest image with that key whose content is whole.
   virtual std::optional<ImageRecord> find_by_key(const std::string& key) = 0;

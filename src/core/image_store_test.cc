@@ -160,7 +160,12 @@ TEST_F(ImageStoreTest, PutsBackTheModeToo) {
 }
 
 TEST_F(ImageStoreTest, NeverHandsOutWhatWasWrittenToInPlace) {
-  auto image = made("a", "k", {output("disk", std::string(5000, 'x'))});
+  auto large = [&](const char* name) {
+    std::string file = output(name, "head");
+    fs::resize_file(file, 20 << 20);
+    return file;
+  };
+  auto image = made("a", "k", {large("disk")});
   bool linked = fs::hard_link_count(out_ / "disk") > 1;
   write_into(out_ / "disk", "booted");
   if (linked) {  // one file: the store's content is gone with it
@@ -174,10 +179,19 @@ TEST_F(ImageStoreTest, NeverHandsOutWhatWasWrittenToInPlace) {
     EXPECT_TRUE(store_->find_by_key("k").has_value());
     EXPECT_TRUE(store_->restore(image, Stop()));
   }
-  auto again = made("a", "k", {output("disk2", std::string(5000, 'x'))});
+  auto again = made("a", "k", {large("disk2")});
   EXPECT_EQ(store_->find_by_key("k")->id, again.id);
-  EXPECT_TRUE(store_->restore(image, Stop())) << "the same content heals it";
-  EXPECT_EQ(read_file(out_ / "disk"), std::string(5000, 'x'));
+  EXPECT_EQ(store_->restore(image, Stop()), linked) << "the same content heals it";
+  EXPECT_EQ(file_digest_hex("sha256", out_ / "disk"), image.files[0].digest);
+}
+
+TEST_F(ImageStoreTest, SmallFilesMayBeWrittenToInPlace) {
+  auto image = made("a", "k", {output("disk", "content")});
+  EXPECT_EQ(fs::hard_link_count(out_ / "disk"), 1u);
+  write_into(out_ / "disk", "booted!");
+  EXPECT_TRUE(store_->find_by_key("k").has_value());
+  EXPECT_TRUE(store_->restore(image, Stop()));
+  EXPECT_EQ(read_file(out_ / "disk"), "content");
 }
 
 TEST_F(ImageStoreTest, VerifyFindsDamageThatTimeStampsDoNotShow) {

@@ -35,27 +35,50 @@ class TestRun : public Provisioner {
   void prepare(const PrepareInput&) override {}
 
   void run(Communicator& communicator, StageContext& context) override {
-    for (const auto& what : plan_.wait_for) wait_for(what, communicator, context);
+    wait_until_ready(communicator, context);
     if (plan_.visit) plan_.visit(communicator, context);
     for (auto& test : plan_.tests) run_test(test, communicator, context);
     if (!plan_.tests.empty()) tell(context.ui);
   }
 
  private:
-  void wait_for(const std::string& what, Communicator& communicator, StageContext& context) {
-    if (what == "ssh" || what == "connection") return;  // the machine is only up once there is a way in
-    std::string command = readiness_command(what);
-    context.ui.say(fmt::format("Waiting for {}...", what));
-    std::string output;
+  /// What does not become ready is a failed check; the tests run all the same, for they tell why.
+  void wait_until_ready(Communicator& communicator, StageContext& context) {
+    Deadline deadline = Deadline::in(plan_.wait_timeout);
+    TestOutcome late;
+    late.kind = late.name = "ready";
+    late.began = std::chrono::system_clock::now();
+    for (const auto& what : plan_.wait_for) {
+      if (what == "ssh" || what == "connection") continue;  // the machine is only up once there is a way in
+      context.ui.say(fmt::format("Waiting for {}...", what));
+      if (become_ready(what, communicator, context, deadline)) continue;
+      CheckResult check;
+      check.group = what;
+      check.name = "is ready";
+      check.status = CheckStatus::failed;
+      check.expected = fmt::format("ready within {}", format_go_duration(plan_.wait_timeout));
+      check.found = "not ready";
+      emit_check(context.ui, check);
+      late.report.checks.push_back(std::move(check));
+    }
+    if (!late.report.checks.empty()) result_.tests.push_back(std::move(late));
+  }
+
+  bool become_ready(const std::string& what, Communicator& communicator, StageContext& context, const Deadline& deadline) {
+    std::string command = readiness_command(what), output;
     Sink keep = [&](std::string_view bytes) {
       output += bytes;
       if (output.size() > 4000) output.erase(0, output.size() - 2000);
     };
     for (;;) {
       output.clear();
-      int status = communicator.run(command, keep, keep, Deadline::in(plan_.timeout), context.stop);
-      if (status == 0) return;
-      context.log.line(fmt::format("waiting for {}: status {}: {}", what, status, output));
+      try {
+        if (communicator.run(command, keep, keep, deadline, context.stop) == 0) return true;
+      } catch (const Error& error) {
+        if (error.kind() != ErrorKind::timeout) throw;
+      }
+      context.log.line(fmt::format("waiting for {}: {}", what, output));
+      if (deadline.passed()) return false;
       sleep_for(std::chrono::seconds(1), context.stop);
     }
   }

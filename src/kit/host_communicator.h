@@ -33,8 +33,8 @@ class HostCommunicator : public Communicator {
     if (content.size() != file.size) throw Error(ErrorKind::internal, "the announced size is wrong");
     write_file_atomically(file.path, content, file.mode);
   }
-  void upload_tree(const std::filesystem::path& from, const std::string& to, const ProgressFn&, const Deadline&,
-                   const Stop&) override {
+  void upload_tree(const std::filesystem::path& from, const std::string& to, const ProgressFn&,
+                   const Deadline&, const Stop&) override {
     fs::create_directories(to);
     fs::copy(from, to, fs::copy_options::recursive | fs::copy_options::copy_symlinks);
   }

@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "core/journal.h"
 #include "kit/guest_script.h"
+#include "kit/journaled_run.h"
 
 namespace kiln {
 
@@ -186,27 +187,17 @@ std::vector<std::string> local_command(const LocalShellConfig& config, const fs:
   return out;
 }
 
-ExitStatus run_journaled(const std::vector<std::string>& argv, const std::string& shown,
-                         StageContext& context) {
-  Resource resource =
-      context.journal.append(ResourceKind::process, "shell-local " + shown, context.build.display_name);
+ExitStatus run_shell(const std::vector<std::string>& argv, const std::string& shown, StageContext& context) {
   Command command{argv};
-  if (!resource.token.empty()) command.env["KILN_RESOURCE"] = resource.token;
   if (!context.build.run_id.empty()) command.env["PACKER_RUN_UUID"] = context.build.run_id;
   OutputLines lines(context.ui);
   try {
-    ExitStatus status = run_streaming(command, lines.out(), lines.err(), Deadline::never(), context.stop);
+    ExitStatus status =
+        run_journaled(std::move(command), "shell-local " + shown, lines.out(), lines.err(), Deadline::never(), context);
     lines.finish();
-    context.journal.remove(resource.id);
     return status;
   } catch (const Error& error) {
     lines.finish();
-    try {  // the shell is gone already; what it started may not be
-      remove_resource(resource);
-      context.journal.remove(resource.id);
-    } catch (const Error& left) {
-      context.log.line("left behind: " + left.message());
-    }
     if (error.kind() == ErrorKind::cancelled) throw;
     context.log.line(error.message());
     throw Error(error.kind(),
@@ -218,7 +209,7 @@ ExitStatus run_journaled(const std::vector<std::string>& argv, const std::string
 void run_local_script(const LocalShellConfig& config, const fs::path& script, StageContext& context) {
   context.ui.say("Running local shell script: " + script.string());
   auto argv = local_command(config, fs::absolute(script).lexically_normal(), context);
-  ExitStatus status = run_journaled(argv, script.string(), context);
+  ExitStatus status = run_shell(argv, script.string(), context);
   const auto& valid = config.valid_exit_codes;
   if (std::find(valid.begin(), valid.end(), status.code) != valid.end()) return;
   throw Error(ErrorKind::user,

@@ -46,7 +46,8 @@ Ref find_groups(const std::string& pattern, const std::string& input) {
   int groups = expression->NumberOfCapturingGroups() + 1;
   std::vector<re2::StringPiece> found(static_cast<size_t>(groups));
   Value numbered = Value::empty_object(), named = Value::empty_object();
-  if (!expression->Match(input, 0, input.size(), RE2::UNANCHORED, found.data(), groups)) return as_ref(numbered);
+  if (!expression->Match(input, 0, input.size(), RE2::UNANCHORED, found.data(), groups))
+    return as_ref(numbered);
   const auto& names = expression->CapturingGroupNames();
   for (int i = 0; i < groups; ++i) {
     std::string text(found[static_cast<size_t>(i)]);
@@ -81,7 +82,8 @@ void add_text_functions(StandInFunctions& table) {
   table["toUpper"] = table["upper"] = {"s", [](const Texts& a) { return upper(a[0]); }};
   table["toLower"] = table["lower"] = {"s", [](const Texts& a) { return lower(a[0]); }};
   table["trim"] = {"s", [](const Texts& a) { return std::string(trim(a[0])); }};
-  table["trimPrefix"] = {"ss", [](const Texts& a) { return a[1].starts_with(a[0]) ? a[1].substr(a[0].size()) : a[1]; }};
+  table["trimPrefix"] = {
+      "ss", [](const Texts& a) { return a[1].starts_with(a[0]) ? a[1].substr(a[0].size()) : a[1]; }};
   table["trimSuffix"] = {"ss", [](const Texts& a) {
                            return a[1].ends_with(a[0]) ? a[1].substr(0, a[1].size() - a[0].size()) : a[1];
                          }};
@@ -94,9 +96,12 @@ void add_text_functions(StandInFunctions& table) {
                        }
                        return out;
                      }};
-  table["contains"] = {"ss", {}, [](const Refs& a) { return as_ref(contains(a[1]->as_string(), a[0]->as_string())); }};
-  table["hasPrefix"] = {"ss", {}, [](const Refs& a) { return as_ref(a[1]->as_string().starts_with(a[0]->as_string())); }};
-  table["hasSuffix"] = {"ss", {}, [](const Refs& a) { return as_ref(a[1]->as_string().ends_with(a[0]->as_string())); }};
+  table["contains"] = {
+      "ss", {}, [](const Refs& a) { return as_ref(contains(a[1]->as_string(), a[0]->as_string())); }};
+  table["hasPrefix"] = {
+      "ss", {}, [](const Refs& a) { return as_ref(a[1]->as_string().starts_with(a[0]->as_string())); }};
+  table["hasSuffix"] = {
+      "ss", {}, [](const Refs& a) { return as_ref(a[1]->as_string().ends_with(a[0]->as_string())); }};
   table["quote"] = {"v", {}, [](const Refs& a) { return as_ref(go_quote(printed(a[0]))); }};
   table["squote"] = {"v", {}, [](const Refs& a) { return as_ref("'" + printed(a[0]) + "'"); }};
   table["toString"] = {"v", {}, [](const Refs& a) { return as_ref(printed(a[0])); }};
@@ -143,10 +148,12 @@ void add_value_functions(StandInFunctions& table) {
                   }};
   table["sub"] = {"vv", {}, [](const Refs& a) {
                     return as_ref(static_cast<int64_t>(static_cast<uint64_t>(whole(a[0])) -
-                                                    static_cast<uint64_t>(whole(a[1]))));
+                                                       static_cast<uint64_t>(whole(a[1]))));
                   }};
-  table["first"] = {"v", {}, [](const Refs& a) { return items(a[0]).empty() ? Ref() : as_ref(items(a[0]).front()); }};
-  table["last"] = {"v", {}, [](const Refs& a) { return items(a[0]).empty() ? Ref() : as_ref(items(a[0]).back()); }};
+  table["first"] = {
+      "v", {}, [](const Refs& a) { return items(a[0]).empty() ? Ref() : as_ref(items(a[0]).front()); }};
+  table["last"] = {
+      "v", {}, [](const Refs& a) { return items(a[0]).empty() ? Ref() : as_ref(items(a[0]).back()); }};
   table["has"] = {"vv", {}, [](const Refs& a) {
                     const auto& all = items(a[1]);
                     return as_ref(std::find(all.begin(), all.end(), copy(a[0])) != all.end());
@@ -171,7 +178,8 @@ void add_value_functions(StandInFunctions& table) {
 
 Rendered render_goss_template(std::string_view text, const GossTemplateScope& scope) {
   if (text.find("{{") == std::string_view::npos) return {std::string(text), std::nullopt};
-  if (text.size() > go_template::max_template_text) return {"", "template: root:1: the template is longer than 8 MiB"};
+  if (text.size() > go_template::max_template_text)
+    return {"", "template: root:1: the template is longer than 8 MiB"};
   StandInFunctions table;
   add_goss_functions(table, scope);
   add_text_functions(table);

@@ -11,8 +11,8 @@
 namespace kiln {
 
 struct GossTemplateScope {
-  Value vars;                              ///< {{ .Vars.x }}: an object
-  std::map<std::string, std::string> env;  ///< {{ .Env.X }}
+  Value vars;                                                     ///< {{ .Vars.x }}: an object
+  std::map<std::string, std::string> env;                         ///< {{ .Env.X }}
   std::function<std::string(const std::string& path)> read_file;  ///< {{ readFile "path" }}; may throw Error
 };
 

@@ -78,11 +78,21 @@ void read_slots(const HclAttribute& attribute, const HclScope& scope, std::map<s
 }
 
 struct Pipeline::Scope {
-  std::map<std::string, HclValue> stages;
+  std::unique_ptr<Scope> parent;              ///< of the module that uses this one
+  std::unique_ptr<HclEvaluation> evaluation;  ///< of a module; the pipeline's own lives with it
+  std::map<std::string, HclValue> stages, modules;
   HclScope scope;
 };
 
-std::vector<std::string> Pipeline::secrets() const { return evaluation_->secrets(); }
+const std::vector<PipelineOutput>& Pipeline::outputs() const { return modules_[0]->outputs; }
+
+std::vector<std::string> Pipeline::secrets() const {
+  std::vector<std::string> out;
+  for (const auto& module : modules_) {
+    for (auto& secret : module->evaluation->secrets()) out.push_back(std::move(secret));
+  }
+  return out;
+}
 
 void Pipeline::set_artifacts(size_t instance, const std::vector<StageArtifact>& artifacts) {
   std::lock_guard lock(results_->mutex);
@@ -131,28 +141,101 @@ HclValue Pipeline::stage_value(size_t stage, std::optional<size_t> only) const {
   return value;
 }
 
+std::unique_ptr<HclEvaluation> evaluate_module(const PackerHcl& config, const HclEnvironment& environment, const HclValue& variables,
+                                               const SourceRange& range, Diagnostics& diagnostics) {
+  auto own = std::make_shared<PackerHcl>(config);
+  if (variables.has_content() && variables.type().is_keyed()) {
+    for (const auto& [name, value] : variables.members()) {
+      HclVariable* variable = own->find_variable(name);
+      if (!variable) {
+        std::vector<std::string> names;
+        for (const auto& one : own->variables) names.push_back(one.name);
+        auto nearest = nearest_name(name, names);
+        diagnostics.error(fmt::format("Unknown variable {}", go_quote(name)), "The module declares no variable of that name.", range,
+                          nearest ? fmt::format("Did you mean {}?", go_quote(*nearest)) : "");
+        continue;
+      }
+      std::string why;
+      auto converted = variable->typed ? hcl_convert(hcl_apply_defaults(value, variable->constraint), variable->constraint.type, &why)
+                                       : std::optional(value);
+      // A type that was taken from a default, [] or ["one"], says only that it is a list.
+      if (!converted && variable->constraint.type.is(HclType::Kind::tuple) && value.type().is_sequence()) converted = value;
+      if (converted) variable->value = *converted;
+      else diagnostics.error(fmt::format("Invalid value for variable {}", go_quote(name)), fmt::format("The module wants another type: {}.", why), range);
+    }
+  }
+  validate_hcl_variables(*own, environment.host, diagnostics);
+  auto out = std::make_unique<HclEvaluation>(own, environment);
+  out->evaluate_all(diagnostics);
+  return out;
+}
+
+/// A stage of which single instances are asked for is an object of those alone.
+void Pipeline::add_stages(size_t module, const std::vector<PipelineNeed>& needs, Scope& scope) const {
+  std::map<size_t, HclValue::Members> single;
+  for (const auto& need : needs) {
+    if (need.module != module || stages_[need.stage].module != module) continue;
+    bool many = stages_[need.stage].content.find("for_each") != nullptr;
+    if (!need.instance || !many) {
+      scope.stages[stages_[need.stage].name] = stage_value(need.stage, std::nullopt);
+      continue;
+    }
+    std::string key = instances_[*need.instance].each.find("key")->as_string();
+    single[need.stage][key] = *stage_value(need.stage, *need.instance).find(key);
+  }
+  for (auto& [stage, members] : single) {
+    if (!scope.stages.count(stages_[stage].name)) scope.stages[stages_[stage].name] = HclValue::object(std::move(members));
+  }
+}
+
+std::unique_ptr<Pipeline::Scope> Pipeline::module_scope(size_t index, const std::vector<PipelineNeed>& needs, Diagnostics& diagnostics) const {
+  const Module& module = *modules_[index];
+  auto out = std::make_unique<Scope>();
+  const HclEvaluation* evaluation = module.evaluation.get();
+  if (index != 0 && module.variables) {
+    out->parent = module_scope(module.parent, needs, diagnostics);
+    HclValue variables = evaluate_hcl(*module.variables, out->parent->scope, diagnostics);
+    out->evaluation = evaluate_module(*module.config, module.environment, variables, module.range, diagnostics);
+    evaluation = out->evaluation.get();
+  }
+  add_stages(index, needs, *out);
+  for (const auto& [name, child] : module.module_index) {
+    bool asked = std::any_of(needs.begin(), needs.end(), [&, &which = child](const PipelineNeed& need) {
+      return need.module == index && stages_[need.stage].module == which;
+    });
+    if (asked) out->modules[name] = outputs_value(child, diagnostics);
+  }
+  out->scope.parent = &evaluation->scope();
+  out->scope.namespaces["stage"] = &out->stages;
+  out->scope.namespaces["module"] = &out->modules;
+  return out;
+}
+
+/// All of a module's outputs, with all of its stages and those of its own modules, and what its variables refer to.
+HclValue Pipeline::outputs_value(size_t index, Diagnostics& diagnostics) const {
+  std::vector<PipelineNeed> all;
+  for (size_t stage = 0; stage < stages_.size(); ++stage) {
+    size_t module = stages_[stage].module;
+    bool within = module == index || (module != 0 && modules_[module]->parent == index);
+    if (within) all.push_back({stage, index, std::nullopt, false, {}});
+  }
+  for (size_t module = index; module != 0; module = modules_[module]->parent) {
+    const auto& needs = modules_[module]->variables_need;
+    all.insert(all.end(), needs.begin(), needs.end());
+  }
+  auto scope = module_scope(index, all, diagnostics);
+  HclValue::Members members;
+  for (const auto& output : modules_[index]->outputs) {
+    HclValue value = evaluate_hcl(*output.expression, scope->scope, diagnostics);
+    members[output.name] = output.sensitive ? value.with_sensitive() : value;
+  }
+  return HclValue::object(std::move(members));
+}
+
 std::unique_ptr<Pipeline::Scope> Pipeline::scope_of(size_t index, const StageArtifact* artifact) const {
   const PipelineInstance& instance = instances_[index];
-  auto out = std::make_unique<Scope>();
-  // A stage of which single instances are asked for is an object of those alone.
-  std::map<size_t, std::vector<size_t>> single;
-  std::vector<size_t> whole;
-  for (const auto& need : instance.needs) {
-    if (need.instance && stages_[need.stage].content.find("for_each")) single[need.stage].push_back(*need.instance);
-    else whole.push_back(need.stage);
-  }
-  for (const auto& [stage, wanted] : single) {
-    HclValue::Members members;
-    for (size_t one : wanted) {
-      HclValue part = stage_value(stage, one);
-      std::string key = instances_[one].each.find("key")->as_string();
-      members[key] = *part.find(key);
-    }
-    out->stages[stages_[stage].name] = HclValue::object(std::move(members));
-  }
-  for (size_t stage : whole) out->stages[stages_[stage].name] = stage_value(stage, std::nullopt);
-  out->scope.parent = &evaluation_->scope();
-  out->scope.namespaces["stage"] = &out->stages;
+  Diagnostics told_before;  // when it was read
+  auto out = module_scope(stages_[instance.stage].module, instance.needs, told_before);
   if (!instance.each.is_null()) out->scope.variables["each"] = instance.each;
   if (artifact) out->scope.variables["artifact"] = artifact_value(*artifact);
   return out;
@@ -265,15 +348,32 @@ std::string meta_text(const HclContent& meta, const char* name, const HclScope& 
   return value.has_content() ? value.as_string() : "";
 }
 
+/// 0: it is not there, or wrong, which is told.
+std::chrono::nanoseconds meta_duration(const HclContent& meta, const char* name, const HclScope& scope, Diagnostics& diagnostics) {
+  std::string written = meta_text(meta, name, scope, diagnostics);
+  if (written.empty()) return std::chrono::nanoseconds(0);
+  auto parsed = parse_go_duration(written);
+  if (parsed && parsed->count() > 0) return *parsed;
+  diagnostics.error(fmt::format("Invalid {}", name), fmt::format("{} is no duration; one is written like \"90s\" or \"5m\".", go_quote(written)),
+                    meta.find(name)->expression->range);
+  return std::chrono::nanoseconds(0);
+}
+
 }  // namespace
 
 StageSettings Pipeline::evaluate(size_t instance, Diagnostics& diagnostics) const {
   auto scope = scope_of(instance, nullptr);
-  return StageReader(stages_[instances_[instance].stage].content, defaults_, scope->scope, diagnostics).read();
+  const PipelineStage& stage = stages_[instances_[instance].stage];
+  const Module& module = *modules_[stage.module];
+  StageSettings out = StageReader(stage.content, module.defaults, scope->scope, diagnostics).read();
+  if (stage.module != 0 && !out.directory.starts_with('/')) {
+    out.directory = module.directory + (out.directory.empty() ? "" : "/" + out.directory);
+  }
+  return out;
 }
 
 std::vector<StageTest> Pipeline::tests(size_t instance, const StageArtifact* artifact, Diagnostics& diagnostics) const {
-  static const HclSchema schema{{{"name"}, {"machine"}, {"machine_type"}, {"wait_for"}, {"timeout"}}, {}};
+  static const HclSchema schema{{{"name"}, {"machine"}, {"machine_type"}, {"wait_for"}, {"wait_timeout"}, {"timeout"}}, {}};
   std::vector<StageTest> out;
   const auto& blocks = stages_[instances_[instance].stage].tests;
   if (blocks.empty()) return out;
@@ -298,11 +398,8 @@ std::vector<StageTest> Pipeline::tests(size_t instance, const StageArtifact* art
     if (const auto* attribute = meta.find("wait_for")) {
       test.wait_for = strings_of(evaluate_hcl_as(*attribute->expression, HclType::list(HclType::string()), scope->scope, "wait_for", diagnostics));
     }
-    if (std::string written = meta_text(meta, "timeout", scope->scope, diagnostics); !written.empty()) {
-      auto parsed = parse_go_duration(written);
-      if (parsed) test.timeout = *parsed;
-      else diagnostics.error("Invalid timeout", fmt::format("{} is no duration; one is written like \"90s\" or \"5m\".", go_quote(written)), meta.find("timeout")->expression->range);
-    }
+    test.wait_timeout = meta_duration(meta, "wait_timeout", scope->scope, diagnostics);
+    test.timeout = meta_duration(meta, "timeout", scope->scope, diagnostics);
     test.config = decode_hcl_component(rest, *docs, scope->scope, diagnostics);
     out.push_back(std::move(test));
   }
@@ -342,9 +439,10 @@ Template Pipeline::inline_template(size_t instance, const HclHost& host, const S
   const PipelineStage& stage = stages_[instances_[instance].stage];
   auto around = scope_of(instance, nullptr);
   auto config = std::make_shared<PackerHcl>();
-  config->path = config_->path;
-  config->files = config_->files;
-  config->sources = config_->sources;
+  const Module& module = *modules_[stage.module];
+  config->path = module.config->path;
+  config->files = module.config->files;
+  config->sources = module.config->sources;
   for (const auto& block : stage.sources) {
     config->sources.push_back({block.labels[0].text, block.labels[1].text, block.body, block.header});
   }
@@ -362,16 +460,9 @@ Template Pipeline::inline_template(size_t instance, const HclHost& host, const S
 }
 
 HclValue Pipeline::output(const PipelineOutput& output, Diagnostics& diagnostics) const {
-  std::map<std::string, HclValue> stages;
-  for (const auto& reference : hcl_references(*output.expression)) {
-    if (reference.root != "stage" || reference.steps.empty()) continue;
-    auto found = stage_index_.find(reference.steps[0].name);
-    if (found != stage_index_.end()) stages[found->first] = stage_value(found->second, std::nullopt);
-  }
-  HclScope scope;
-  scope.parent = &evaluation_->scope();
-  scope.namespaces["stage"] = &stages;
-  return evaluate_hcl(*output.expression, scope, diagnostics);
+  const HclValue all = outputs_value(0, diagnostics);
+  const HclValue* found = all.find(output.name);
+  return found ? *found : HclValue();
 }
 
 }  // namespace kiln

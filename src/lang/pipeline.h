@@ -16,7 +16,8 @@ namespace kiln {
 
 /// A stage block; nothing of it is evaluated yet.
 struct PipelineStage {
-  std::string name;
+  std::string name;                ///< within its module
+  size_t module = 0;               ///< index of the module it stands in; 0: the pipeline itself
   SourceRange range;
   HclContent content;              ///< attributes of the stage itself
   std::vector<HclBlock> tests;     ///< test "KIND" {}, with those of `defaults` last
@@ -28,6 +29,7 @@ struct PipelineStage {
 /// What an instance needs: another instance, or all of a stage's.
 struct PipelineNeed {
   size_t stage = 0;
+  size_t module = 0;               ///< the module in whose scope the reference stands
   std::optional<size_t> instance;  ///< index into Pipeline::instances; nullopt: all of the stage's
   bool one_artifact = false;       ///< it asks for `.artifact`, so there must be exactly one
   SourceRange range;
@@ -35,7 +37,7 @@ struct PipelineNeed {
 
 /// A stage, or one of those that its for_each makes of it: a node of the graph.
 struct PipelineInstance {
-  std::string name;  ///< `base`, `custom["staging"]`
+  std::string name;  ///< `base`, `custom["staging"]`; of a module `web.base`
   size_t stage = 0;
   HclValue each;     ///< {key, value}; null without for_each
   std::vector<PipelineNeed> needs;
@@ -65,6 +67,7 @@ struct StageTest {
   std::optional<Value> machine;        ///< members that replace those of the machine's configuration
   std::string machine_type;            ///< the builder that starts it; empty: the one that made the artifact
   std::vector<std::string> wait_for;
+  std::chrono::nanoseconds wait_timeout{0};  ///< 0: the default
   std::chrono::nanoseconds timeout{0}; ///< of waiting and testing together; 0: the default
   SourceRange range;
 };
@@ -89,6 +92,16 @@ struct StageSettings {
   SourceRange variables_range;
 };
 
+/// A pipeline file that another one uses, as found by whoever reads files.
+struct PipelineModuleSource {
+  std::shared_ptr<PackerHcl> config;  ///< read with pipeline_blocks(); variables without values
+  std::string directory;              ///< absolute: where its stages run
+  HclHost host;                       ///< file() and the like start there
+};
+/// Finds `source`, relative to `directory` (of the file that names it). nullopt: what is wrong was told.
+using PipelineModuleFinder = std::function<std::optional<PipelineModuleSource>(
+    const std::string& source, const std::string& directory, const SourceRange& range, Diagnostics& diagnostics)>;
+
 struct PipelineOutput {
   std::string name;
   HclExpressionPtr expression;
@@ -102,14 +115,16 @@ struct PipelineOutput {
 class Pipeline {
  public:
   /// `config` is read with pipeline_blocks() and has its variables' values. `environment` outlives the pipeline.
-  Pipeline(std::shared_ptr<const PackerHcl> config, const HclEnvironment& environment, Diagnostics& diagnostics);
+  /// `directory` is where it lies; `find_module` may be empty where there are no modules.
+  Pipeline(std::shared_ptr<const PackerHcl> config, const HclEnvironment& environment, const std::string& directory,
+           const PipelineModuleFinder& find_module, Diagnostics& diagnostics);
   ~Pipeline();
 
   const PipelineSettings& settings() const { return settings_; }
   const std::vector<PipelineStage>& stages() const { return stages_; }
   const std::vector<PipelineInstance>& instances() const { return instances_; }
   const std::vector<size_t>& instances_of(size_t stage) const { return of_stage_[stage]; }
-  const std::vector<PipelineOutput>& outputs() const { return outputs_; }
+  const std::vector<PipelineOutput>& outputs() const;
   /// Strings that must be masked.
   std::vector<std::string> secrets() const;
 
@@ -133,22 +148,23 @@ class Pipeline {
   HclValue output(const PipelineOutput& output, Diagnostics& diagnostics) const;
 
  private:
+  struct Module;
   struct Scope;
   class Reader;
   std::unique_ptr<Scope> scope_of(size_t instance, const StageArtifact* artifact) const;
+  /// What names mean in a module: its variables as they are now, and the stages and modules that `needs` name in it.
+  std::unique_ptr<Scope> module_scope(size_t module, const std::vector<PipelineNeed>& needs, Diagnostics& diagnostics) const;
+  void add_stages(size_t module, const std::vector<PipelineNeed>& needs, Scope& scope) const;
+  HclValue outputs_value(size_t module, Diagnostics& diagnostics) const;
   HclValue stage_value(size_t stage, std::optional<size_t> only) const;
   HclValue instance_value(size_t instance) const;
 
-  std::shared_ptr<const PackerHcl> config_;
   const HclEnvironment& environment_;
-  std::unique_ptr<HclEvaluation> evaluation_;
   PipelineSettings settings_;
-  HclContent defaults_;
+  std::vector<std::unique_ptr<Module>> modules_;  ///< the first is the pipeline itself; each after the one that uses it
   std::vector<PipelineStage> stages_;
-  std::map<std::string, size_t, std::less<>> stage_index_;
   std::vector<PipelineInstance> instances_;
   std::vector<std::vector<size_t>> of_stage_;
-  std::vector<PipelineOutput> outputs_;
   std::vector<size_t> order_;
   struct Results;
   std::unique_ptr<Results> results_;

@@ -17,6 +17,8 @@ namespace kiln {
 /// `stage.NAME...` anywhere within the expression, `stage.NAME[key]` with the expression of its key.
 struct StageReference {
   std::string name;  ///< empty: `stage` as a whole
+  bool of_module = false;  ///< `module.NAME`
+  size_t module = 0;       ///< in whose scope it stands
   HclExpressionPtr key;
   std::optional<Value> literal_key;
   bool one_artifact = false;
@@ -43,9 +45,10 @@ bool asks_for_artifact(const std::vector<HclStep>& steps, size_t at) {
   return at < steps.size() && steps[at].kind == HclStep::Kind::attribute && steps[at].name == "artifact";
 }
 
-StageReference read_reference(const std::vector<HclStep>& steps, const SourceRange& range) {
+StageReference read_reference(std::string_view root, const std::vector<HclStep>& steps, const SourceRange& range) {
   StageReference out;
   out.range = range;
+  out.of_module = root == "module";
   if (steps.empty()) return out;
   out.name = steps[0].kind == HclStep::Kind::attribute ? steps[0].name
              : steps[0].key.is_string()                ? steps[0].key.as_string()
@@ -62,8 +65,9 @@ StageReference read_reference(const std::vector<HclStep>& steps, const SourceRan
 /// The parser bounds how deep an expression is.
 void find_stage_references(const HclExpression& expression, std::vector<StageReference>& out) {
   auto is_stage = [](const HclExpression& one) { return one.kind == HclExpressionKind::scope && one.name == "stage"; };
-  if (is_stage(expression)) {
-    out.push_back(read_reference(expression.steps, expression.range));
+  bool is_module = expression.kind == HclExpressionKind::scope && expression.name == "module";
+  if (is_stage(expression) || is_module) {
+    out.push_back(read_reference(expression.name, expression.steps, expression.range));
     return;
   }
   const HclExpression* indexed = nullptr;
@@ -74,7 +78,7 @@ void find_stage_references(const HclExpression& expression, std::vector<StageRef
     after = expression.steps;
   }
   if (indexed && is_stage(*indexed->items[0]) && indexed->items[0]->steps.size() == 1) {
-    StageReference reference = read_reference(indexed->items[0]->steps, expression.range);
+    StageReference reference = read_reference("stage", indexed->items[0]->steps, expression.range);
     reference.key = indexed->items[1];
     reference.one_artifact = asks_for_artifact(after, 0);
     out.push_back(reference);
@@ -96,7 +100,8 @@ const HclSchema& pipeline_defaults_schema() {
 }
 
 const std::vector<HclBlockSchema>& pipeline_blocks() {
-  static const std::vector<HclBlockSchema> blocks{{"pipeline", {}}, {"defaults", {}}, {"stage", {"name"}}, {"output", {"name"}}};
+  static const std::vector<HclBlockSchema> blocks{
+      {"pipeline", {}}, {"defaults", {}}, {"stage", {"name"}}, {"output", {"name"}}, {"module", {"name"}}};
   return blocks;
 }
 
@@ -124,33 +129,132 @@ std::optional<int64_t> parse_memory(const HclValue& value) {
 /// Reads the blocks, makes the instances, finds what each needs.
 class Pipeline::Reader {
  public:
-  Reader(Pipeline& out, Diagnostics& diagnostics) : out_(out), diagnostics_(diagnostics) {}
+  Reader(Pipeline& out, const PipelineModuleFinder& find_module, Diagnostics& diagnostics)
+      : out_(out), find_module_(find_module), diagnostics_(diagnostics) {}
 
   void read() {
-    for (const auto& block : out_.config_->more) {
-      if (block.type == "pipeline") settings(block);
-      if (block.type == "defaults") defaults(block);
-    }
-    for (const auto& block : out_.config_->more) {
-      if (block.type == "stage") stage(block);
-      if (block.type == "output") output(block);
-    }
+    // Modules are appended while they are found.
+    for (module_ = 0; module_ < out_.modules_.size() && !diagnostics_.has_errors(); ++module_) read_blocks();
     if (out_.stages_.empty() && !diagnostics_.has_errors()) {
       diagnostics_.error("Missing stage block", "A pipeline has at least one stage, for example:\n\n"
                                                 "  stage \"base\" {\n    template = \"base.json\"\n  }");
     }
     if (diagnostics_.has_errors()) return;
+    check_outputs();
     make_instances();
     if (diagnostics_.has_errors()) return;
+    for (const auto& one : out_.modules_) find_variables_need(*one);
     for (size_t i = 0; i < out_.instances_.size(); ++i) find_needs(i);
     if (!diagnostics_.has_errors()) sort();
   }
 
  private:
+  Module& module() { return *out_.modules_[module_]; }
+  const HclScope& scope() { return module().evaluation->scope(); }
+
+  void read_blocks() {
+    settings_seen_ = defaults_seen_ = false;
+    output_names_.clear();
+    const auto& blocks = module().config->more;
+    for (const auto& block : blocks) {
+      if (block.type == "pipeline") settings(block);
+      if (block.type == "defaults") defaults(block);
+    }
+    for (const auto& block : blocks) {
+      if (block.type == "stage") stage(block);
+      if (block.type == "output") output(block);
+      if (block.type == "module") use_module(block);
+    }
+  }
+
+  void use_module(const HclBlock& block) {
+    static constexpr size_t deepest = 8;
+    auto content = hcl_content(block.body, {{{"source", true}, {"variables"}}, {}}, diagnostics_);
+    const std::string& name = block.labels[0].text;
+    const HclAttribute* source = content.find("source");
+    if (!is_hcl_identifier(name)) {
+      diagnostics_.error("Invalid module name",
+                         "A name must start with a letter or underscore and may contain only letters, digits, underscores, and dashes.",
+                         block.labels[0].range);
+      return;
+    }
+    if (!module().module_index.emplace(name, out_.modules_.size()).second) {
+      diagnostics_.error("Duplicate module", fmt::format("There are two modules {}.", go_quote(name)), block.header);
+      return;
+    }
+    if (static_cast<size_t>(std::count(module().name.begin(), module().name.end(), '.')) + 1 >= deepest) {
+      diagnostics_.error("Modules within modules", fmt::format("They nest more than {} deep: does one use itself?", deepest), block.header);
+      return;
+    }
+    std::string where = text_of(content, "source");
+    if (!source || where.empty() || diagnostics_.has_errors()) return;
+    auto found = find_module_ ? find_module_(where, module().directory, source->expression->range, diagnostics_) : std::nullopt;
+    if (!found) return;
+    auto one = std::make_unique<Module>();
+    one->name = module().name.empty() ? name : module().name + "." + name;
+    one->parent = module_;
+    one->directory = found->directory;
+    one->config = found->config;
+    one->environment = module().environment;
+    one->environment.host = found->host;
+    one->environment.root_directory = found->directory;
+    one->range = block.header;
+    HclValue variables;
+    if (const auto* attribute = content.find("variables")) {
+      one->variables = attribute->expression;
+      one->range = attribute->expression->range;
+      variables = unknown_where_it_waits(*attribute->expression);
+    }
+    bool any = std::any_of(one->config->more.begin(), one->config->more.end(),
+                           [](const HclBlock& block) { return block.type == "stage" || block.type == "module"; });
+    if (!any) {
+      diagnostics_.error("Missing stage block", fmt::format("Module {} has no stage.", go_quote(name)), block.header);
+      return;
+    }
+    one->evaluation = evaluate_module(*one->config, one->environment, variables, one->range, diagnostics_);
+    out_.modules_.push_back(std::move(one));
+  }
+
+  /// Before anything is built: members that wait for a stage are unknown.
+  HclValue unknown_where_it_waits(const HclExpression& expression) {
+    auto waits = [](const HclExpression& one) {
+      std::vector<StageReference> found;
+      find_stage_references(one, found);
+      return !found.empty();
+    };
+    if (!waits(expression)) return evaluate_hcl(expression, scope(), diagnostics_);
+    if (expression.kind != HclExpressionKind::object) {
+      diagnostics_.error("Invalid variables", "Of a module they are written as an object: variables = { name = value }.", expression.range);
+      return {};
+    }
+    HclValue::Members members;
+    for (size_t i = 0; i + 1 < expression.items.size(); i += 2) {
+      auto key = hcl_convert(evaluate_hcl(*expression.items[i], scope(), diagnostics_), HclType::string());
+      if (!key || !key->has_content()) continue;
+      const HclExpression& value = *expression.items[i + 1];
+      members[key->as_string()] = waits(value) ? HclValue::unknown(HclType::dynamic()) : evaluate_hcl(value, scope(), diagnostics_);
+    }
+    return HclValue::object(std::move(members));
+  }
+
+  /// What outputs refer to exists. (Of the pipeline's own they are evaluated when all is done.)
+  void check_outputs() {
+    for (module_ = 0; module_ < out_.modules_.size(); ++module_) {
+      for (const auto& output : module().outputs) {
+        std::vector<StageReference> found;
+        find_stage_references(*output.expression, found);
+        for (auto& reference : found) {
+          reference.module = module_;
+          (void)targets_of(reference);
+        }
+      }
+    }
+  }
+
   HclValue value_of(const HclContent& content, const char* name, const HclType& type) {
     const HclAttribute* attribute = content.find(name);
     if (!attribute) return HclValue::null(type);
-    return evaluate_hcl_as(*attribute->expression, type, out_.evaluation_->scope(), name, diagnostics_);
+    return evaluate_hcl_as(*attribute->expression, type, scope(), name, diagnostics_);
   }
 
   std::string text_of(const HclContent& content, const char* name) {
@@ -162,22 +266,22 @@ class Pipeline::Reader {
     if (settings_seen_) diagnostics_.error("Duplicate pipeline block", "Only one pipeline block is allowed.", block.header);
     settings_seen_ = true;
     auto content = hcl_content(block.body, {{{"name"}, {"description"}, {"slots"}}, {}}, diagnostics_);
+    if (module_ != 0) return;  // a module is a part of the pipeline that uses it
     if (std::string name = text_of(content, "name"); !name.empty()) out_.settings_.name = name;
     out_.settings_.description = text_of(content, "description");
-    if (const auto* slots = content.find("slots")) {
-      read_slots(*slots, out_.evaluation_->scope(), out_.settings_.slots, diagnostics_);
-    }
+    if (const auto* slots = content.find("slots")) read_slots(*slots, scope(), out_.settings_.slots, diagnostics_);
   }
 
   void defaults(const HclBlock& block) {
     if (defaults_seen_) diagnostics_.error("Duplicate defaults block", "Only one defaults block is allowed.", block.header);
     defaults_seen_ = true;
-    out_.defaults_ = hcl_content(block.body, pipeline_defaults_schema(), diagnostics_);
+    module().defaults = hcl_content(block.body, pipeline_defaults_schema(), diagnostics_);
   }
 
   void stage(const HclBlock& block) {
     PipelineStage stage;
     stage.name = block.labels[0].text;
+    stage.module = module_;
     stage.range = block.header;
     if (!is_hcl_identifier(stage.name)) {
       diagnostics_.error("Invalid stage name",
@@ -186,21 +290,21 @@ class Pipeline::Reader {
                          block.labels[0].range);
       return;
     }
-    if (!out_.stage_index_.emplace(stage.name, out_.stages_.size()).second) {
+    if (!module().stage_index.emplace(stage.name, out_.stages_.size()).second) {
       diagnostics_.error("Duplicate stage",
                          fmt::format("Stage {} was declared at {}.", go_quote(stage.name),
-                                     hcl_place(out_.stages_[out_.stage_index_[stage.name]].range)),
+                                     hcl_place(out_.stages_[module().stage_index[stage.name]].range)),
                          block.header);
       return;
     }
-    stage.content = hcl_content(block.body, stage_schema(), diagnostics_, &out_.evaluation_->scope());
+    stage.content = hcl_content(block.body, stage_schema(), diagnostics_, &scope());
     for (const auto& one : stage.content.blocks) {
       if (one.type == "test") stage.tests.push_back(one);
       if (one.type == "publish") stage.publishes.push_back(one);
       if (one.type == "source") stage.sources.push_back(one);
       if (one.type == "build") stage.builds.push_back(one);
     }
-    for (const auto& one : out_.defaults_.blocks) {
+    for (const auto& one : module().defaults.blocks) {
       if (one.type == "test") stage.tests.push_back(one);
       if (one.type == "publish") stage.publishes.push_back(one);
     }
@@ -224,29 +328,26 @@ class Pipeline::Reader {
     output.description = text_of(content, "description");
     HclValue sensitive = value_of(content, "sensitive", HclType::boolean());
     output.sensitive = sensitive.has_content() && sensitive.as_boolean();
-    if (const auto* value = content.find("value")) {
-      output.expression = value->expression;
-      std::vector<StageReference> found;
-      find_stage_references(*output.expression, found);
-      for (const auto& reference : found) (void)stage_named(reference);
-    }
+    if (const auto* value = content.find("value")) output.expression = value->expression;
     if (!output_names_.insert(output.name).second) {
       diagnostics_.error("Duplicate output", fmt::format("Output {} is declared twice.", go_quote(output.name)), block.header);
     }
-    out_.outputs_.push_back(std::move(output));
+    if (output.expression) module().outputs.push_back(std::move(output));
   }
 
   void make_instances() {
     for (size_t i = 0; i < out_.stages_.size(); ++i) {
       const PipelineStage& stage = out_.stages_[i];
+      module_ = stage.module;
+      std::string prefix = module().name.empty() ? "" : module().name + ".";
       out_.of_stage_.emplace_back();
       const HclAttribute* each = stage.content.find("for_each");
       if (!each) {
-        add_instance({stage.name, i, HclValue::null(HclType::dynamic()), {}});
+        add_instance({prefix + stage.name, i, HclValue::null(HclType::dynamic()), {}});
         continue;
       }
       for (auto& [key, value] : members_of(*each)) {
-        add_instance({fmt::format("{}[{}]", stage.name, go_quote(key)), i,
+        add_instance({fmt::format("{}{}[{}]", prefix, stage.name, go_quote(key)), i,
                       HclValue::object({{"key", HclValue::string(key)}, {"value", value}}), {}});
       }
     }
@@ -261,7 +362,7 @@ class Pipeline::Reader {
   std::vector<std::pair<std::string, HclValue>> members_of(const HclAttribute& attribute) {
     std::vector<std::pair<std::string, HclValue>> out;
     Diagnostics found;
-    HclValue value = evaluate_hcl(*attribute.expression, out_.evaluation_->scope(), found);
+    HclValue value = evaluate_hcl(*attribute.expression, scope(), found);
     SourceRange range = attribute.expression->range;
     auto wrong = [&](const std::string& why) { found.error("Invalid for_each argument", why, range); };
     if (found.has_errors()) {
@@ -291,25 +392,35 @@ class Pipeline::Reader {
     return out;
   }
 
-  std::optional<size_t> stage_named(const StageReference& reference) {
+  /// The stages that a reference means; none when there is a mistake, which is told.
+  std::vector<size_t> targets_of(const StageReference& reference) {
+    const Module& module = *out_.modules_[reference.module];
     if (reference.name.empty()) {
-      diagnostics_.error("Invalid reference", "After `stage` comes the name of a stage: stage.NAME.artifact.id.", reference.range);
-      return std::nullopt;
+      diagnostics_.error("Invalid reference", reference.of_module ? "After `module` comes the name of a module and of one of its outputs: module.NAME.OUTPUT."
+                                                                  : "After `stage` comes the name of a stage: stage.NAME.artifact.id.",
+                         reference.range);
+      return {};
     }
-    auto found = out_.stage_index_.find(reference.name);
-    if (found != out_.stage_index_.end()) return found->second;
-    std::vector<std::string> names;
-    for (const auto& stage : out_.stages_) names.push_back(stage.name);
-    for (const auto& block : out_.config_->more) {
-      if (block.type == "stage" && !block.labels.empty() && block.labels[0].text == reference.name) return std::nullopt;
+    const auto& known = reference.of_module ? module.module_index : module.stage_index;
+    auto found = known.find(reference.name);
+    if (found == known.end()) {
+      const char* what = reference.of_module ? "module" : "stage";
+      std::vector<std::string> names;
+      for (const auto& [name, index] : known) names.push_back(name);
+      auto nearest = nearest_name(reference.name, names);
+      diagnostics_.error(fmt::format("Unknown {} {}", what, go_quote(reference.name)), fmt::format("There is no {} of that name here.", what),
+                         reference.range, nearest ? fmt::format("Did you mean {}.{}?", what, *nearest) : "");
+      return {};
     }
-    auto nearest = nearest_name(reference.name, names);
-    diagnostics_.error("Unknown stage " + go_quote(reference.name), fmt::format("There is no stage of that name here."),
-                       reference.range, nearest ? fmt::format("Did you mean stage.{}?", *nearest) : "");
-    return std::nullopt;
+    if (!reference.of_module) return {found->second};
+    std::vector<size_t> out;
+    for (size_t i = 0; i < out_.stages_.size(); ++i) {
+      if (out_.stages_[i].module == found->second) out.push_back(i);
+    }
+    return out;
   }
 
-  /// References of the stage's blocks, found once for all its instances.
+  /// References of the stage's blocks, and of what its modules are given, found once for all its instances.
   const std::vector<StageReference>& references_of(size_t stage) {
     if (auto found = references_.find(stage); found != references_.end()) return found->second;
     std::vector<StageReference>& out = references_[stage];
@@ -320,15 +431,35 @@ class Pipeline::Reader {
       }
     };
     attributes(one.content);
-    attributes(out_.defaults_);
+    attributes(out_.modules_[one.module]->defaults);
     std::vector<HclReference> in_blocks;
     for (const auto* blocks : {&one.tests, &one.publishes, &one.sources, &one.builds}) {
       for (const auto& block : *blocks) hcl_body_references(block.body, in_blocks);
     }
     for (const auto& reference : in_blocks) {
-      if (reference.root == "stage") out.push_back(read_reference(reference.steps, reference.range));
+      if (reference.root == "stage" || reference.root == "module") out.push_back(read_reference(reference.root, reference.steps, reference.range));
+    }
+    for (auto& reference : out) reference.module = one.module;
+    for (size_t module = one.module; module != 0; module = out_.modules_[module]->parent) {
+      if (!out_.modules_[module]->variables) continue;
+      size_t before = out.size();
+      find_stage_references(*out_.modules_[module]->variables, out);
+      for (size_t i = before; i < out.size(); ++i) out[i].module = out_.modules_[module]->parent;
     }
     return out;
+  }
+
+  void find_variables_need(Module& module) {
+    if (!module.variables) return;
+    std::vector<StageReference> found;
+    find_stage_references(*module.variables, found);
+    Diagnostics told_with_the_stages;
+    std::swap(told_with_the_stages, diagnostics_);
+    for (auto& reference : found) {
+      reference.module = module.parent;
+      for (size_t stage : targets_of(reference)) module.variables_need.push_back({stage, module.parent, std::nullopt, false, reference.range});
+    }
+    std::swap(told_with_the_stages, diagnostics_);
   }
 
   void find_needs(size_t index) {
@@ -336,8 +467,7 @@ class Pipeline::Reader {
     for (const auto& reference : references_of(instance.stage)) {
       if (told_.count(&reference)) continue;
       size_t errors_before = diagnostics_.items().size();
-      auto stage = stage_named(reference);
-      if (stage) add_need(index, *stage, reference);
+      for (size_t stage : targets_of(reference)) add_need(index, stage, reference);
       if (diagnostics_.items().size() != errors_before) told_.insert(&reference);
     }
   }
@@ -345,9 +475,9 @@ class Pipeline::Reader {
   void add_need(size_t index, size_t stage, const StageReference& reference) {
     PipelineInstance& instance = out_.instances_[index];
     bool many = out_.stages_[stage].content.find("for_each") != nullptr;
-    PipelineNeed need{stage, std::nullopt, reference.one_artifact, reference.range};
+    PipelineNeed need{stage, reference.module, std::nullopt, reference.one_artifact && !reference.of_module, reference.range};
     if (!many) need.instance = out_.of_stage_[stage][0];
-    if (many && (reference.key || reference.literal_key)) {
+    if (many && !reference.of_module && (reference.key || reference.literal_key)) {
       auto key = key_of(index, reference);
       if (!key) return;
       auto found = instance_with_key(stage, *key);
@@ -362,7 +492,9 @@ class Pipeline::Reader {
       }
       need.instance = found;
     }
-    auto same = [&](const PipelineNeed& other) { return other.stage == need.stage && other.instance == need.instance; };
+    auto same = [&](const PipelineNeed& other) {
+      return other.stage == need.stage && other.instance == need.instance && other.module == need.module;
+    };
     auto known = std::find_if(instance.needs.begin(), instance.needs.end(), same);
     if (known == instance.needs.end()) instance.needs.push_back(need);
     else known->one_artifact |= need.one_artifact;
@@ -374,7 +506,7 @@ class Pipeline::Reader {
       value = from_plain_value(*reference.literal_key);
     } else {
       HclScope scope;
-      scope.parent = &out_.evaluation_->scope();
+      scope.parent = &out_.modules_[reference.module]->evaluation->scope();
       if (!out_.instances_[index].each.is_null()) scope.variables["each"] = out_.instances_[index].each;
       value = evaluate_hcl(*reference.key, scope, diagnostics_);
     }
@@ -464,7 +596,9 @@ class Pipeline::Reader {
   }
 
   Pipeline& out_;
+  const PipelineModuleFinder& find_module_;
   Diagnostics& diagnostics_;
+  size_t module_ = 0;  ///< that is being read
   bool settings_seen_ = false;
   bool defaults_seen_ = false;
   std::set<std::string> output_names_;
@@ -473,14 +607,18 @@ class Pipeline::Reader {
   std::map<size_t, std::map<std::string, size_t>> by_key_;
 };
 
-Pipeline::Pipeline(std::shared_ptr<const PackerHcl> config, const HclEnvironment& environment, Diagnostics& diagnostics)
-    : config_(std::move(config)),
-      environment_(environment),
-      evaluation_(std::make_unique<HclEvaluation>(config_, environment_)),
-      results_(std::make_unique<Results>()) {
-  settings_.name = pipeline_name_of(config_->path);
-  evaluation_->evaluate_all(diagnostics);
-  if (!diagnostics.has_errors()) Reader(*this, diagnostics).read();
+Pipeline::Pipeline(std::shared_ptr<const PackerHcl> config, const HclEnvironment& environment, const std::string& directory,
+                   const PipelineModuleFinder& find_module, Diagnostics& diagnostics)
+    : environment_(environment), results_(std::make_unique<Results>()) {
+  settings_.name = pipeline_name_of(config->path);
+  auto whole = std::make_unique<Module>();
+  whole->directory = directory;
+  whole->config = std::move(config);
+  whole->environment = environment;
+  whole->evaluation = std::make_unique<HclEvaluation>(whole->config, environment);
+  whole->evaluation->evaluate_all(diagnostics);
+  modules_.push_back(std::move(whole));
+  if (!diagnostics.has_errors()) Reader(*this, find_module, diagnostics).read();
 }
 
 Pipeline::~Pipeline() = default;

@@ -18,7 +18,22 @@ struct Read {
   Diagnostics diagnostics;
   std::unique_ptr<Pipeline> pipeline;
 
-  explicit Read(const std::string& text) {
+  /// Text by source.
+  std::map<std::string, std::string> modules;
+  PipelineModuleFinder find_module = [this](const std::string& source, const std::string& directory, const SourceRange& range,
+                                            Diagnostics& found) -> std::optional<PipelineModuleSource> {
+    if (!modules.count(source)) {
+      found.error("No module " + source, "", range);
+      return std::nullopt;
+    }
+    auto file = std::make_shared<SourceFile>(SourceFile{source, modules[source]});
+    PipelineModuleSource out{std::make_shared<PackerHcl>(parse_packer_hcl({file}, "1.16.0", environment.host, found, pipeline_blocks())),
+                             directory + "/" + source, environment.host};
+    collect_hcl_variables(*out.config, {}, found);
+    return out;
+  };
+
+  explicit Read(const std::string& text, std::map<std::string, std::string> with = {}) : modules(std::move(with)) {
     auto file = std::make_shared<SourceFile>(SourceFile{"web.kiln.hcl", text});
     config = std::make_shared<PackerHcl>(parse_packer_hcl({file}, "1.16.0", environment.host, diagnostics, pipeline_blocks()));
     config->path = "dir/web.kiln.hcl";
@@ -34,7 +49,7 @@ struct Read {
       return std::vector<std::string>{kind == kind_tester ? "goss" : kind == kind_source ? "make" : "copy"};
     };
     environment.components.outputs = [](const std::string&) -> const std::vector<OptionDoc>* { return nullptr; };
-    if (!diagnostics.has_errors()) pipeline = std::make_unique<Pipeline>(config, environment, diagnostics);
+    if (!diagnostics.has_errors()) pipeline = std::make_unique<Pipeline>(config, environment, "/dir", find_module, diagnostics);
   }
 
   std::vector<std::string> order() const {
@@ -160,6 +175,63 @@ TEST(Pipeline, ABuildMayBeWrittenInTheStage) {
   ASSERT_EQ(built.builds.size(), 1u);
   Value config = built.builds[0].sources[0].body({}, read.diagnostics);
   EXPECT_EQ(*config.find("file"), Value("ami-1-one"));
+}
+
+constexpr const char* web_module = R"(
+variable "image" {}
+variable "names" { default = ["only"] }
+stage "app" {
+  template  = "app.json"
+  variables = { from = var.image }
+}
+stage "custom" {
+  for_each  = var.names
+  template  = "custom.json"
+  variables = { from = stage.app.artifact.id }
+}
+output "images" { value = [for one in stage.custom : one.artifact.id] }
+)";
+
+TEST(Pipeline, AModulesStagesArePartOfTheGraph) {
+  Read read(R"(
+    stage "base" { template = "base.json" }
+    module "web" {
+      source    = "web"
+      variables = { image = stage.base.artifact.id, names = ["x", "y"] }
+    }
+    stage "last" {
+      template  = "last.json"
+      variables = { all = join(",", module.web.images) }
+    })", {{"web", web_module}});
+  ASSERT_EQ(read.mistakes(), "");
+  EXPECT_THAT(read.order(), ElementsAre("base", "web.app", "web.custom[\"x\"]", "web.custom[\"y\"]", "last"));
+  auto index = [&](const std::string& name) {
+    const auto& instances = read.pipeline->instances();
+    return static_cast<size_t>(std::find_if(instances.begin(), instances.end(), [&](const auto& one) { return one.name == name; }) - instances.begin());
+  };
+  EXPECT_TRUE(read.settings(index("web.app")).variables[0].second.is_unknown());
+  EXPECT_TRUE(read.settings(index("last")).variables[0].second.is_unknown());
+  read.pipeline->set_artifacts(index("base"), {{"make", "ami-1", {}, "", ""}});
+  EXPECT_EQ(read.settings(index("web.app")).variables[0].second, Value("ami-1"));
+  EXPECT_EQ(read.settings(index("web.app")).directory, "/dir/web");
+  for (const char* name : {"web.custom[\"x\"]", "web.custom[\"y\"]"}) {
+    read.pipeline->set_artifacts(index(name), {{"make", std::string("of ") + name[12], {}, "", ""}});
+  }
+  EXPECT_EQ(read.settings(index("last")).variables[0].second, Value("of x,of y"));
+  EXPECT_EQ(read.mistakes(), "");
+}
+
+TEST(Pipeline, MistakesWithModulesAreTold) {
+  auto mistake = [](const std::string& text) { return Read(text, {{"web", web_module}, {"self", "module \"again\" { source = \"self\" }"}}).mistakes(); };
+  EXPECT_THAT(mistake("module \"web\" { source = \"wib\" }"), HasSubstr("No module wib"));
+  EXPECT_THAT(mistake("module \"web\" { source = \"web\" }"), HasSubstr("image"));
+  EXPECT_THAT(mistake("module \"web\" {\n source = \"web\"\n variables = { image = \"i\", nams = [] }\n}"),
+              HasSubstr("Unknown variable \"nams\": The module declares no variable of that name. Did you mean \"names\"?"));
+  EXPECT_THAT(mistake("module \"web\" {\n source = \"web\"\n variables = { image = stage.bas.artifact.id }\n}\nstage \"base\" { template = \"b\" }"),
+              HasSubstr("Did you mean stage.base?"));
+  EXPECT_THAT(mistake("module \"self\" { source = \"self\" }"), HasSubstr("does one use itself?"));
+  EXPECT_THAT(mistake("stage \"a\" {\n template = \"a\"\n variables = { x = module.wob.images }\n}\nmodule \"web\" {\n source = \"web\"\n variables = { image = \"i\" }\n}"),
+              HasSubstr("Unknown module \"wob\": There is no module of that name here. Did you mean module.web?"));
 }
 
 struct Wrong {

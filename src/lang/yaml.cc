@@ -80,7 +80,8 @@ std::optional<Value> yaml_integer(std::string text) {
   }
   int64_t number = 0;
   auto [end, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), number, base);
-  if (problem != std::errc() || end != digits.data() + digits.size() || digits.starts_with('-')) return std::nullopt;
+  if (problem != std::errc() || end != digits.data() + digits.size() || digits.starts_with('-'))
+    return std::nullopt;
   return Value(negative ? -number : number);
 }
 
@@ -127,7 +128,9 @@ class YamlTree {
     size_t from = offsets_.byte(begin.index), to = offsets_.byte(end.index);
     return {file_, from, std::max(from, to)};
   }
-  SourceRange range(const YamlToken& token) const { return range(token.event.start_mark, token.event.end_mark); }
+  SourceRange range(const YamlToken& token) const {
+    return range(token.event.start_mark, token.event.end_mark);
+  }
 
   void next(YamlToken& token) {
     if (yaml_parser_parse(&parser_, &token.event)) return;
@@ -189,7 +192,8 @@ class YamlTree {
   Value alias(const YamlToken& token) {
     std::string name = yaml_string(token.event.data.alias.anchor);
     auto found = anchors_.find(name);
-    if (found == anchors_.end()) throw YamlFailure{fmt::format("there is no anchor \"{}\"", name), range(token)};
+    if (found == anchors_.end())
+      throw YamlFailure{fmt::format("there is no anchor \"{}\"", name), range(token)};
     count(token, weight(found->second));
     return found->second;
   }
@@ -198,7 +202,8 @@ class YamlTree {
     const auto& data = token.event.data.scalar;
     std::string text(reinterpret_cast<const char*>(data.value), data.length);
     std::string tag = yaml_string(data.tag);
-    if (tag == "tag:yaml.org,2002:str" || (tag.empty() && data.style != YAML_PLAIN_SCALAR_STYLE)) return Value(text);
+    if (tag == "tag:yaml.org,2002:str" || (tag.empty() && data.style != YAML_PLAIN_SCALAR_STYLE))
+      return Value(text);
     return yaml_plain(text);
   }
 
@@ -220,7 +225,8 @@ class YamlTree {
       YamlToken key;
       next(key);
       if (key.event.type == YAML_MAPPING_END_EVENT) break;
-      if (key.event.type != YAML_SCALAR_EVENT) throw YamlFailure{"a key is a plain name or a text", range(key)};
+      if (key.event.type != YAML_SCALAR_EVENT)
+        throw YamlFailure{"a key is a plain name or a text", range(key)};
       const auto& data = key.event.data.scalar;
       std::string name(reinterpret_cast<const char*>(data.value), data.length);
       if (name == "<<" && data.style == YAML_PLAIN_SCALAR_STYLE) {

@@ -70,14 +70,20 @@ TEST(GossTemplate, Functions) {
   EXPECT_EQ(rendered("{{range $i, $v := .Vars.list}}{{$i}}{{$v}}{{end}} {{.Vars.n}}"), "0a1b 3");
   EXPECT_EQ(rendered("{{if .Env.OS | regexMatch \"[Cc]ent(OS|os)\"}}yes{{end}}"), "yes");
   EXPECT_EQ(rendered("{{if .Env.OS | regexMatch \"^x\"}}yes{{else}}no{{end}}"), "no");
-  EXPECT_EQ(rendered("{{getEnv \"OS\"}} {{getEnv \"NO\" \"else\"}} {{readFile \"f\"}}"), "centos else content of f");
+  EXPECT_EQ(rendered("{{getEnv \"OS\"}} {{getEnv \"NO\" \"else\"}} {{readFile \"f\"}}"),
+            "centos else content of f");
   EXPECT_EQ(rendered("{{ \"hello!\" | upper | repeat 2 }} {{toLower \"A\"}}"), "HELLO!HELLO! a");
-  EXPECT_EQ(rendered("{{.Vars.none | default \"d\"}} {{join \"-\" .Vars.list}} {{add 1 2}} {{quote 7}}"), "d a-b 3 \"7\"");
-  EXPECT_EQ(rendered("{{$m := findStringSubmatch \"(?P<k>[a-z]+)=(?P<v>.*)\" \"a=b\"}}{{get $m \"k\"}}{{get $m \"v\"}}"), "ab");
+  EXPECT_EQ(rendered("{{.Vars.none | default \"d\"}} {{join \"-\" .Vars.list}} {{add 1 2}} {{quote 7}}"),
+            "d a-b 3 \"7\"");
+  EXPECT_EQ(
+      rendered(
+          "{{$m := findStringSubmatch \"(?P<k>[a-z]+)=(?P<v>.*)\" \"a=b\"}}{{get $m \"k\"}}{{get $m \"v\"}}"),
+      "ab");
   EXPECT_EQ(rendered("{{get (findStringSubmatch \"(.)=(.)\" \"a=b\") \"2\"}}"), "b");
   EXPECT_THAT(rendered("{{.Vars.zork}}"), HasSubstr("map has no entry for key \"zork\""));
   EXPECT_THAT(rendered("{{user `x`}}"), HasSubstr("function \"user\" not defined"));
-  EXPECT_THAT(rendered("{{regexMatch \"(\" \"x\"}}"), HasSubstr("error calling regexMatch: error parsing regexp"));
+  EXPECT_THAT(rendered("{{regexMatch \"(\" \"x\"}}"),
+              HasSubstr("error calling regexMatch: error parsing regexp"));
 }
 
 }  // namespace

@@ -63,8 +63,8 @@ struct Totals {
 };
 
 std::string counts(const Totals& totals) {
-  return fmt::format(R"(tests="{}" failures="{}" errors="0" skipped="{}" time="{}")", totals.tests, totals.failures,
-                     totals.skipped, seconds_text(totals.duration));
+  return fmt::format(R"(tests="{}" failures="{}" errors="0" skipped="{}" time="{}")", totals.tests,
+                     totals.failures, totals.skipped, seconds_text(totals.duration));
 }
 
 class JunitWriter {
@@ -83,11 +83,14 @@ class JunitWriter {
       all.duration += totals.duration;
       body += one_suite(suite, totals);
     }
-    return fmt::format("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites {}>\n{}</testsuites>\n", counts(all), body);
+    return fmt::format("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites {}>\n{}</testsuites>\n",
+                       counts(all), body);
   }
 
  private:
-  std::string masked(std::string text) const { return redactor_ == nullptr ? text : redactor_->redact(std::move(text)); }
+  std::string masked(std::string text) const {
+    return redactor_ == nullptr ? text : redactor_->redact(std::move(text));
+  }
   std::string attribute(const char* name, const std::string& value) const {
     return fmt::format(" {}=\"{}\"", name, xml_escaped(masked(value), true));
   }
@@ -103,28 +106,30 @@ class JunitWriter {
   }
 
   std::string test_case(const TestSuite& suite, const CheckResult& check) {
-    std::string out = "    <testcase" + attribute("classname", check.group.empty() ? suite.name : check.group) +
+    std::string out = "    <testcase" +
+                      attribute("classname", check.group.empty() ? suite.name : check.group) +
                       attribute("name", check.name) + attribute("time", seconds_text(check.duration));
     if (auto colon = check.place.rfind(':'); colon != std::string::npos) {
-      out += attribute("file", check.place.substr(0, colon)) + attribute("line", check.place.substr(colon + 1));
+      out +=
+          attribute("file", check.place.substr(0, colon)) + attribute("line", check.place.substr(colon + 1));
     }
     if (check.status == CheckStatus::passed) return out + "/>\n";
     out += ">\n";
     if (check.status == CheckStatus::skipped) {
       out += "      <skipped" + attribute("message", check.message) + "/>\n";
     } else {
-      out += fmt::format("      <failure{} type=\"failed\">{}</failure>\n", attribute("message", summary(check)),
-                         content(details(check)));
+      out += fmt::format("      <failure{} type=\"failed\">{}</failure>\n",
+                         attribute("message", summary(check)), content(details(check)));
     }
     return out + "    </testcase>\n";
   }
 
   /// One line: what a CI system shows in its list.
   static std::string summary(const CheckResult& check) {
-    if (!check.expected.empty() || !check.found.empty()) {
-      return fmt::format("expected {}, found {}", check.expected, check.found.empty() ? "nothing" : check.found);
-    }
-    return check.message.substr(0, check.message.find('\n'));
+    std::string first = check.message.substr(0, check.message.find('\n'));
+    if (check.expected.empty() || (check.found.empty() && !first.empty())) return first;
+    return fmt::format("expected {}, found {}", check.expected,
+                       check.found.empty() ? "nothing" : check.found);
   }
   static std::string details(const CheckResult& check) {
     std::string out;

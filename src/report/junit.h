@@ -18,8 +18,8 @@ struct TestSuite {
   std::string hostname;                          ///< of the machine under test; may be empty
 };
 
-/// A whole document, well-formed whatever the checks say: bytes that XML cannot hold become U+FFFD, escape sequences
-/// of terminals are dropped. Secrets that `redactor` knows are masked.
+/// A whole document, well-formed whatever the checks say: bytes that XML cannot hold become U+FFFD, escape
+/// sequences of terminals are dropped. Secrets that `redactor` knows are masked.
 std::string junit_xml(const std::vector<TestSuite>& suites, const Redactor* redactor = nullptr);
 
 }  // namespace kiln

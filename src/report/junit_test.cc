@@ -16,7 +16,8 @@ std::vector<TestSuite> suites() {
   goss.hostname = "vm<1>";
   goss.duration = std::chrono::milliseconds(1500);
   goss.time = std::chrono::system_clock::from_time_t(0);
-  CheckResult good{"File /x", "exists", CheckStatus::passed, "", "", "", "goss.yaml:3", std::chrono::milliseconds(20)};
+  CheckResult good{"File /x", "exists", CheckStatus::passed, "",
+                   "",        "",       "goss.yaml:3",       std::chrono::milliseconds(20)};
   CheckResult bad{"Command echo \"a\" && b",
                   "stdout",
                   CheckStatus::failed,
@@ -57,9 +58,10 @@ TEST(Junit, IsXmlWhateverTheChecksSay) {
   auto bad = good.next_sibling();
   EXPECT_STREQ(bad.attribute("classname").value(), "Command echo \"a\" && b");
   std::string text = bad.child_value("failure");
-  EXPECT_EQ(text,
-            "expected: a]]>b\nfound: x\xEF\xBF\xBDyred \xEF\xBF\xBD <z>\nline one\n\tline two \xEF\xBF\xBD\r\n"
-            "<sensitive>\nat goss.yaml:9");
+  EXPECT_EQ(
+      text,
+      "expected: a]]>b\nfound: x\xEF\xBF\xBDyred \xEF\xBF\xBD <z>\nline one\n\tline two \xEF\xBF\xBD\r\n"
+      "<sensitive>\nat goss.yaml:9");
   EXPECT_STREQ(bad.child("failure").attribute("message").value(),
                "expected a]]>b, found x\xEF\xBF\xBDyred \xEF\xBF\xBD <z>");
   auto left = bad.next_sibling();

@@ -28,12 +28,13 @@ std::string yaml_line(const char* key, const std::string& text) {
   return fmt::format("  {}: {}\n", key, Json(text).dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
-std::string diagnostics_of(const CheckResult& check, const std::function<std::string(const std::string&)>& masked) {
-  std::string lines = yaml_line("message", masked(check.message)) + yaml_line("expected", masked(check.expected)) +
-                      yaml_line("found", masked(check.found));
+std::string diagnostics_of(const CheckResult& check,
+                           const std::function<std::string(const std::string&)>& masked) {
+  std::string lines = yaml_line("message", masked(check.message)) +
+                      yaml_line("expected", masked(check.expected)) + yaml_line("found", masked(check.found));
   if (auto colon = check.place.rfind(':'); colon != std::string::npos) {
-    lines += "  at:\n  " + yaml_line("file", masked(check.place.substr(0, colon))) + "    line: " +
-             check.place.substr(colon + 1) + "\n";
+    lines += "  at:\n  " + yaml_line("file", masked(check.place.substr(0, colon))) +
+             "    line: " + check.place.substr(colon + 1) + "\n";
   }
   return lines.empty() ? "" : "  ---\n" + lines + "  ...\n";
 }
@@ -41,7 +42,9 @@ std::string diagnostics_of(const CheckResult& check, const std::function<std::st
 }  // namespace
 
 std::string tap_text(const std::vector<TestSuite>& suites, const Redactor* redactor) {
-  auto masked = [redactor](const std::string& text) { return redactor == nullptr ? text : redactor->redact(text); };
+  auto masked = [redactor](const std::string& text) {
+    return redactor == nullptr ? text : redactor->redact(text);
+  };
   std::string body;
   size_t count = 0;
   for (const auto& suite : suites) {

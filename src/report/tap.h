@@ -7,8 +7,8 @@
 
 namespace kiln {
 
-/// One numbered line a check over all suites, "SUITE: GROUP NAME"; failures carry their details as YAML. Secrets that
-/// `redactor` knows are masked.
+/// One numbered line a check over all suites, "SUITE: GROUP NAME"; failures carry their details as YAML.
+/// Secrets that `redactor` knows are masked.
 std::string tap_text(const std::vector<TestSuite>& suites, const Redactor* redactor = nullptr);
 
 }  // namespace kiln

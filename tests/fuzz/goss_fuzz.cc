@@ -1,5 +1,5 @@
-// Any text as a gossfile: rendered, read, decoded; what is decoded makes a script and gets a verdict on an empty
-// answer. No crash, bounded; every place lies inside the file.
+// Any text as a gossfile: rendered, read, decoded; what is decoded makes a script and gets a verdict on an
+// empty answer. No crash, bounded; every place lies inside the file.
 #include <cstdint>
 #include <string>
 
@@ -27,8 +27,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   answers.feed(script);
   for (const auto& resource : document.resources) {
     KILN_CHECK(judge_goss(resource, {}, {}).size() == resource.expectations.size());
-    judge_goss(resource, {{"exists", "true"}, {"stat", rendered.text}, {"contents", rendered.text}, {"stdout", rendered.text}},
-               {{"passwd", rendered.text}, {"mountinfo", rendered.text}, {"tcp", rendered.text}});
+    judge_goss(
+        resource,
+        {{"exists", "true"}, {"stat", rendered.text}, {"contents", rendered.text}, {"stdout", rendered.text}},
+        {{"passwd", rendered.text}, {"mountinfo", rendered.text}, {"tcp", rendered.text}});
   }
   return 0;
 }

@@ -42,7 +42,11 @@ void put_network(Switches& out, const Config& config, const RunValues& run) {
   put(out, "-device", net_device_value(config));
 }
 
+bool seed_is_virtio(const Config& config) { return config.cdrom_interface.empty() && config.disk_interface == "virtio"; }
+
 void put_disks(Switches& out, const Config& config, const RunValues& run) {
+  // A disk of its own where the guest knows virtio anyway: kernels for clouds have no IDE.
+  bool virtio_seed = !run.seed_image.empty() && seed_is_virtio(config);
   std::string tail = fmt::format("cache={},discard={},format={}", config.disk_cache, config.disk_discard, config.format);
   if (config.disk_detect_zeroes != "off") tail += ",detect-zeroes=" + config.disk_detect_zeroes;
   bool scsi = config.disk_interface == "virtio-scsi";
@@ -60,11 +64,12 @@ void put_disks(Switches& out, const Config& config, const RunValues& run) {
       put(out, "-drive", fmt::format("file={},if={},{}", path, config.disk_interface, tail));
     }
   }
+  if (virtio_seed) put(out, "-drive", fmt::format("file={},if=virtio,format=raw,readonly=on", option_path(run.seed_image)));
 }
 
 void put_cdroms(Switches& out, const Config& config, const RunValues& run) {
   int index = 0;
-  for (const auto& file : {run.cdrom, run.cd_image}) {
+  for (const auto& file : {run.cdrom, run.cd_image, seed_is_virtio(config) ? std::string() : run.seed_image}) {
     if (file.empty()) continue;
     std::string path = option_path(file);
     if (config.cdrom_interface.empty()) {

@@ -15,6 +15,7 @@ struct RunValues {
   std::vector<std::string> disks;    ///< paths, the main one first
   std::string cdrom;                 ///< the ISO to install from; empty for a disk image
   std::string cd_image;              ///< cd_files' image, or empty
+  std::string seed_image;            ///< cloud-init's, or empty
   std::string floppy;                ///< image, or empty
   int host_port = 0;                 ///< forwarded to the guest's communicator port; 0: none
   std::string host_address;          ///< where the forwarded port listens; empty: everywhere

@@ -4,8 +4,11 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/process.h"
 #include "base/text.h"
 #include "builder/qemu/disks.h"
+#include "builder/qemu/machine.h"
+#include "kit/test_stage.h"
 
 namespace kiln::qemu {
 namespace {
@@ -109,6 +112,10 @@ std::vector<GoldenRow> golden_rows() {
        {}},
       {"ide and raw", {{"disk_interface", "ide"}, {"format", "raw"}, {"disk_cache", "none"}}, same,
        {"if=ide,cache=none,discard=ignore,format=raw"}, {}},
+      {"cloud-init's seed", {}, [](RunValues& r) { r.seed_image = "/p/seed,1.iso"; },
+       {"-drive file=/p/seed,,1.iso,if=virtio,format=raw,readonly=on -drive file=/cache/in.iso,media=cdrom"}, {}},
+      {"seed without virtio", {{"disk_interface", "ide"}}, [](RunValues& r) { r.seed_image = "/p/seed.iso"; },
+       {"-drive file=/cache/in.iso,media=cdrom -drive file=/p/seed.iso,media=cdrom"}, {"readonly=on"}},
       {"cd by virtio-scsi", {{"cdrom_interface", "virtio-scsi"}}, same,
        {"scsi-cd,bus=scsi0.0,drive=cdrom0", "if=none,file=/cache/in.iso,id=cdrom0,media=cdrom"}, {}},
       {"cd by ide", {{"cdrom_interface", "ide"}}, [](RunValues& r) { r.cd_image = "/t/cd.iso"; },
@@ -274,6 +281,51 @@ TEST(QemuConfig, RawIsNeverRewritten) {
   auto [config, complaints] = prepared({{"format", "raw"}, {"disk_compression", true}});
   EXPECT_TRUE(config.skip_compaction);
   EXPECT_FALSE(config.disk_compression);
+}
+
+TEST(QemuConfig, AFreshMachineHasASeedForItsKeyAndNotTheBuildsUserData) {
+  Value written = Value::empty_object();
+  written.set("ssh_username", "debian");
+  written.set("user_data", "#cloud-config\n{}\n");
+  Artifact artifact;
+  artifact.files = {"out/vm"};
+  auto fresh = fresh_machine_config(written, artifact, "/scratch");
+  ASSERT_TRUE(fresh.has_value());
+  EXPECT_TRUE(fresh->find("cloud_seed")->as_bool());
+  EXPECT_EQ(fresh->find("user_data"), nullptr);
+  EXPECT_EQ(fresh->find("ssh_username")->as_string(), "debian");
+}
+
+TEST(QemuConfig, UserDataIsLookedAt) {
+  EXPECT_TRUE(prepared({{"user_data", "#!/bin/sh\n"}}).complaints.empty());
+  EXPECT_TRUE(prepared({{"user_data", "packages: []\n"}}).complains("user_data: cloud-init would pass it over"));
+}
+
+/// What is on the seed that would be attached, or "" when there is none.
+std::string seed_listing(std::vector<std::pair<std::string, Value>> members, const std::string& public_key) {
+  auto [config, complaints] = prepared(std::move(members));
+  TestStage stage;
+  Running running;
+  running.directory = stage.directory.path();
+  running.public_key = public_key;
+  make_seed_image(config, running, stage.context);
+  if (running.values.seed_image.empty()) return "";
+  return run_checked({{"xorriso", "-indev", running.values.seed_image, "-find"}}, Deadline::in(std::chrono::seconds(30)), Stop());
+}
+
+TEST(QemuSeed, IsMadeWhenThereIsSomethingForIt) {
+  if (!find_program("xorriso")) GTEST_SKIP() << "xorriso is not installed";
+  EXPECT_EQ(seed_listing({}, "ssh-rsa A b\n"), "");
+  EXPECT_EQ(seed_listing({{"cloud_seed", true}}, ""), "");
+  std::string for_key = seed_listing({{"cloud_seed", true}}, "ssh-rsa A b\n");
+  std::string for_data = seed_listing({{"user_data", "#!/bin/sh\n"}, {"network_config", "version: 2\n"}}, "");
+  for (auto name : {"/meta-data'", "/user-data'"}) {
+    EXPECT_TRUE(contains(for_key, name)) << for_key;
+    EXPECT_TRUE(contains(for_data, name)) << for_data;
+  }
+  EXPECT_TRUE(contains(for_key, "/vendor-data'"));
+  EXPECT_FALSE(contains(for_data, "vendor-data"));
+  EXPECT_TRUE(contains(for_data, "/network-config'"));
 }
 
 TEST(QemuDisks, UnfinishedDisksHaveNamesOfTheirOwn) {

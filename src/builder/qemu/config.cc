@@ -59,6 +59,10 @@ void add_machine_options(OptionTable<Config>& t) {
         {.name = "qmp_enable", .default_text = "false", .doc = "Offer a QMP socket to others.", .in_key = false});
   t.add(&Config::qmp_socket_path,
         {.name = "qmp_socket_path", .default_text = "OUTPUT/VM.monitor", .doc = "Where.", .in_key = false});
+  t.add(&Config::cloud_seed,
+        {.name = "cloud_seed", .default_text = "false, true for machines of tests",
+         .doc = "Have cloud-init put the temporary key in place when there is neither password nor key file, also "
+                "without user_data. Kiln's own option."});
   t.add(&Config::run_once, {.name = "run_once", .doc = "Accepted and ignored.", .in_key = false});
 }
 
@@ -308,6 +312,7 @@ const OptionTable<Config>& options() {
     t.include(&Config::iso, iso_options());
     t.include(&Config::floppy, floppy_options());
     t.include(&Config::cd, cd_options());
+    t.include(&Config::seed, cloud_seed_options());
     t.include(&Config::boot, boot_options());
     t.include(&Config::shutdown, shutdown_options());
     add_machine_options(t);
@@ -340,6 +345,7 @@ Config prepare(const PrepareInput& input) {
   prepare_http(input.config, config.http, input.build.scope, input.diagnostics);
   prepare_floppy(input.config, config.floppy, input.diagnostics);
   prepare_cd(input.config, config.cd, input.diagnostics);
+  prepare_cloud_seed(config.seed, input);
   prepare_boot(input.config, config.boot, input.build.scope, input.diagnostics);
   if (config.iso_skip_cache && config.iso.iso_checksum.empty()) config.iso.iso_checksum = "none";
   prepare_iso(input.config, config.iso, input.diagnostics);
@@ -371,6 +377,7 @@ std::optional<Value> fresh_machine_config(const Value& written, const Artifact& 
   out.set("iso_url", Value(fs::absolute(*disk).string()));
   out.set("iso_checksum", Value("none"));
   out.set("headless", Value(true));
+  out.set("cloud_seed", Value(true));
   out.set("format", Value("qcow2"));
   out.set("output_directory", Value(scratch.string()));
   out.set("vm_name", Value("disk.qcow2"));

@@ -10,6 +10,7 @@
 #include "core/stage_context.h"
 #include "kit/boot_command.h"
 #include "kit/cd_image.h"
+#include "kit/cloud_seed.h"
 #include "kit/download.h"
 #include "kit/floppy.h"
 #include "kit/http_directory.h"
@@ -30,9 +31,11 @@ struct Config {
   IsoConfig iso;
   FloppyConfig floppy;
   CdConfig cd;
+  CloudSeedConfig seed;
   BootConfig boot;
   ShutdownConfig shutdown;
 
+  bool cloud_seed = false;  ///< a seed for the temporary key alone
   bool iso_skip_cache = false;
   std::string accelerator;  ///< empty: found out when the machine is started
   std::vector<std::string> disk_additional_size;

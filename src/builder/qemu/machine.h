@@ -54,6 +54,8 @@ std::string reproduce_script(const std::vector<std::string>& argv);
 void make_private_directory(const std::shared_ptr<Running>& running, StageContext& context);
 void prepare_output_directory(const Config& config, const std::shared_ptr<Running>& running, StageContext& context);
 void make_extra_images(const Config& config, Running& running, StageContext& context);
+/// What cloud-init in the machine reads, when it is to read something.
+void make_seed_image(const Config& config, Running& running, StageContext& context);
 void start_http_server(const Config& config, Running& running, StageContext& context);
 void start_tpm(const Config& config, const std::shared_ptr<Running>& running, StageContext& context);
 void choose_display(const Config& config, Running& running, StageContext& context);

@@ -130,6 +130,17 @@ void make_extra_images(const Config& config, Running& running, StageContext& con
   }
 }
 
+void make_seed_image(const Config& config, Running& running, StageContext& context) {
+  if (!config.seed.wanted() && !(config.cloud_seed && !running.public_key.empty())) return;
+  context.ui.say("Creating cloud-init's seed...");
+  CdConfig cd;
+  cd.cd_label = cloud_seed_label;
+  cd.cd_content = cloud_seed_files(config.seed, {"iid-" + random_uuid(), running.public_key, config.comm.user()});
+  fs::path path = running.directory / "seed.iso";
+  make_cd_image(cd, path, Deadline::in(std::chrono::minutes(5)), context.stop);
+  running.values.seed_image = path.string();
+}
+
 void start_http_server(const Config& config, Running& running, StageContext& context) {
   bool bridged = !config.net_bridge.empty();
   // User networking reaches this machine's loopback as 10.0.2.2.

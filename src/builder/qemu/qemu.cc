@@ -106,6 +106,7 @@ void QemuBuilder::start_steps(const std::shared_ptr<Running>& running, StageCont
   context.step("StepSSHKeyGen", [&] { make_keys(*running, context); });
   context.step("stepCreateDisk", [&] {
     make_extra_images(config_, *running, context);
+    make_seed_image(config_, *running, context);
     running->disks = plan_disks(config_);
     create_disks(config_, running->disks, config_.disk_image ? source : fs::path(), context);
     if (!config_.disk_image) running->values.cdrom = source.string();

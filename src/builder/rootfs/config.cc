@@ -88,7 +88,7 @@ void add_run_options(OptionTable<RootfsConfig>& t) {
   t.add(&C::communicator, {.name = "communicator", .default_text = "container", .doc = "Only \"container\"."});
   t.add(&C::clean, {.name = "clean", .default_text = "true",
                     .doc = "Remove package caches and lists, the machine id, ssh host keys (made anew at the first "
-                           "boot), journals and what is in /tmp."});
+                           "boot), journals, cloud-init's state and what is in /tmp."});
 }
 
 void check_choice(const std::string& name, const std::string& value, const std::vector<std::string>& choices,
@@ -127,6 +127,7 @@ const OptionTable<RootfsConfig>& rootfs_options() {
     add_source_options(t);
     add_image_options(t);
     add_run_options(t);
+    t.include(&RootfsConfig::seed, cloud_seed_options());
     return t;
   }();
   return table;
@@ -157,6 +158,7 @@ RootfsPlan plan_rootfs(const PrepareInput& input) {
   auto decode = input.decode("builder rootfs");
   rootfs_options().decode(input.config, config, decode);
   check_source(config, input);
+  prepare_cloud_seed(config.seed, input);
   check_choice("format", config.format, {"qcow2", "raw", "vmdk"}, input);
   check_choice("boot", config.boot, {"both", "bios", "uefi", "none"}, input);
   check_choice("network", config.network, {"auto", "user", "host", "none"}, input);

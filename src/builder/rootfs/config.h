@@ -6,6 +6,7 @@
 
 #include "core/builder.h"
 #include "core/components.h"
+#include "kit/cloud_seed.h"
 #include "lang/option.h"
 
 namespace kiln {
@@ -51,6 +52,7 @@ struct RootfsConfig {
   std::string shutdown_command;
   std::string communicator = "container";
   bool clean = true;
+  CloudSeedConfig seed;
 };
 
 const OptionTable<RootfsConfig>& rootfs_options();

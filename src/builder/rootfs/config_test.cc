@@ -131,6 +131,31 @@ TEST(RootfsGuestSetup, NameResolutionComesBackAsItWas) {
   EXPECT_THAT(tree.list("/etc"), testing::ElementsAre("resolv.conf"));
 }
 
+TEST(RootfsGuestSetup, UserDataIsThereForTheBuildAlone) {
+  TempDir root;
+  RootTree tree(root.path());
+  CloudSeedConfig seed;
+  write_cloud_seed(tree, seed, "iid-1");
+  EXPECT_FALSE(tree.exists("/var/lib/cloud"));
+  tree.write("/var/lib/cloud/seed/nocloud/user-data", "the image's own");
+  tree.write("/var/lib/cloud/scripts/per-boot/x", "");
+  tree.write("/var/lib/cloud/instances/old/x", "");
+  seed.user_data = "#cloud-config\n{}\n";
+  write_cloud_seed(tree, seed, "iid-1");
+  EXPECT_EQ(tree.read("/var/lib/cloud/seed/nocloud/user-data"), "#cloud-config\n{}\n");
+  EXPECT_EQ(tree.read("/var/lib/cloud/seed/nocloud/meta-data"), "instance-id: \"iid-1\"\n");
+  EXPECT_EQ(tree.read("/var/lib/cloud/seed/nocloud/network-config"), "config: disabled\n");
+  EXPECT_FALSE(tree.exists("/var/lib/cloud/instances"));
+  tree.write("/var/lib/cloud/instances/iid-1/x", "");
+  tree.symlink("/var/lib/cloud/instances/iid-1", "/var/lib/cloud/instance");
+  tree.write("/var/log/cloud-init.log", "");
+  remove_cloud_seed(tree, seed);
+  EXPECT_EQ(tree.read("/var/lib/cloud/seed/nocloud/user-data"), "the image's own");
+  EXPECT_THAT(tree.list("/var/lib/cloud"), testing::ElementsAre("scripts", "seed"));
+  EXPECT_THAT(tree.list("/var/lib/cloud/seed"), testing::ElementsAre("nocloud"));
+  EXPECT_THAT(tree.list("/var/log"), testing::IsEmpty());
+}
+
 TEST(RootfsGuestSetup, CleaningMakesImagesSafeToCopy) {
   TempDir root;
   RootTree tree(root.path());
@@ -140,12 +165,14 @@ TEST(RootfsGuestSetup, CleaningMakesImagesSafeToCopy) {
   tree.write("/var/cache/apt/archives/a.deb", "d");
   tree.write("/var/lib/apt/lists/x", "l");
   tree.write("/tmp/upload.sh", "t");
+  tree.write("/var/lib/cloud/instances/i/x", "");
   clean_root(tree);
   EXPECT_EQ(read_file(root.path() / "etc/machine-id"), "");
   EXPECT_FALSE(tree.exists("/etc/ssh/ssh_host_rsa_key"));
   EXPECT_FALSE(tree.exists("/var/cache/apt/archives/a.deb"));
   EXPECT_THAT(tree.list("/var/lib/apt/lists"), testing::ElementsAre("partial"));
   EXPECT_THAT(tree.list("/tmp"), testing::IsEmpty());
+  EXPECT_FALSE(tree.exists("/var/lib/cloud/instances"));
 }
 
 TEST(RootfsGuestSetup, KernelLinksPointToTheNewest) {

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "builder/rootfs/bootstrap.h"
+#include "kit/host_keys_unit.h"
 
 namespace kiln {
 
@@ -14,24 +15,9 @@ namespace {
 
 const char* const resolv_path = "/etc/resolv.conf";
 const char* const saved_resolv_path = "/etc/.resolv.conf.before-build";
+const char* const seed_path = "/var/lib/cloud/seed/nocloud";
+const char* const saved_seed_path = "/var/lib/cloud/seed/.nocloud.before-build";
 const char* const unsafe_io_path = "/etc/dpkg/dpkg.cfg.d/zz-image-build";
-const char* const host_keys_unit = "image-ssh-host-keys.service";
-
-/// Each copy of the image makes host keys of its own. The quick kinds only: RSA takes seconds on a slow machine.
-const char* const host_keys_text =
-    "[Unit]\n"
-    "Description=Make this machine's ssh host keys\n"
-    "ConditionPathExists=/usr/bin/ssh-keygen\n"
-    "ConditionPathExists=!/etc/ssh/ssh_host_ed25519_key\n"
-    "Before=ssh.service ssh.socket sshd.service\n"
-    "\n"
-    "[Service]\n"
-    "Type=oneshot\n"
-    "ExecStart=/usr/bin/ssh-keygen -q -t ed25519 -N \"\" -f /etc/ssh/ssh_host_ed25519_key\n"
-    "ExecStart=/usr/bin/ssh-keygen -q -t ecdsa -N \"\" -f /etc/ssh/ssh_host_ecdsa_key\n"
-    "\n"
-    "[Install]\n"
-    "WantedBy=multi-user.target\n";
 
 const char* const dhcp_text =
     "[Match]\n"
@@ -62,6 +48,13 @@ void remove_matching(const RootTree& tree, const std::string& directory, const s
   for (const auto& name : tree.list(directory)) {
     if (glob_match(pattern, name)) tree.remove(directory + "/" + name);
   }
+}
+
+/// What makes cloud-init think that it has run. Scripts and seeds in /var/lib/cloud are the image's.
+void forget_cloud_init(const RootTree& tree) {
+  for (auto name : {"instance", "instances", "data", "sem"}) tree.remove(std::string("/var/lib/cloud/") + name);
+  tree.remove("/var/log/cloud-init.log");
+  tree.remove("/var/log/cloud-init-output.log");
 }
 
 std::string newest_with_prefix(const RootTree& tree, const std::string& prefix) {
@@ -98,8 +91,8 @@ void configure_new_root(const RootTree& tree, const RootfsPlan& plan) {
     if (plan.config.lean) tree.write("/etc/dpkg/dpkg.cfg.d/lean", lean_dpkg_config());
   }
   if (!tree.is_directory("/etc/systemd/system")) return;
-  tree.write(std::string("/etc/systemd/system/") + host_keys_unit, host_keys_text);
-  enable_unit(tree, host_keys_unit, "multi-user.target");
+  tree.write(std::string("/etc/systemd/system/") + host_keys_unit_name, host_keys_unit_text);
+  enable_unit(tree, host_keys_unit_name, "multi-user.target");
   if (!plan.config.dhcp) return;
   tree.write("/etc/systemd/network/80-ethernet-dhcp.network", dhcp_text);
   enable_unit(tree, "systemd-networkd.service", "multi-user.target");
@@ -127,6 +120,25 @@ void restore_after_provisioning(const RootTree& tree, const std::string& resolv_
   tree.remove(saved_resolv_path);
 }
 
+void write_cloud_seed(const RootTree& tree, const CloudSeedConfig& seed, const std::string& instance_id) {
+  if (!seed.wanted()) return;
+  forget_cloud_init(tree);
+  if (tree.exists(seed_path)) tree.rename(seed_path, saved_seed_path);
+  CloudSeedConfig given = seed;
+  // The container's network is the builder's: what cloud-init would write for it must not get into the image.
+  if (given.network_config.empty()) given.network_config = "config: disabled\n";
+  for (const auto& [name, content] : cloud_seed_files(given, {instance_id, "", ""})) {
+    tree.write(std::string(seed_path) + "/" + name, content, 0600);
+  }
+}
+
+void remove_cloud_seed(const RootTree& tree, const CloudSeedConfig& seed) {
+  if (!seed.wanted()) return;
+  tree.remove(seed_path);
+  if (tree.exists(saved_seed_path)) tree.rename(saved_seed_path, seed_path);
+  forget_cloud_init(tree);
+}
+
 void clean_root(const RootTree& tree) {
   if (tree.exists("/etc/machine-id")) tree.write("/etc/machine-id", "", 0444);
   auto dbus_id = tree.status("/var/lib/dbus/machine-id");
@@ -134,9 +146,10 @@ void clean_root(const RootTree& tree) {
   tree.remove("/var/lib/systemd/random-seed");
   tree.remove("/var/lib/systemd/credential.secret");
   // Only when they are made anew by themselves.
-  bool remade = tree.exists(std::string("/etc/systemd/system/multi-user.target.wants/") + host_keys_unit) ||
+  bool remade = tree.exists(std::string("/etc/systemd/system/multi-user.target.wants/") + host_keys_unit_name) ||
                 tree.exists("/usr/bin/cloud-init");
   if (remade) remove_matching(tree, "/etc/ssh", "ssh_host_*");
+  forget_cloud_init(tree);
   remove_matching(tree, "/var/cache/apt/archives", "*.deb");
   remove_matching(tree, "/var/cache/apt", "*.bin");
   tree.remove_contents("/var/lib/apt/lists");

@@ -17,6 +17,11 @@ void set_guest_hostname(const RootTree& tree, const std::string& hostname);
 void prepare_for_provisioning(const RootTree& tree, const std::string& resolv_conf);
 /// Takes them back. A file that the provisioners changed meanwhile stays as they left it.
 void restore_after_provisioning(const RootTree& tree, const std::string& resolv_conf);
+/// Gives cloud-init in the container what to read (nothing unless something is given). A seed that the root has itself is
+/// put aside.
+void write_cloud_seed(const RootTree& tree, const CloudSeedConfig& seed, const std::string& instance_id);
+/// Takes it back, with all that cloud-init made of it to remember.
+void remove_cloud_seed(const RootTree& tree, const CloudSeedConfig& seed);
 /// Makes the image safe to be started many times and small: identities, keys, caches, journals.
 void clean_root(const RootTree& tree);
 /// Makes /vmlinuz and /initrd.img point to the newest kernel where they are missing. Throws Error{user} without one.

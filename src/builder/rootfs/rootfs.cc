@@ -369,6 +369,7 @@ std::unique_ptr<Machine> RootfsBuilder::start(StageContext& context) {
     take_source_image(context, paths, tool);
   }
   prepare_for_provisioning(RootTree(paths.root), resolv_conf_);
+  write_cloud_seed(RootTree(paths.root), plan_.config.seed, "iid-" + random_uuid());
   auto container = std::make_shared<Container>(container_spec(paths));
   context.undo.add("stop the container", [container](Outcome) { container->kill(); });
   context.step("StepStartContainer", [&] {
@@ -400,6 +401,7 @@ std::optional<Artifact> RootfsBuilder::finish(Machine& machine, StageContext& co
   context.step("StepFinishRoot", [&] {
     RootTree tree(paths.root);
     restore_after_provisioning(tree, resolv_conf_);
+    remove_cloud_seed(tree, plan_.config.seed);
     if (plan_.config.clean) clean_root(tree);
     if (layout_ && plan_.bootable()) ensure_kernel_links(tree);
     trim_mounted(paths.root, tool);

@@ -6,8 +6,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
-#include "kit/guest_script.h"
-#include "kit/script_run.h"
+#include "kit/guest_errand.h"
 #include "lang/yaml.h"
 #include "tester/goss/verdict.h"
 
@@ -22,40 +21,29 @@ struct GossConfig {
   std::map<std::string, std::string> env;
   Duration retry_timeout{0};
   Duration sleep = std::chrono::seconds(1);
-  std::string execute_command = "sh {{.Path}}";
-  std::string remote_folder = "/tmp";
+  ErrandConfig errand;
 };
 
 const OptionTable<GossConfig>& goss_options() {
   static const OptionTable<GossConfig> table = [] {
     OptionTable<GossConfig> made;
-    made.add(&GossConfig::file,
-             {.name = "file", .doc = "The gossfile.", .required = true, .reads = true, .aliases = {"gossfile"}});
-    made.add(&GossConfig::vars, {.name = "vars",
-                                 .doc = "A YAML or JSON file with what the gossfile's templates know as .Vars.",
-                                 .reads = true,
-                                 .aliases = {"vars_file"}});
+    made.add(&GossConfig::file, {.name = "file", .doc = "The gossfile.", .required = true, .reads = true});
+    made.add(&GossConfig::vars,
+             {.name = "vars",
+              .doc = "A YAML or JSON file with what the gossfile's templates know as .Vars.",
+              .reads = true});
     made.add(&GossConfig::vars_inline,
              {.name = "vars_inline", .type = "map", .doc = "More of .Vars; it wins over the file's."});
-    made.add(&GossConfig::env, {.name = "env",
-                                .doc = "What the gossfile's templates find in .Env besides this program's environment.",
-                                .aliases = {"vars_env"}});
+    made.add(&GossConfig::env,
+             {.name = "env",
+              .doc = "What the gossfile's templates find in .Env besides this program's environment."});
     made.add(&GossConfig::retry_timeout, {.name = "retry_timeout",
                                           .default_text = "0s",
                                           .doc = "Ask again until everything passes, at most so long.",
                                           .in_key = false});
-    made.add(&GossConfig::sleep, {.name = "sleep",
-                                  .default_text = "1s",
-                                  .doc = "The pause between two tries.",
-                                  .in_key = false});
-    made.add(&GossConfig::execute_command,
-             {.name = "execute_command",
-              .default_text = "sh {{.Path}}",
-              .doc = "The command that runs the script with all questions: a template over .Path and build data. "
-                     "\"sudo sh {{.Path}}\" asks as root.",
-              .raw = true});
-    made.add(&GossConfig::remote_folder,
-             {.name = "remote_folder", .default_text = "/tmp", .doc = "Remote directory for that script."});
+    made.add(&GossConfig::sleep,
+             {.name = "sleep", .default_text = "1s", .doc = "The pause between two tries.", .in_key = false});
+    made.include(&GossConfig::errand, errand_options());
     return made;
   }();
   return table;
@@ -65,14 +53,23 @@ std::map<std::string, std::string> own_environment() {
   std::map<std::string, std::string> out;
   for (char** entry = ::environ; entry != nullptr && *entry != nullptr; ++entry) {
     std::string text = *entry;
-    if (auto equals = text.find('='); equals != std::string::npos) out[text.substr(0, equals)] = text.substr(equals + 1);
+    if (auto equals = text.find('='); equals != std::string::npos)
+      out[text.substr(0, equals)] = text.substr(equals + 1);
   }
   return out;
 }
 
-GossFiles goss_files() {
+/// Reads, and notes what was read.
+std::function<std::string(const std::string&)> noting_reader(std::vector<std::string>& noted) {
+  return [&noted](const std::string& path) {
+    noted.push_back(path);
+    return read_file(path);
+  };
+}
+
+GossFiles goss_files(std::vector<std::string>& noted) {
   GossFiles files;
-  files.read = [](const std::string& path) { return read_file(path); };
+  files.read = noting_reader(noted);
   files.matching = [](const std::string& pattern) {
     std::vector<std::string> out;
     for (const auto& path : glob(pattern)) out.push_back(path.string());
@@ -130,11 +127,7 @@ class GossRun {
 
 TestReport GossRun::run(Communicator& communicator, const GossConfig& config, StageContext& context) {
   std::string nonce = hex_encode(random_bytes(12));
-  std::string path = fmt::format("{}/kiln-goss-{}.sh", config.remote_folder, nonce.substr(0, 12));
   Deadline deadline = Deadline::in(std::chrono::milliseconds(goss_script_budget_ms(resources_)));
-  during("Error uploading the script of goss's checks", [&] {
-    upload_text(communicator, path, goss_script(resources_, nonce), 0700, deadline, context.stop);
-  });
   GossAnswers* machine = nullptr;
   GossAnswers answers(nonce, [&](size_t index, const GossRecord& record) {
     settle_before(index, machine->machine());
@@ -143,14 +136,15 @@ TestReport GossRun::run(Communicator& communicator, const GossConfig& config, St
   });
   machine = &answers;
   std::string complaints;
-  std::string command = render_option(config.execute_command, "execute_command", command_dot(context, {{"Path", path}}), context);
   since_ = Clock::now();
-  int status = communicator.run(
-      command, [&](std::string_view bytes) { answers.feed(bytes); },
-      [&](std::string_view bytes) { complaints += bytes; }, deadline, context.stop);
+  int status = run_errand(
+      communicator, config.errand, goss_script(resources_, nonce),
+      [&](std::string_view bytes) { answers.feed(bytes); },
+      [&](std::string_view bytes) { complaints += bytes; }, deadline, context);
   if (!answers.complete()) {
-    throw Error(ErrorKind::remote, fmt::format("The script of goss's checks broke off with exit status {}: {}", status,
-                                               std::string(trim(complaints))));
+    throw Error(ErrorKind::remote,
+                fmt::format("The script of goss's checks broke off with exit status {}: {}", status,
+                            std::string(trim(complaints))));
   }
   settle_before(resources_.size(), answers.machine());
   return std::move(report_);
@@ -161,15 +155,16 @@ class GossTester : public Tester {
   void prepare(const PrepareInput& input) override {
     config_ = {};
     resources_.clear();
+    read_.clear();
     DecodeContext decode = input.decode("tester goss");
     goss_options().decode(input.config, config_, decode);
-    check_raw_template("execute_command", config_.execute_command, input);
+    check_errand(config_.errand, input);
     auto place = [&](const char* key) {
       const Value* value = input.config.find(key);
       return value != nullptr ? value->range : input.config.range;
     };
     if (config_.file.empty()) return;
-    GossTemplateScope scope{Value::empty_object(), own_environment(), [](const std::string& path) { return read_file(path); }};
+    GossTemplateScope scope{Value::empty_object(), own_environment(), noting_reader(read_)};
     if (!config_.vars.empty()) add_variables(config_.vars, place("vars"), scope.vars, input.diagnostics);
     if (config_.vars_inline.is_object()) {
       for (const auto& member : config_.vars_inline.as_object()) scope.vars.set(member.key, member.value);
@@ -180,16 +175,15 @@ class GossTester : public Tester {
       input.diagnostics.error(fmt::format("The gossfile {} is not there", config_.file), "", place("file"));
       return;
     }
-    resources_ = load_goss(config_.file, scope, goss_files(), input.diagnostics);
+    resources_ = load_goss(config_.file, scope, goss_files(read_), input.diagnostics);
     if (resources_.empty() && !input.diagnostics.has_errors()) {
       input.diagnostics.error(fmt::format("The gossfile {} checks nothing", config_.file), "", place("file"));
     }
   }
 
+  std::vector<std::string> reads() const override { return read_; }
+
   TestReport run(const TestTarget& target, StageContext& context) override {
-    if (target.communicator.speaks_windows()) {
-      throw Error(ErrorKind::user, "The goss tester asks by a Unix shell; on Windows use the shell or serverspec tester");
-    }
     Deadline deadline = Deadline::in(config_.retry_timeout);
     while (true) {
       // A try that may be repeated shows its results when it was the last.
@@ -198,14 +192,16 @@ class GossTester : public Tester {
         if (!may_repeat) emit_check(context.ui, result);
       });
       TestReport report = one.run(target.communicator, config_, context);
-      bool again = may_repeat && !report.passed() && deadline.left() > std::chrono::duration_cast<Millis>(config_.sleep);
+      bool again = may_repeat && !report.passed() &&
+                   deadline.left() > std::chrono::duration_cast<Millis>(config_.sleep);
       if (!again) {
         for (const auto& result : report.checks) {
           if (may_repeat) emit_check(context.ui, result);
         }
         return report;
       }
-      context.log.line(fmt::format("goss: {} checks failed, asking again", report.count(CheckStatus::failed)));
+      context.log.line(
+          fmt::format("goss: {} checks failed, asking again", report.count(CheckStatus::failed)));
       sleep_for(config_.sleep, context.stop);
     }
   }
@@ -213,6 +209,7 @@ class GossTester : public Tester {
  private:
   GossConfig config_;
   std::vector<GossResource> resources_;
+  std::vector<std::string> read_;  ///< by prepare(): the gossfile, what it includes, what its templates read
 };
 
 }  // namespace

@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 
 #include "base/digest.h"
-
 #include "kit/host_communicator.h"
 #include "kit/scripted_communicator.h"
 #include "kit/test_stage.h"
@@ -48,7 +47,8 @@ struct GossStage {
 /// "File /etc/passwd exists: passed".
 std::vector<std::string> verdicts(const TestReport& report) {
   std::vector<std::string> out;
-  for (const auto& check : report.checks) out.push_back(check.group + " " + check.name + ": " + to_string(check.status));
+  for (const auto& check : report.checks)
+    out.push_back(check.group + " " + check.name + ": " + to_string(check.status));
   return out;
 }
 
@@ -86,22 +86,22 @@ process:
                           "File /etc/passwd owner: passed", "File /etc/passwd filetype: passed",
                           "File /etc/passwd contents: passed", "File /no/such/file exists: passed",
                           "File /no/such/file mode: skipped", "File /proc/self/exe exists: passed",
-                          "File /proc/self/exe filetype: passed", "User root exists: passed", "User root uid: passed",
-                          "User root gid: passed", "User root home: passed", "User root groups: passed",
-                          "Group root exists: passed", "Group root gid: passed",
+                          "File /proc/self/exe filetype: passed", "User root exists: passed",
+                          "User root uid: passed", "User root gid: passed", "User root home: passed",
+                          "User root groups: passed", "Group root exists: passed", "Group root gid: passed",
                           "Command echo hi; echo oops >&2; exit 3 exit-status: passed",
                           "Command echo hi; echo oops >&2; exit 3 stdout: passed",
-                          "Command echo hi; echo oops >&2; exit 3 stderr: passed", "Command sleep 20 exit-status: failed",
-                          "KernelParam kernel.ostype value: passed", "Mount /proc exists: passed",
-                          "Mount /proc filesystem: passed", "Mount /not-mounted exists: passed",
-                          "Process no-such-process running: passed"));
+                          "Command echo hi; echo oops >&2; exit 3 stderr: passed",
+                          "Command sleep 20 exit-status: failed", "KernelParam kernel.ostype value: passed",
+                          "Mount /proc exists: passed", "Mount /proc filesystem: passed",
+                          "Mount /not-mounted exists: passed", "Process no-such-process running: passed"));
   EXPECT_THAT(check_named(report, "Command sleep 20 exit-status").message, HasSubstr("timed out (300ms)"));
   EXPECT_FALSE(report.passed());
   size_t told = 0;
   for (const auto& event : goss.stage.own_sink.events()) told += event.kind == EventKind::check;
   EXPECT_EQ(told, report.checks.size());
   // The script is gone.
-  EXPECT_THAT(glob((goss.stage.directory.path() / "kiln-goss-*").string()), IsEmpty());
+  EXPECT_THAT(glob((goss.stage.directory.path() / "kiln-ask-*").string()), IsEmpty());
 }
 
 TEST(Goss, AsksWithOneCommandWhateverTheNumber) {
@@ -181,7 +181,9 @@ TEST(Goss, IncludesAndTemplates) {
   GossStage goss;
   goss.write("vars.yaml", "users: [root, daemon]\nhome: /root\n");
   goss.write("d/user.yaml", "user:\n{{range .Vars.users}}  {{.}}: {exists: true}\n{{end}}");
-  goss.write("d/b.yaml", "matching:\n  env: {content: '{{.Env.KIND}}', matches: {{getEnv \"NO_SUCH\" \"big\" | toLower}}}\n");
+  goss.write(
+      "d/b.yaml",
+      "matching:\n  env: {content: '{{.Env.KIND}}', matches: {{getEnv \"NO_SUCH\" \"big\" | toLower}}}\n");
   std::string path = goss.write("goss.yaml", R"(gossfile:
   d/*.yaml: {}
   not-there.yaml: {skip: true}
@@ -197,6 +199,8 @@ matching:
                 {"vars_inline", Value(Value::Object{{"more", "yes"}})},
                 {"env", Value(Value::Object{{"KIND", "big"}})}});
   ASSERT_EQ(goss.diagnostics(), "");
+  std::string directory = goss.stage.directory.path().string();
+  EXPECT_THAT(goss.tester->reads(), ElementsAre(path, directory + "/d/b.yaml", directory + "/d/user.yaml"));
   auto report = goss.run();
   EXPECT_THAT(verdicts(report), ElementsAre("User root exists: passed", "Matching twice matches: passed",
                                             "Matching env matches: passed", "User daemon exists: passed"));
@@ -212,8 +216,8 @@ TEST(Goss, RetriesUntilItPasses) {
   GossStage goss;
   std::string flag = (goss.stage.directory.path() / "flag").string();
   // The second asking finds what the first one made.
-  std::string path = goss.write("goss.yaml", "command:\n  test -e " + flag + " || { touch " + flag +
-                                                 "; exit 1; }: {exit-status: 0}\n");
+  std::string path = goss.write(
+      "goss.yaml", "command:\n  test -e " + flag + " || { touch " + flag + "; exit 1; }: {exit-status: 0}\n");
   goss.prepare({{"file", path}, {"retry_timeout", "60s"}, {"sleep", "10ms"}});
   ASSERT_EQ(goss.diagnostics(), "");
   auto report = goss.run();
@@ -228,7 +232,9 @@ TEST(Goss, AnAnswerThatBreaksOffIsAnError) {
   GossStage goss;
   goss.prepare({{"file", goss.write("goss.yaml", "file:\n  /x: {exists: true}\n")}});
   ScriptedCommunicator machine;
-  machine.answer = [](const std::string&) { return ScriptedCommunicator::Answer{127, "", "sh: not found\n"}; };
+  machine.answer = [](const std::string&) {
+    return ScriptedCommunicator::Answer{127, "", "sh: not found\n"};
+  };
   try {
     goss.run(&machine);
     FAIL() << "no error";
@@ -243,7 +249,8 @@ TEST(Goss, RunsItsScriptAsAsked) {
                 {"execute_command", "FOO=bar sh {{.Path}}"},
                 {"remote_folder", goss.stage.directory.path().string()}});
   EXPECT_TRUE(goss.run().passed());
-  EXPECT_THAT(goss.host.commands, ElementsAre(HasSubstr("FOO=bar sh " + goss.stage.directory.path().string())));
+  EXPECT_THAT(goss.host.commands,
+              ElementsAre(HasSubstr("FOO=bar sh " + goss.stage.directory.path().string())));
 }
 
 // --- against goss itself, where GOSS_PEER names it ---
@@ -358,7 +365,8 @@ TEST(Goss, MatchersMatchAsDocumented) {
   EXPECT_GT(report.checks.size(), 28u);
   for (const auto& check : report.checks) {
     bool wrong = contains(check.group, " wrong") || contains(check.group, " no");
-    EXPECT_EQ(check.status, wrong ? CheckStatus::failed : CheckStatus::passed) << check.group << ": " << check.message;
+    EXPECT_EQ(check.status, wrong ? CheckStatus::failed : CheckStatus::passed)
+        << check.group << ": " << check.message;
   }
   EXPECT_EQ(check_named(report, "Matching subset wrong matches").message, "not found: [\"b\"]");
   EXPECT_EQ(check_named(report, "Matching not text matches").expected, "bar");
@@ -382,7 +390,8 @@ TEST(Goss, JudgesAsGossDoes) {
   std::map<std::string, std::string> theirs, ours;
   for (const auto& one : json["results"]) {
     static constexpr const char* words[] = {"passed", "failed", "skipped"};
-    theirs[peer_key(one["resource-type"], one["resource-id"], one["property"])] = words[one["result"].get<int>()];
+    theirs[peer_key(one["resource-type"], one["resource-id"], one["property"])] =
+        words[one["result"].get<int>()];
   }
   auto report = goss.run_text(rich_gossfile);
   for (const auto& check : report.checks) ours[check.group + " " + check.name] = to_string(check.status);

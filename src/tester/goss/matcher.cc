@@ -57,8 +57,8 @@ Value as_array(const Value& actual) {
   return Value(std::move(lines));
 }
 
-/// Pairs every matcher with an element of its own, if that can be done: augmenting paths. Returns the matchers
-/// left alone.
+/// Pairs every matcher with an element of its own, if that can be done: augmenting paths. Returns the
+/// matchers left alone.
 std::vector<size_t> pair_elements(const Value::List& matchers, const Value::List& elements) {
   std::vector<std::vector<size_t>> fits(matchers.size());
   for (size_t i = 0; i < matchers.size(); ++i) {
@@ -126,7 +126,9 @@ GossMatch match_semver(const std::string& range, const Value& actual) {
   bool all = true;
   for (const auto& version : versions) {
     auto one = version.is_string() ? satisfies_semver(version.as_string(), range) : std::nullopt;
-    if (!one) return senseless(fmt::format("{} is no version of three numbers, or \"{}\" no range", goss_shown(version), range));
+    if (!one)
+      return senseless(
+          fmt::format("{} is no version of three numbers, or \"{}\" no range", goss_shown(version), range));
     all = all && *one;
   }
   if (versions.empty()) return senseless("there is no version");
@@ -206,7 +208,8 @@ std::optional<Value> gjson_get(const Value& from, const std::vector<std::string>
 }
 
 GossMatch match_gjson(const Value& paths, const Value& actual) {
-  if (!actual.is_string()) return senseless(fmt::format("a text of JSON is expected, found {}", goss_shown(actual)));
+  if (!actual.is_string())
+    return senseless(fmt::format("a text of JSON is expected, found {}", goss_shown(actual)));
   auto json = nlohmann::json::parse(actual.as_string(), nullptr, false);
   if (json.is_discarded()) return senseless("Invalid json");
   Value root = from_json(json);
@@ -252,7 +255,8 @@ GossMatch match_not(const Value& matcher, const Value& actual) {
 std::map<std::string, MatcherKind> make_matchers() {
   std::map<std::string, MatcherKind> out;
   auto numeric = [&](const std::string& name) {
-    out[name] = {Takes::number, [name](const Value& a, const Value& found) { return compare_numbers(name, a, found); }};
+    out[name] = {Takes::number,
+                 [name](const Value& a, const Value& found) { return compare_numbers(name, a, found); }};
   };
   for (auto name : {"gt", "ge", "lt", "le"}) numeric(name);
   out["equal"] = {Takes::anything, [](const Value& a, const Value& found) { return yes_if(a == found); }};
@@ -265,17 +269,17 @@ std::map<std::string, MatcherKind> make_matchers() {
   out["contain-substring"] = {Takes::text, [](const Value& a, const Value& found) {
                                 return yes_if(contains(goss_text(found), a.as_string()));
                               }};
-  out["match-regexp"] = {Takes::text,
-                         [](const Value& a, const Value& found) { return match_expression(a.as_string(), found); }};
-  out["semver-constraint"] = {Takes::text,
-                              [](const Value& a, const Value& found) { return match_semver(a.as_string(), found); }};
+  out["match-regexp"] = {
+      Takes::text, [](const Value& a, const Value& found) { return match_expression(a.as_string(), found); }};
+  out["semver-constraint"] = {
+      Takes::text, [](const Value& a, const Value& found) { return match_semver(a.as_string(), found); }};
   out["have-len"] = {Takes::number, have_length};
   out["have-key"] = {Takes::matcher, have_key};
   out["have-patterns"] = {Takes::patterns, [](const Value& a, const Value& found) {
                             return match_goss_patterns(a.as_list(), goss_text(found));
                           }};
-  out["contain-element"] = {Takes::element,
-                            [](const Value& a, const Value& found) { return contain_one(a, as_array(found)); }};
+  out["contain-element"] = {
+      Takes::element, [](const Value& a, const Value& found) { return contain_one(a, as_array(found)); }};
   out["contain-elements"] = {Takes::matchers, [](const Value& a, const Value& found) {
                                return contain_elements(a.as_list(), as_array(found), false);
                              }};
@@ -294,8 +298,10 @@ const std::map<std::string, MatcherKind>& goss_matchers() {
   return table;
 }
 
-void complain_of_argument(const std::string& name, const char* wanted, const Value& argument, Diagnostics& diagnostics) {
-  diagnostics.error(fmt::format("\"{}\" takes {}, not {}", name, wanted, to_string(argument.kind())), "", argument.range);
+void complain_of_argument(const std::string& name, const char* wanted, const Value& argument,
+                          Diagnostics& diagnostics) {
+  diagnostics.error(fmt::format("\"{}\" takes {}, not {}", name, wanted, to_string(argument.kind())), "",
+                    argument.range);
 }
 
 void check_expression(const std::string& pattern, const SourceRange& range, Diagnostics& diagnostics) {
@@ -315,7 +321,9 @@ void check_argument(const std::string& name, Takes takes, const Value& argument,
       if (!argument.is_string()) return wrong("a text");
       if (name == "match-regexp") check_expression(argument.as_string(), argument.range, diagnostics);
       if (name == "semver-constraint" && !satisfies_semver("1.0.0", argument.as_string())) {
-        diagnostics.error(fmt::format("\"{}\" is no range of versions, as \">=1.2.0 <2.0.0\"", argument.as_string()), "", argument.range);
+        diagnostics.error(
+            fmt::format("\"{}\" is no range of versions, as \">=1.2.0 <2.0.0\"", argument.as_string()), "",
+            argument.range);
       }
       return;
     case Takes::number:
@@ -333,7 +341,8 @@ void check_argument(const std::string& name, Takes takes, const Value& argument,
       if (!argument.is_list()) return wrong("a list of matchers");
       return each();
     case Takes::element:
-      if (argument.is_list() || argument.kind() == Kind::boolean) return wrong("a matcher, a text or a number");
+      if (argument.is_list() || argument.kind() == Kind::boolean)
+        return wrong("a matcher, a text or a number");
       return check_goss_matcher(argument, diagnostics);
     case Takes::paths:
       if (!argument.is_object()) return wrong("paths with their matchers");
@@ -369,7 +378,8 @@ Pattern parse_pattern(const std::string& written) {
 }
 
 bool pattern_holds(const Pattern& pattern, const std::vector<std::string>& lines) {
-  bool found = std::any_of(lines.begin(), lines.end(), [&](const std::string& line) { return pattern.in(line); });
+  bool found =
+      std::any_of(lines.begin(), lines.end(), [&](const std::string& line) { return pattern.in(line); });
   return found != pattern.inverse;
 }
 

@@ -15,12 +15,13 @@ struct GossMatch {
   std::string missing;  ///< of lists and patterns: which were not found
 };
 
-/// What is wrong with a matcher, at its place: unknown names, two matchers side by side, arguments of a wrong type.
+/// What is wrong with a matcher, at its place: unknown names, two matchers side by side, arguments of a wrong
+/// type.
 void check_goss_matcher(const Value& expected, Diagnostics& diagnostics);
 
 GossMatch match_goss(const Value& expected, const Value& actual);
-/// Lines of a text against patterns: "text", "!text", "/regex/", "!/regex/"; each must be found in some line (or in
-/// none).
+/// Lines of a text against patterns: "text", "!text", "/regex/", "!/regex/"; each must be found in some line
+/// (or in none).
 GossMatch match_goss_patterns(const Value::List& patterns, const std::string& text);
 
 /// Go's %v for scalars, lines for lists.

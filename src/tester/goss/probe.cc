@@ -11,15 +11,14 @@ namespace kiln {
 
 namespace {
 
-// Each piece is shell text for a kind of resource: a function that takes the resource's number and what to look at.
-// `m NAME` begins a field. $d is a private directory.
+// Each piece is shell text for a kind of resource: a function that takes the resource's number and what to
+// look at. `m NAME` begins a field. $d is a private directory.
 
 constexpr const char* head_piece = R"(umask 077
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 export PATH
 d=$(mktemp -d 2>/dev/null) || { d=/tmp/kiln-goss-$$; mkdir "$d" || exit 71; }
 trap 'rm -rf "$d"' EXIT
-case $0 in */kiln-goss-*) rm -f "$0" ;; esac
 m() { printf '\n@%s %s\n' "$nonce" "$1"; }
 have() { command -v "$1" >/dev/null 2>&1; }
 limit=
@@ -72,9 +71,16 @@ elif [ -e /etc/alpine-release ]; then pm=apk
 elif [ -e /etc/arch-release ]; then pm=pacman
 elif [ -e /etc/debian_version ]; then pm=dpkg
 fi
-if ! have "${pm:-none}"; then
+able() { # MANAGER: its real program, not busybox's applet of the name
+  case $1 in
+  dpkg) have dpkg-query ;;
+  rpm) rpm --version 2>/dev/null | grep -q RPM ;;
+  *) have "$1" ;;
+  esac
+}
+if ! able "${pm:-none}"; then
   pm=
-  for t in dpkg rpm apk pacman; do if have $t; then pm=$t; break; fi; done
+  for t in dpkg rpm apk pacman; do if able $t; then pm=$t; break; fi; done
 fi
 package() { # N NAME
   m "$1.$pm"
@@ -131,7 +137,8 @@ constexpr const char* command_piece = R"(command_of() { # N SECONDS COMMAND
 }
 )";
 
-constexpr const char* http_piece = R"(http_of() { # N ABLE: the options are in $d/c (curl) and $d/w (arguments of wget); ABLE: what wget cannot do, if anything
+constexpr const char* http_piece =
+    R"(http_of() { # N ABLE: the options are in $d/c (curl) and $d/w (arguments of wget); ABLE: what wget cannot do, if anything
   if have curl; then
     m "$1.curl"
     curl -K "$d/c" -o "$d/o" -D "$d/h" -w '%{http_code}' 2>"$d/e" </dev/null
@@ -179,7 +186,9 @@ constexpr const char* dns_piece = R"(dns() { # N HOST TYPE SERVER PORT SECONDS
   if [ -z "$4" ]; then
     m "$1.getent"
     if have getent; then getent ahosts "$2" 2>/dev/null || getent hosts "$2" 2>/dev/null
-    elif have nslookup; then m "$1.nslookup"; within "$6" nslookup "$2" 2>&1
+    elif have nslookup; then
+      m "$1.hosts"; cat /etc/hosts 2>/dev/null
+      m "$1.nslookup"; within "$6" nslookup "$2" 2>&1
     else m "$1.error"; printf 'the machine has neither getent nor nslookup'; fi
   elif have dig; then
     m "$1.dig"
@@ -213,7 +222,9 @@ std::string word(std::string_view text) { return shell_quote(text); }
 
 int64_t whole_seconds(int64_t milliseconds) { return std::max<int64_t>(1, (milliseconds + 999) / 1000); }
 
-bool needs_machine(const GossResource& resource) { return !resource.skip && resource.kind != GossKind::matching; }
+bool needs_machine(const GossResource& resource) {
+  return !resource.skip && resource.kind != GossKind::matching;
+}
 
 bool any_of(const std::vector<GossResource>& resources, GossKind kind) {
   return std::any_of(resources.begin(), resources.end(),
@@ -222,18 +233,22 @@ bool any_of(const std::vector<GossResource>& resources, GossKind kind) {
 
 std::string heads(const std::vector<GossResource>& resources) {
   static const std::pair<GossKind, const char*> pieces[] = {
-      {GossKind::file, file_piece},       {GossKind::package, package_piece}, {GossKind::service, service_piece},
-      {GossKind::process, process_piece}, {GossKind::command, command_piece}, {GossKind::http, http_piece},
-      {GossKind::addr, addr_piece},       {GossKind::dns, dns_piece},         {GossKind::interface, interface_piece}};
+      {GossKind::file, file_piece},          {GossKind::package, package_piece},
+      {GossKind::service, service_piece},    {GossKind::process, process_piece},
+      {GossKind::command, command_piece},    {GossKind::http, http_piece},
+      {GossKind::addr, addr_piece},          {GossKind::dns, dns_piece},
+      {GossKind::interface, interface_piece}};
   std::string out = head_piece;
   for (const auto& [kind, piece] : pieces) {
     if (any_of(resources, kind)) out += piece;
   }
   if (any_of(resources, GossKind::user)) out += "m passwd\ncat /etc/passwd\n";
-  if (any_of(resources, GossKind::user) || any_of(resources, GossKind::group)) out += "m group\ncat /etc/group\n";
+  if (any_of(resources, GossKind::user) || any_of(resources, GossKind::group))
+    out += "m group\ncat /etc/group\n";
   if (any_of(resources, GossKind::mount)) out += "m mountinfo\ncat /proc/self/mountinfo\n";
   if (any_of(resources, GossKind::port)) {
-    for (auto net : {"tcp", "tcp6", "udp", "udp6"}) out += fmt::format("m {0}\ncat /proc/net/{0} 2>/dev/null\n", net);
+    for (auto net : {"tcp", "tcp6", "udp", "udp6"})
+      out += fmt::format("m {0}\ncat /proc/net/{0} 2>/dev/null\n", net);
   }
   return out;
 }
@@ -309,7 +324,8 @@ std::string wget_command(const GossResource& resource) {
   if (resource.flag("allow-insecure")) options += " --no-check-certificate";
   for (const auto& header : request_headers(resource)) options += " --header " + word(header);
   return fmt::format(
-      "gnu=\nif wget --version 2>/dev/null | grep -q 'GNU Wget'; then gnu='-t 1 --content-on-error --max-redirect=10'; "
+      "gnu=\nif wget --version 2>/dev/null | grep -q 'GNU Wget'; then gnu='-t 1 --content-on-error "
+      "--max-redirect=10'; "
       "fi\nwget -S -q $gnu {} -O \"$d/o\" {} 2>\"$d/e\" </dev/null\nprintf %s $?\n",
       options, word(resource.subject));
 }
@@ -319,7 +335,8 @@ std::string here_document(const std::string& file, const std::string& text, cons
 }
 
 std::string http_lines(const GossResource& resource, size_t n, const std::string& nonce) {
-  return here_document("c", curl_config(resource), nonce) + here_document("w", wget_command(resource), nonce) +
+  return here_document("c", curl_config(resource), nonce) +
+         here_document("w", wget_command(resource), nonce) +
          fmt::format("http_of {} {}\n", n, word(beyond_wget(resource)));
 }
 
@@ -356,32 +373,44 @@ std::string dns_line(const GossResource& resource, size_t n) {
 
 std::string mount_lines(const GossResource& resource, size_t n) {
   if (!resource.expectation("usage")) return fmt::format("m {}.done\n", n);
-  return fmt::format("m {0}.usage\nstat -f -c '%b %f' {1} 2>/dev/null\nm {0}.df\ndf -P {1} 2>/dev/null\nm {0}.done\n",
-                     n, word(resource.subject));
+  return fmt::format(
+      "m {0}.usage\nstat -f -c '%b %f' {1} 2>/dev/null\nm {0}.df\ndf -P {1} 2>/dev/null\nm {0}.done\n", n,
+      word(resource.subject));
 }
 
 std::string kernel_lines(const GossResource& resource, size_t n) {
   std::string path = "/proc/sys/" + replace_all(resource.subject, ".", "/");
-  return fmt::format("m {0}.value\ncat {1} 2>/dev/null || {{ m {0}.error; printf 'could not find the given key'; }}\n"
-                     "m {0}.done\n",
-                     n, word(path));
+  return fmt::format(
+      "m {0}.value\ncat {1} 2>/dev/null || {{ m {0}.error; printf 'could not find the given key'; }}\n"
+      "m {0}.done\n",
+      n, word(path));
 }
 
 std::string lines_for(const GossResource& resource, size_t n, const std::string& nonce) {
   std::string subject = word(resource.subject);
   switch (resource.kind) {
-    case GossKind::file: return fmt::format("file {} {} {}\n", n, subject, word(wanted_of_file(resource)));
-    case GossKind::package: return fmt::format("package {} {}\n", n, subject);
-    case GossKind::service: return fmt::format("service_of {} {}\n", n, subject);
+    case GossKind::file:
+      return fmt::format("file {} {} {}\n", n, subject, word(wanted_of_file(resource)));
+    case GossKind::package:
+      return fmt::format("package {} {}\n", n, subject);
+    case GossKind::service:
+      return fmt::format("service_of {} {}\n", n, subject);
     case GossKind::command:
       return fmt::format("command_of {} {} {}\n", n, whole_seconds(resource.timeout_ms), subject);
-    case GossKind::http: return http_lines(resource, n, nonce);
-    case GossKind::addr: return addr_line(resource, n);
-    case GossKind::dns: return dns_line(resource, n);
-    case GossKind::interface: return fmt::format("interface {} {}\n", n, subject);
-    case GossKind::mount: return mount_lines(resource, n);
-    case GossKind::kernel_param: return kernel_lines(resource, n);
-    default: return fmt::format("m {}.done\n", n);
+    case GossKind::http:
+      return http_lines(resource, n, nonce);
+    case GossKind::addr:
+      return addr_line(resource, n);
+    case GossKind::dns:
+      return dns_line(resource, n);
+    case GossKind::interface:
+      return fmt::format("interface {} {}\n", n, subject);
+    case GossKind::mount:
+      return mount_lines(resource, n);
+    case GossKind::kernel_param:
+      return kernel_lines(resource, n);
+    default:
+      return fmt::format("m {}.done\n", n);
   }
 }
 
@@ -408,7 +437,9 @@ void GossAnswers::feed(std::string_view bytes) {
   pending_ += bytes;
   while (true) {
     size_t at = pending_.find(mark_, searched_);
-    searched_ = at != std::string::npos ? at : pending_.size() < mark_.size() ? 0 : pending_.size() - mark_.size();
+    searched_ = at != std::string::npos          ? at
+                : pending_.size() < mark_.size() ? 0
+                                                 : pending_.size() - mark_.size();
     if (at == std::string::npos) return;
     size_t end = pending_.find('\n', at + mark_.size());
     if (end == std::string::npos) return;

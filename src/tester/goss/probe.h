@@ -13,9 +13,9 @@ namespace kiln {
 /// What the machine said of one resource (or of itself): field -> text, as it came.
 using GossRecord = std::map<std::string, std::string>;
 
-/// A script for any POSIX shell (busybox's too). It prints fields between marks that carry `nonce`, a word that no
-/// answer contains; it leaves nothing behind, itself included. Resources that are skipped or need no machine are
-/// left out.
+/// A script for any POSIX shell (busybox's too). It prints fields between marks that carry `nonce`, a word
+/// that no answer contains; it leaves nothing behind. Resources that are skipped or need no machine are left
+/// out.
 std::string goss_script(const std::vector<GossResource>& resources, const std::string& nonce);
 
 /// How long the script may take at most, in milliseconds: what its parts may, and more.
@@ -38,7 +38,7 @@ class GossAnswers {
   std::function<void(size_t, const GossRecord&)> done_;
   std::string pending_;
   size_t searched_ = 0;  ///< no mark begins before this in `pending_`
-  std::string field_;  ///< the name of the one whose text is coming; empty before the first mark
+  std::string field_;    ///< the name of the one whose text is coming; empty before the first mark
   GossRecord machine_, record_;
   bool complete_ = false;
 };

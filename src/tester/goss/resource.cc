@@ -33,37 +33,111 @@ struct KindRow {
 const std::vector<KindRow>& kind_rows() {
   using enum AttributeKind;
   static const std::vector<KindRow> rows{
-      {GossKind::addr, "addr", "Addr", "address", 500,
+      {GossKind::addr,
+       "addr",
+       "Addr",
+       "address",
+       500,
        {{"reachable", required_matcher}, {"local-address", text}}},
-      {GossKind::command, "command", "Command", "exec", 10000,
+      {GossKind::command,
+       "command",
+       "Command",
+       "exec",
+       10000,
        {{"exit-status", required_matcher}, {"stdout", matcher}, {"stderr", matcher}}},
-      {GossKind::dns, "dns", "DNS", "resolve", 500,
+      {GossKind::dns,
+       "dns",
+       "DNS",
+       "resolve",
+       500,
        {{"resolvable", matcher}, {"resolveable", matcher}, {"addrs", matcher}, {"server", text}}},
-      {GossKind::file, "file", "File", "path", 0,
-       {{"exists", required_matcher}, {"mode", matcher}, {"owner", matcher}, {"uid", matcher}, {"group", matcher},
-        {"gid", matcher}, {"linked-to", matcher}, {"filetype", matcher}, {"contains", matcher},
-        {"contents", matcher}, {"size", matcher}, {"md5", matcher}, {"sha256", matcher}, {"sha512", matcher}}},
+      {GossKind::file,
+       "file",
+       "File",
+       "path",
+       0,
+       {{"exists", required_matcher},
+        {"mode", matcher},
+        {"owner", matcher},
+        {"uid", matcher},
+        {"group", matcher},
+        {"gid", matcher},
+        {"linked-to", matcher},
+        {"filetype", matcher},
+        {"contains", matcher},
+        {"contents", matcher},
+        {"size", matcher},
+        {"md5", matcher},
+        {"sha256", matcher},
+        {"sha512", matcher}}},
       {GossKind::group, "group", "Group", "groupname", 0, {{"exists", required_matcher}, {"gid", matcher}}},
-      {GossKind::http, "http", "HTTP", "url", 5000,
-       {{"status", required_matcher}, {"headers", matcher}, {"body", matcher}, {"method", text},
-        {"allow-insecure", flag}, {"no-follow-redirects", flag}, {"request-headers", texts}, {"request-body", text},
-        {"username", text}, {"password", text}, {"ca-file", text}, {"cert-file", text}, {"key-file", text},
+      {GossKind::http,
+       "http",
+       "HTTP",
+       "url",
+       5000,
+       {{"status", required_matcher},
+        {"headers", matcher},
+        {"body", matcher},
+        {"method", text},
+        {"allow-insecure", flag},
+        {"no-follow-redirects", flag},
+        {"request-headers", texts},
+        {"request-body", text},
+        {"username", text},
+        {"password", text},
+        {"ca-file", text},
+        {"cert-file", text},
+        {"key-file", text},
         {"proxy", text}}},
-      {GossKind::interface, "interface", "Interface", "name", 0,
+      {GossKind::interface,
+       "interface",
+       "Interface",
+       "name",
+       0,
        {{"exists", required_matcher}, {"addrs", matcher}, {"mtu", matcher}}},
       {GossKind::kernel_param, "kernel-param", "KernelParam", "name", 0, {{"value", required_matcher}}},
-      {GossKind::matching, "matching", "Matching", "", 0,
+      {GossKind::matching,
+       "matching",
+       "Matching",
+       "",
+       0,
        {{"matches", required_matcher}, {"content", content}, {"as-reader", flag}}},
-      {GossKind::mount, "mount", "Mount", "mountpoint", 1000,
-       {{"exists", required_matcher}, {"opts", matcher}, {"vfs-opts", matcher}, {"source", matcher},
-        {"filesystem", matcher}, {"usage", matcher}}},
-      {GossKind::package, "package", "Package", "name", 0, {{"installed", required_matcher}, {"versions", matcher}}},
+      {GossKind::mount,
+       "mount",
+       "Mount",
+       "mountpoint",
+       1000,
+       {{"exists", required_matcher},
+        {"opts", matcher},
+        {"vfs-opts", matcher},
+        {"source", matcher},
+        {"filesystem", matcher},
+        {"usage", matcher}}},
+      {GossKind::package,
+       "package",
+       "Package",
+       "name",
+       0,
+       {{"installed", required_matcher}, {"versions", matcher}}},
       {GossKind::port, "port", "Port", "port", 0, {{"listening", required_matcher}, {"ip", matcher}}},
       {GossKind::process, "process", "Process", "comm", 0, {{"running", required_matcher}}},
-      {GossKind::service, "service", "Service", "name", 0,
+      {GossKind::service,
+       "service",
+       "Service",
+       "name",
+       0,
        {{"enabled", matcher}, {"running", matcher}, {"runlevels", matcher}}},
-      {GossKind::user, "user", "User", "username", 0,
-       {{"exists", required_matcher}, {"uid", matcher}, {"gid", matcher}, {"home", matcher}, {"groups", matcher},
+      {GossKind::user,
+       "user",
+       "User",
+       "username",
+       0,
+       {{"exists", required_matcher},
+        {"uid", matcher},
+        {"gid", matcher},
+        {"home", matcher},
+        {"groups", matcher},
         {"shell", matcher}}},
   };
   return rows;
@@ -96,7 +170,8 @@ class ResourceDecoder {
 
   std::optional<GossResource> run() {
     if (!member_.value.is_object()) {
-      diagnostics_.error(fmt::format("{} {} has no attributes", row_.label, member_.key), "", member_.key_range);
+      diagnostics_.error(fmt::format("{} {} has no attributes", row_.label, member_.key), "",
+                         member_.key_range);
       return std::nullopt;
     }
     begin();
@@ -119,16 +194,18 @@ class ResourceDecoder {
   }
 
   void complain_of_missing(const std::string& name) {
-    diagnostics_.error(fmt::format("{} {} lacks \"{}\"", row_.label, member_.key, name), "", member_.key_range);
+    diagnostics_.error(fmt::format("{} {} lacks \"{}\"", row_.label, member_.key, name), "",
+                       member_.key_range);
   }
 
   void take(const Member& given) {
-    auto row = std::find_if(attributes_.begin(), attributes_.end(), [&](auto& one) { return one.name == given.key; });
+    auto row = std::find_if(attributes_.begin(), attributes_.end(),
+                            [&](auto& one) { return one.name == given.key; });
     if (row == attributes_.end()) {
       std::vector<std::string> names;
       for (const auto& one : attributes_) names.push_back(one.name);
-      diagnostics_.error(fmt::format("A {} has no attribute \"{}\"", row_.name, given.key), "", given.key_range,
-                         did_you_mean(given.key, names));
+      diagnostics_.error(fmt::format("A {} has no attribute \"{}\"", row_.name, given.key), "",
+                         given.key_range, did_you_mean(given.key, names));
       return;
     }
     if (is_expectation(row->kind) || given.value.is_null()) return;
@@ -188,7 +265,8 @@ class ResourceDecoder {
 
   /// Patterns: an empty list of them is what `goss add` writes for "nothing".
   static bool may_be_empty(const std::string& name) {
-    static const std::vector<std::string> names{"stdout", "stderr", "contents", "contains", "headers", "body"};
+    static const std::vector<std::string> names{"stdout",   "stderr",  "contents",
+                                                "contains", "headers", "body"};
     return std::find(names.begin(), names.end(), name) != names.end();
   }
 
@@ -273,7 +351,8 @@ class GossLoader {
     Rendered out = render_goss_template(text, scope_);
     if (!out.ok()) {
       auto source = std::make_shared<SourceFile>(SourceFile{path, text});
-      diagnostics_.error(fmt::format("{}: {}", path, *out.error), "", named.known() ? named : SourceRange{source, 0, 0});
+      diagnostics_.error(fmt::format("{}: {}", path, *out.error), "",
+                         named.known() ? named : SourceRange{source, 0, 0});
       return nullptr;
     }
     std::string name = out.text == text ? path : path + " (rendered)";
@@ -338,23 +417,26 @@ GossDocument decode_goss(const Value& root, Diagnostics& diagnostics) {
       decode_includes(section.value, out, diagnostics);
       continue;
     }
-    auto row = std::find_if(kind_rows().begin(), kind_rows().end(), [&](auto& one) { return one.name == section.key; });
+    auto row = std::find_if(kind_rows().begin(), kind_rows().end(),
+                            [&](auto& one) { return one.name == section.key; });
     if (row == kind_rows().end()) {
       diagnostics.error(fmt::format("goss knows no resource \"{}\"", section.key), "", section.key_range,
                         did_you_mean(section.key, names));
     } else if (!section.value.is_object()) {
-      diagnostics.error(fmt::format("\"{}\" is to be a mapping of resources", section.key), "", section.value.range);
+      diagnostics.error(fmt::format("\"{}\" is to be a mapping of resources", section.key), "",
+                        section.value.range);
     } else {
       for (const auto& member : section.value.as_object()) {
-        if (auto made = ResourceDecoder(*row, member, diagnostics).run()) out.resources.push_back(std::move(*made));
+        if (auto made = ResourceDecoder(*row, member, diagnostics).run())
+          out.resources.push_back(std::move(*made));
       }
     }
   }
   return out;
 }
 
-std::vector<GossResource> load_goss(const std::string& path, const GossTemplateScope& scope, const GossFiles& files,
-                                    Diagnostics& diagnostics) {
+std::vector<GossResource> load_goss(const std::string& path, const GossTemplateScope& scope,
+                                    const GossFiles& files, Diagnostics& diagnostics) {
   GossLoader loader(scope, files, diagnostics);
   loader.load(path, {}, 0);
   return loader.take();

@@ -12,7 +12,21 @@
 namespace kiln {
 
 enum class GossKind {
-  addr, command, dns, file, group, http, interface, kernel_param, matching, mount, package, port, process, service, user
+  addr,
+  command,
+  dns,
+  file,
+  group,
+  http,
+  interface,
+  kernel_param,
+  matching,
+  mount,
+  package,
+  port,
+  process,
+  service,
+  user
 };
 
 /// One expectation: an attribute and its matcher.
@@ -30,7 +44,8 @@ struct GossResource {
   std::string title;
   bool skip = false;
   int64_t timeout_ms = 0;
-  std::vector<GossExpectation> expectations;  ///< the one that everything else depends on is first, if there is one
+  std::vector<GossExpectation>
+      expectations;  ///< the one that everything else depends on is first, if there is one
   Value options;
   SourceRange range;
 
@@ -50,8 +65,8 @@ struct GossDocument {
   std::vector<GossInclude> includes;
 };
 
-/// What one document says. Unknown kinds, attributes and matchers, missing and mistyped ones become diagnostics with
-/// their places. Touches nothing.
+/// What one document says. Unknown kinds, attributes and matchers, missing and mistyped ones become
+/// diagnostics with their places. Touches nothing.
 GossDocument decode_goss(const Value& root, Diagnostics& diagnostics);
 
 /// How a gossfile's surroundings are reached.
@@ -60,8 +75,9 @@ struct GossFiles {
   std::function<std::vector<std::string>(const std::string& pattern)> matching;  ///< sorted
 };
 
-/// A gossfile and everything it includes; of two entries with the same kind and key the later stays, as in goss.
-std::vector<GossResource> load_goss(const std::string& path, const GossTemplateScope& scope, const GossFiles& files,
-                                    Diagnostics& diagnostics);
+/// A gossfile and everything it includes; of two entries with the same kind and key the later stays, as in
+/// goss.
+std::vector<GossResource> load_goss(const std::string& path, const GossTemplateScope& scope,
+                                    const GossFiles& files, Diagnostics& diagnostics);
 
 }  // namespace kiln

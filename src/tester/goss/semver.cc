@@ -53,7 +53,8 @@ int compare_versions(const Version& a, const Version& b) {
   for (size_t i = 0; i < 3; ++i) {
     if (a.parts[i] != b.parts[i]) return a.parts[i] < b.parts[i] ? -1 : 1;
   }
-  if (a.pre.empty() || b.pre.empty()) return static_cast<int>(a.pre.empty()) - static_cast<int>(b.pre.empty());
+  if (a.pre.empty() || b.pre.empty())
+    return static_cast<int>(a.pre.empty()) - static_cast<int>(b.pre.empty());
   for (size_t i = 0; i < std::min(a.pre.size(), b.pre.size()); ++i) {
     if (int order = compare_pre(a.pre[i], b.pre[i])) return order;
   }

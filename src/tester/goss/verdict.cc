@@ -23,7 +23,9 @@ std::string field(const GossRecord& record, const std::string& name) {
   auto found = record.find(name);
   return found == record.end() ? "" : found->second;
 }
-bool says_true(const GossRecord& record, const std::string& name) { return trim(field(record, name)) == "true"; }
+bool says_true(const GossRecord& record, const std::string& name) {
+  return trim(field(record, name)) == "true";
+}
 
 Value number_value(const std::string& digits) { return Value(Number{std::string(trim(digits))}); }
 Value list_value(const std::vector<std::string>& items) {
@@ -57,22 +59,31 @@ struct FileState {
 
 const char* type_of_mode(unsigned long mode) {
   switch (mode & 0170000) {
-    case 0120000: return "symlink";
-    case 0040000: return "directory";
-    case 0020000: return "character-device";
-    case 0060000: return "block-device";
-    case 0010000: return "pipe";
-    case 0140000: return "socket";
-    default: return "file";
+    case 0120000:
+      return "symlink";
+    case 0040000:
+      return "directory";
+    case 0020000:
+      return "character-device";
+    case 0060000:
+      return "block-device";
+    case 0010000:
+      return "pipe";
+    case 0140000:
+      return "socket";
+    default:
+      return "file";
   }
 }
 
 /// "%f %u %g %s %U %G" of stat.
 std::optional<FileState> parse_stat(const std::string& text) {
   auto parts = words(std::string(trim(text)));
-  if (parts.size() < 6 || parts[0].find_first_not_of("0123456789abcdefABCDEF") != std::string::npos) return std::nullopt;
+  if (parts.size() < 6 || parts[0].find_first_not_of("0123456789abcdefABCDEF") != std::string::npos)
+    return std::nullopt;
   unsigned long mode = std::strtoul(parts[0].c_str(), nullptr, 16);
-  return FileState{static_cast<int>(mode & 07777), type_of_mode(mode), parts[1], parts[2], parts[3], parts[4], parts[5]};
+  return FileState{
+      static_cast<int>(mode & 07777), type_of_mode(mode), parts[1], parts[2], parts[3], parts[4], parts[5]};
 }
 
 /// "drwxr-xr-x": the mode's bits.
@@ -91,18 +102,25 @@ int mode_of_letters(const std::string& letters) {
 std::optional<FileState> parse_ls(const std::string& text) {
   auto parts = words(std::string(trim(text)));
   if (parts.size() < 5 || parts[0].size() < 10) return std::nullopt;
-  static const std::map<char, const char*> types{{'d', "directory"},    {'l', "symlink"}, {'c', "character-device"},
-                                                 {'b', "block-device"}, {'p', "pipe"},    {'s', "socket"}};
+  static const std::map<char, const char*> types{
+      {'d', "directory"},    {'l', "symlink"}, {'c', "character-device"},
+      {'b', "block-device"}, {'p', "pipe"},    {'s', "socket"}};
   auto type = types.find(parts[0][0]);
-  return FileState{mode_of_letters(parts[0]), type == types.end() ? "file" : type->second, parts[2], parts[3], parts[4],
-                   parts[2], parts[3]};
+  return FileState{mode_of_letters(parts[0]),
+                   type == types.end() ? "file" : type->second,
+                   parts[2],
+                   parts[3],
+                   parts[4],
+                   parts[2],
+                   parts[3]};
 }
 
 GossFound find_in_file(const std::string& attribute, const GossRecord& record) {
   if (attribute == "exists") return found_value(Value(says_true(record, "exists")));
   if (!says_true(record, "exists")) return found_error("there is no such file");
   std::string name = attribute == "contains" ? "contents" : attribute;
-  if (auto error = record.find(name + ".error"); error != record.end()) return found_error(std::string(trim(error->second)));
+  if (auto error = record.find(name + ".error"); error != record.end())
+    return found_error(std::string(trim(error->second)));
   if (name == "contents") return {Value(field(record, name)), true, ""};
   if (name == "md5" || name.starts_with("sha")) {
     std::string digest = field(record, name);
@@ -110,14 +128,16 @@ GossFound find_in_file(const std::string& attribute, const GossRecord& record) {
   }
   if (name == "linked-to") {
     std::string target = field(record, name);
-    return target.empty() ? found_error("it is no link") : found_value(Value(std::string(trim_right(target))));
+    return target.empty() ? found_error("it is no link")
+                          : found_value(Value(std::string(trim_right(target))));
   }
   auto state = record.count("stat") ? parse_stat(field(record, "stat")) : parse_ls(field(record, "ls"));
   if (!state) return found_error(std::string(trim(field(record, "stat") + field(record, "ls"))));
   if (name == "mode") return found_value(Value(fmt::format("{:04o}", state->mode)));
   if (name == "filetype") return found_value(Value(state->type));
   if (name == "size") return found_value(number_value(state->size));
-  if (name == "uid" || name == "gid") return found_value(number_value(name == "uid" ? state->uid : state->gid));
+  if (name == "uid" || name == "gid")
+    return found_value(number_value(name == "uid" ? state->uid : state->gid));
   return found_value(Value(name == "owner" ? state->owner : state->group));
 }
 
@@ -127,7 +147,8 @@ std::vector<std::string> installed_versions(const GossResource& resource, const 
   std::vector<std::string> out;
   for (const auto& line : full_lines(field(record, "dpkg"))) {
     auto parts = words(line);
-    bool good = parts.size() >= 4 && (parts[0] == "install" || parts[0] == "hold") && parts[1] == "ok" && parts[2] == "installed";
+    bool good = parts.size() >= 4 && (parts[0] == "install" || parts[0] == "hold") && parts[1] == "ok" &&
+                parts[2] == "installed";
     if (good) out.push_back(parts[3]);
   }
   for (const auto& line : full_lines(field(record, "rpm"))) out.push_back(line);
@@ -143,14 +164,16 @@ std::vector<std::string> installed_versions(const GossResource& resource, const 
   return out;
 }
 
-GossFound find_in_package(const GossResource& resource, const std::string& attribute, const GossRecord& record) {
+GossFound find_in_package(const GossResource& resource, const std::string& attribute,
+                          const GossRecord& record) {
   if (auto error = record.find("error"); error != record.end()) return found_error(error->second);
   auto versions = installed_versions(resource, record);
   if (attribute == "installed") return found_value(Value(!versions.empty()));
   return versions.empty() ? found_error("Package version not found") : found_value(list_value(versions));
 }
 
-GossFound find_in_service(const GossResource& resource, const std::string& attribute, const GossRecord& record) {
+GossFound find_in_service(const GossResource& resource, const std::string& attribute,
+                          const GossRecord& record) {
   bool wrong = contains(resource.subject, "/");
   if (attribute == "runlevels") return found_value(list_value(full_lines(field(record, "runlevels"))));
   if (attribute == "running") return found_value(Value(!wrong && says_true(record, "running")));
@@ -171,10 +194,12 @@ std::optional<std::string> address_of_hex(const std::string& hex) {
   for (size_t i = 0; i < hex.size() / 2; ++i) {
     auto digit = hex.substr(i * 2, 2);
     if (digit.find_first_not_of("0123456789abcdefABCDEF") != std::string::npos) return std::nullopt;
-    bytes[(i & ~size_t{3}) + 3 - (i & 3)] = static_cast<unsigned char>(std::strtoul(digit.c_str(), nullptr, 16));
+    bytes[(i & ~size_t{3}) + 3 - (i & 3)] =
+        static_cast<unsigned char>(std::strtoul(digit.c_str(), nullptr, 16));
   }
   char text[INET6_ADDRSTRLEN];
-  if (inet_ntop(hex.size() == 8 ? AF_INET : AF_INET6, bytes, text, sizeof text) == nullptr) return std::nullopt;
+  if (inet_ntop(hex.size() == 8 ? AF_INET : AF_INET6, bytes, text, sizeof text) == nullptr)
+    return std::nullopt;
   std::string shown = text;
   return shown.starts_with("::ffff:") && contains(shown, ".") ? shown.substr(7) : shown;
 }
@@ -204,7 +229,8 @@ GossFound find_port(const GossResource& resource, const std::string& attribute, 
 
 // --- user, group ---
 
-std::optional<std::vector<std::string>> account_line(const std::string& text, const std::string& name, size_t fields) {
+std::optional<std::vector<std::string>> account_line(const std::string& text, const std::string& name,
+                                                     size_t fields) {
   for (const auto& line : split(text, '\n')) {
     auto parts = split(line, ':');
     if (parts.size() >= fields && parts[0] == name) return parts;
@@ -218,7 +244,8 @@ std::vector<std::string> groups_of(const std::string& user, const std::string& g
     auto parts = split(line, ':');
     if (parts.size() != 4) continue;
     auto members = split(parts[3], ',');
-    if (parts[2] == gid || std::find(members.begin(), members.end(), user) != members.end()) out.insert(parts[0]);
+    if (parts[2] == gid || std::find(members.begin(), members.end(), user) != members.end())
+      out.insert(parts[0]);
   }
   return {out.begin(), out.end()};
 }
@@ -242,7 +269,8 @@ GossFound find_group(const GossResource& resource, const std::string& attribute,
 
 // --- command, http ---
 
-GossFound find_in_command(const GossResource& resource, const std::string& attribute, const GossRecord& record) {
+GossFound find_in_command(const GossResource& resource, const std::string& attribute,
+                          const GossRecord& record) {
   if (record.count("timeout")) {
     return found_error(fmt::format("Command execution timed out ({})",
                                    format_go_duration(std::chrono::milliseconds(resource.timeout_ms))));
@@ -255,7 +283,8 @@ GossFound find_in_command(const GossResource& resource, const std::string& attri
 std::string canonical_header(std::string name) {
   bool first = true;
   for (char& c : name) {
-    c = static_cast<char>(first ? std::toupper(static_cast<unsigned char>(c)) : std::tolower(static_cast<unsigned char>(c)));
+    c = static_cast<char>(first ? std::toupper(static_cast<unsigned char>(c))
+                                : std::tolower(static_cast<unsigned char>(c)));
     first = c == '-';
   }
   return name;
@@ -268,7 +297,8 @@ std::string last_headers(const std::string& text) {
     std::string line(trim(raw));
     if (line.starts_with("HTTP/")) out.clear();
     auto colon = line.find(": ");
-    if (colon != std::string::npos) out.push_back(canonical_header(line.substr(0, colon)) + line.substr(colon));
+    if (colon != std::string::npos)
+      out.push_back(canonical_header(line.substr(0, colon)) + line.substr(colon));
   }
   std::sort(out.begin(), out.end());
   return join(out, "\n");
@@ -306,7 +336,8 @@ GossFound find_in_http(const std::string& attribute, const GossRecord& record) {
 std::string unescape_octal(const std::string& text) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
-    bool octal = text[i] == '\\' && i + 3 < text.size() && text.substr(i + 1, 3).find_first_not_of("01234567") == std::string::npos;
+    bool octal = text[i] == '\\' && i + 3 < text.size() &&
+                 text.substr(i + 1, 3).find_first_not_of("01234567") == std::string::npos;
     if (!octal) {
       out += text[i];
       continue;
@@ -335,7 +366,8 @@ std::optional<MountState> mount_at(const std::string& path, const std::string& m
     auto parts = split(line, ' ');
     auto dash = std::find(parts.begin(), parts.end(), "-");
     if (parts.size() < 10 || parts.end() - dash < 4 || unescape_octal(parts[4]) != path) continue;
-    return MountState{unique_options(parts[5]), unique_options(*(dash + 3)), unescape_octal(*(dash + 2)), *(dash + 1)};
+    return MountState{unique_options(parts[5]), unique_options(*(dash + 3)), unescape_octal(*(dash + 2)),
+                      *(dash + 1)};
   }
   return std::nullopt;
 }
@@ -344,7 +376,8 @@ GossFound mount_usage(const GossRecord& record) {
   auto blocks = words(std::string(trim(field(record, "usage"))));
   if (blocks.size() == 2) {
     double all = std::strtod(blocks[0].c_str(), nullptr), free = std::strtod(blocks[1].c_str(), nullptr);
-    return found_value(Value(all > 0 ? static_cast<int64_t>(std::llround((1 - free / all) * 100)) : int64_t{0}));
+    return found_value(
+        Value(all > 0 ? static_cast<int64_t>(std::llround((1 - free / all) * 100)) : int64_t{0}));
   }
   auto lines = full_lines(field(record, "df"));
   auto parts = lines.empty() ? std::vector<std::string>{} : words(lines.back());
@@ -385,11 +418,26 @@ std::vector<std::string> nslookup_addresses(const std::string& text) {
   return out;
 }
 
+/// What /etc/hosts says of a name.
+std::vector<std::string> hosts_addresses(const std::string& text, const std::string& name) {
+  std::vector<std::string> out;
+  for (const auto& line : split(text, '\n')) {
+    auto parts = words(line.substr(0, line.find('#')));
+    if (parts.size() > 1 && std::find(parts.begin() + 1, parts.end(), name) != parts.end())
+      out.push_back(parts[0]);
+  }
+  return out;
+}
+
 std::vector<std::string> resolved_addresses(const GossResource& resource, const GossRecord& record) {
   std::set<std::string> out;
   if (is_address(resource.subject) && !record.count("dig")) out.insert(resource.subject);
   for (const auto& line : full_lines(field(record, "getent"))) out.insert(words(line).front());
-  for (const auto& address : nslookup_addresses(field(record, "nslookup"))) out.insert(address);
+  for (const auto& address : hosts_addresses(field(record, "hosts"), resource.subject)) out.insert(address);
+  // nslookup asks servers alone; the file comes first.
+  if (out.empty()) {
+    for (const auto& address : nslookup_addresses(field(record, "nslookup"))) out.insert(address);
+  }
   for (const auto& line : full_lines(field(record, "dig"))) {
     if (!line.starts_with(';')) out.insert(line);
   }
@@ -433,7 +481,8 @@ std::vector<std::string> interface_addresses(const std::string& text) {
 
 GossFound find_interface(const std::string& attribute, const GossRecord& record) {
   if (attribute == "exists") return found_value(Value(says_true(record, "exists")));
-  if (auto error = record.find(attribute + ".error"); error != record.end()) return found_error(error->second);
+  if (auto error = record.find(attribute + ".error"); error != record.end())
+    return found_error(error->second);
   if (attribute == "mtu") return found_value(number_value(field(record, "mtu")));
   return found_value(list_value(interface_addresses(field(record, "addrs"))));
 }
@@ -458,39 +507,52 @@ std::string place_of(const SourceRange& range) {
 
 GossMatch compare(const Value& expected, const GossFound& found) {
   if (!found.error.empty()) return {false, found.error, ""};
-  if (found.text && expected.is_list()) return match_goss_patterns(expected.as_list(), found.value.as_string());
+  if (found.text && expected.is_list())
+    return match_goss_patterns(expected.as_list(), found.value.as_string());
   return match_goss(expected, found.value);
 }
 
-void explain(const GossExpectation& expectation, const GossFound& found, const GossMatch& match, CheckResult& result) {
+void explain(const GossExpectation& expectation, const GossFound& found, const GossMatch& match,
+             CheckResult& result) {
   result.expected = goss_shown(expectation.expected);
   if (found.error.empty()) result.found = shortened(goss_shown(found.value));
   result.message = match.error;
   if (!match.missing.empty()) result.message = "not found: " + match.missing;
 }
 
-bool depends_on_first(GossKind kind) {
-  return kind != GossKind::service && kind != GossKind::command;
-}
+bool depends_on_first(GossKind kind) { return kind != GossKind::service && kind != GossKind::command; }
 
 }  // namespace
 
-GossFound find_goss_attribute(const GossResource& resource, const std::string& attribute, const GossRecord& record,
-                              const GossRecord& machine) {
+GossFound find_goss_attribute(const GossResource& resource, const std::string& attribute,
+                              const GossRecord& record, const GossRecord& machine) {
   switch (resource.kind) {
-    case GossKind::file: return find_in_file(attribute, record);
-    case GossKind::package: return find_in_package(resource, attribute, record);
-    case GossKind::service: return find_in_service(resource, attribute, record);
-    case GossKind::process: return find_process(resource, machine);
-    case GossKind::port: return find_port(resource, attribute, machine);
-    case GossKind::user: return find_user(resource, attribute, machine);
-    case GossKind::group: return find_group(resource, attribute, machine);
-    case GossKind::command: return find_in_command(resource, attribute, record);
-    case GossKind::http: return find_in_http(attribute, record);
-    case GossKind::mount: return find_mount(resource, attribute, record, machine);
-    case GossKind::dns: return find_dns(resource, attribute, record);
-    case GossKind::interface: return find_interface(attribute, record);
-    case GossKind::matching: return find_matching(resource);
+    case GossKind::file:
+      return find_in_file(attribute, record);
+    case GossKind::package:
+      return find_in_package(resource, attribute, record);
+    case GossKind::service:
+      return find_in_service(resource, attribute, record);
+    case GossKind::process:
+      return find_process(resource, machine);
+    case GossKind::port:
+      return find_port(resource, attribute, machine);
+    case GossKind::user:
+      return find_user(resource, attribute, machine);
+    case GossKind::group:
+      return find_group(resource, attribute, machine);
+    case GossKind::command:
+      return find_in_command(resource, attribute, record);
+    case GossKind::http:
+      return find_in_http(attribute, record);
+    case GossKind::mount:
+      return find_mount(resource, attribute, record, machine);
+    case GossKind::dns:
+      return find_dns(resource, attribute, record);
+    case GossKind::interface:
+      return find_interface(attribute, record);
+    case GossKind::matching:
+      return find_matching(resource);
     case GossKind::addr:
       if (record.count("error")) return found_error(field(record, "error"));
       return found_value(Value(says_true(record, "reachable")));
@@ -501,7 +563,8 @@ GossFound find_goss_attribute(const GossResource& resource, const std::string& a
   return found_error("");
 }
 
-std::vector<CheckResult> judge_goss(const GossResource& resource, const GossRecord& record, const GossRecord& machine) {
+std::vector<CheckResult> judge_goss(const GossResource& resource, const GossRecord& record,
+                                    const GossRecord& machine) {
   std::vector<CheckResult> out;
   std::string skipped = resource.skip ? "skip: true" : "";
   for (const auto& expectation : resource.expectations) {
@@ -520,7 +583,8 @@ std::vector<CheckResult> judge_goss(const GossResource& resource, const GossReco
     if (!match.matched) {
       result.status = CheckStatus::failed;
       explain(expectation, found, match, result);
-      if (!resource.title.empty()) result.message = resource.title + (result.message.empty() ? "" : ": ") + result.message;
+      if (!resource.title.empty())
+        result.message = resource.title + (result.message.empty() ? "" : ": ") + result.message;
     }
     bool first_of_all = out.empty() && depends_on_first(resource.kind);
     if (first_of_all && (!match.matched || found.value == Value(false))) {

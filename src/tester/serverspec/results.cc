@@ -24,7 +24,7 @@ void find_expected(const std::string& message, CheckResult& result) {
   RE2::FullMatch(message, shape, &result.expected, &result.found);
 }
 
-CheckResult example_result(const Json& json) {
+CheckResult example_result(const Json& json, const std::string& directory) {
   CheckResult result;
   result.group = text_of(json, "group");
   result.name = text_of(json, "name");
@@ -34,6 +34,9 @@ CheckResult example_result(const Json& json) {
                                         : CheckStatus::failed;
   result.message = text_of(json, "message");
   std::string file = text_of(json, "file");
+  if (!file.empty() && !file.starts_with('/') && !directory.empty()) {
+    file = directory + (directory.ends_with('/') ? "" : "/") + file;
+  }
   if (!file.empty()) result.place = fmt::format("{}:{}", file, json.value("line", 0));
   if (auto seconds = json.find("seconds"); seconds != json.end() && seconds->is_number()) {
     result.duration = std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -56,9 +59,12 @@ CheckResult load_failure(const std::string& message) {
 
 }  // namespace
 
-RspecReader::RspecReader(std::string nonce, std::function<void(CheckResult)> tell,
+RspecReader::RspecReader(std::string nonce, std::string directory, std::function<void(CheckResult)> tell,
                          std::function<void(std::string_view)> other)
-    : mark_("@" + std::move(nonce) + " "), tell_(std::move(tell)), other_(std::move(other)) {}
+    : mark_("@" + std::move(nonce) + " "),
+      directory_(std::move(directory)),
+      tell_(std::move(tell)),
+      other_(std::move(other)) {}
 
 void RspecReader::line(std::string_view line) {
   if (!line.starts_with(mark_)) {
@@ -67,7 +73,7 @@ void RspecReader::line(std::string_view line) {
   }
   Json json = Json::parse(line.substr(mark_.size()), nullptr, false);
   if (!json.is_object()) return other_(line);
-  if (json.contains("status")) tell_(example_result(json));
+  if (json.contains("status")) tell_(example_result(json, directory_));
   if (json.value("outside", 0) > 0) tell_(load_failure(text_of(json, "message")));
   if (json.contains("done")) complete_ = true;
 }

@@ -3,13 +3,15 @@
 #include <fmt/format.h>
 
 #include <deque>
+#include <set>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/process.h"
 #include "base/text.h"
+#include "kit/guest_errand.h"
 #include "kit/guest_script.h"
-#include "kit/script_run.h"
+#include "kit/journaled_run.h"
 #include "tester/serverspec/results.h"
 #include "tester/serverspec/ruby.h"
 
@@ -26,26 +28,28 @@ struct ServerspecConfig {
   std::vector<std::string> rspec_options;
   bool sudo = true;
   std::string sudo_password;
-  std::string execute_command = "sh {{.Path}}";
-  std::string remote_folder = "/tmp";
+  ErrandConfig errand;  ///< in the machine
 };
 
 void add_where_options(OptionTable<ServerspecConfig>& table) {
   using Config = ServerspecConfig;
-  table.add(&Config::directory,
-            {.name = "directory",
-             .default_text = "the working directory",
-             .doc = "Where rspec runs: the directory that has spec/. In the machine it is sent there as a whole.",
-             .reads = true});
+  table.add(
+      &Config::directory,
+      {.name = "directory",
+       .default_text = "the working directory",
+       .doc = "Where rspec runs: the directory that has spec/. To run in the machine it is sent as a whole; "
+              "without it, only spec/ (or what the specs' paths begin with) is.",
+       .reads = true});
   table.add(&Config::specs, {.name = "specs",
                              .default_text = "spec, or all of the directory",
                              .doc = "Files, directories and patterns of specs, relative to the directory.",
                              .reads = true});
-  table.add(&Config::run_in,
-            {.name = "run_in",
-             .default_text = "host if the machine is reached by SSH and rspec is here, else guest",
-             .doc = "Where rspec runs. \"host\": here, and serverspec asks the machine by SSH; nothing needs to be "
-                    "installed in it. \"guest\": in the machine, which has rspec and serverspec."});
+  table.add(
+      &Config::run_in,
+      {.name = "run_in",
+       .default_text = "host if the machine is reached by SSH and rspec is here, else guest",
+       .doc = "Where rspec runs. \"host\": here, and serverspec asks the machine by SSH; nothing needs to be "
+              "installed in it. \"guest\": in the machine, which has rspec and serverspec."});
 }
 
 const OptionTable<ServerspecConfig>& serverspec_options() {
@@ -53,27 +57,21 @@ const OptionTable<ServerspecConfig>& serverspec_options() {
   static const OptionTable<Config> table = [] {
     OptionTable<Config> made;
     add_where_options(made);
-    made.add(&Config::environment_vars, {.name = "environment_vars",
-                                         .doc = "Variables that rspec gets, as a list of \"key=value\"."});
+    made.add(&Config::environment_vars,
+             {.name = "environment_vars", .doc = "Variables that rspec gets, as a list of \"key=value\"."});
     made.add(&Config::env, {.name = "env", .doc = "Variables as a map; they win over environment_vars."});
-    made.add(&Config::rspec_options, {.name = "rspec_options", .doc = "More arguments for rspec, as [\"--tag\", \"web\"]."});
-    made.add(&Config::sudo, {.name = "sudo",
-                             .default_text = "true",
-                             .doc = "On the host: whether serverspec uses sudo in the machine when the user is not "
-                                    "root. In the machine see execute_command."});
+    made.add(&Config::rspec_options,
+             {.name = "rspec_options", .doc = "More arguments for rspec, as [\"--tag\", \"web\"]."});
+    made.add(&Config::sudo,
+             {.name = "sudo",
+              .default_text = "true",
+              .doc = "On the host: whether serverspec uses sudo in the machine when the user is not "
+                     "root. In the machine execute_command says as whom rspec runs."});
     made.add(&Config::sudo_password, {.name = "sudo_password",
                                       .default_text = "the machine's password",
                                       .doc = "What sudo is told when it asks.",
                                       .secret = true});
-    made.add(&Config::execute_command,
-             {.name = "execute_command",
-              .default_text = "sh {{.Path}}",
-              .doc = "In the machine: the command that starts rspec's script, a template over .Path and build data. "
-                     "\"sudo sh {{.Path}}\" runs it as root.",
-              .raw = true});
-    made.add(&Config::remote_folder, {.name = "remote_folder",
-                                      .default_text = "/tmp",
-                                      .doc = "In the machine: where the specs are put."});
+    made.include(&Config::errand, errand_options());
     return made;
   }();
   return table;
@@ -82,7 +80,9 @@ const OptionTable<ServerspecConfig>& serverspec_options() {
 std::string data_text(const Value& data, const char* key) {
   const Value* found = data.find(key);
   if (found == nullptr) return "";
-  std::string text = found->is_string() ? found->as_string() : found->kind() == Value::Kind::number ? found->as_number().text : "";
+  std::string text = found->is_string()                     ? found->as_string()
+                     : found->kind() == Value::Kind::number ? found->as_number().text
+                                                            : "";
   return is_known_build_value(text) ? text : "";
 }
 
@@ -105,10 +105,13 @@ class ServerspecTester : public Tester {
  private:
   bool on_host(const TestTarget& target) const;
   std::vector<std::string> spec_arguments() const;
+  std::vector<std::string> beginnings() const;
+  void send_specs(Communicator& communicator, const std::string& remote, const Deadline& deadline,
+                  StageContext& context) const;
   std::vector<std::string> rspec_arguments(const std::string& directory) const;
   std::map<std::string, std::string> variables(const std::string& nonce) const;
-  int run_on_host(const TestTarget& target, std::map<std::string, std::string> env, LineSplitter& out, LineSplitter& err,
-                  StageContext& context) const;
+  int run_on_host(const TestTarget& target, std::map<std::string, std::string> env, LineSplitter& out,
+                  LineSplitter& err, StageContext& context) const;
   int run_in_guest(Communicator& communicator, std::map<std::string, std::string> env, LineSplitter& out,
                    LineSplitter& err, StageContext& context) const;
   void require_rspec(Communicator& communicator, StageContext& context) const;
@@ -120,29 +123,33 @@ void ServerspecTester::prepare(const PrepareInput& input) {
   config_ = {};
   DecodeContext decode = input.decode("tester serverspec");
   serverspec_options().decode(input.config, config_, decode);
-  check_raw_template("execute_command", config_.execute_command, input);
+  check_errand(config_.errand, input);
   auto place = [&](const char* key) {
     const Value* value = input.config.find(key);
     return value != nullptr ? value->range : input.config.range;
   };
   check_environment_vars(config_.environment_vars, place("environment_vars"), input.diagnostics);
   if (!config_.run_in.empty() && config_.run_in != "host" && config_.run_in != "guest") {
-    input.diagnostics.error(fmt::format("run_in is \"host\" or \"guest\", not \"{}\"", config_.run_in), "", place("run_in"));
+    input.diagnostics.error(fmt::format("run_in is \"host\" or \"guest\", not \"{}\"", config_.run_in), "",
+                            place("run_in"));
   }
   if (config_.run_in == "host" && !find_program("rspec")) {
-    input.diagnostics.error("rspec is not on this host (Debian: ruby-serverspec and ruby-rspec)", "", place("run_in"));
-  }
-  if (config_.run_in == "guest" && config_.directory.empty()) {
-    input.diagnostics.error("run_in = \"guest\" needs \"directory\": it is what the machine gets", "", place("run_in"));
+    input.diagnostics.error("rspec is not on this host (Debian: ruby-serverspec and ruby-rspec)", "",
+                            place("run_in"));
   }
   std::error_code error;
   if (!config_.directory.empty() && !fs::is_directory(config_.directory, error)) {
-    input.diagnostics.error(fmt::format("The directory of specs {} is not there", config_.directory), "", place("directory"));
+    input.diagnostics.error(fmt::format("The directory of specs {} is not there", config_.directory), "",
+                            place("directory"));
     return;
   }
   for (const auto& spec : config_.specs) {
     if (!glob((fs::path(config_.directory) / spec).string()).empty()) continue;
     input.diagnostics.error(fmt::format("No spec matches {}", spec), "", place("specs"));
+  }
+  if (config_.directory.empty() && config_.specs.empty() && !fs::is_directory("spec", error)) {
+    input.diagnostics.error("There is no directory spec here; \"directory\" says where it is", "",
+                            input.config.range);
   }
 }
 
@@ -161,10 +168,17 @@ std::vector<std::string> ServerspecTester::spec_arguments() const {
 }
 
 std::vector<std::string> ServerspecTester::rspec_arguments(const std::string& directory) const {
-  std::vector<std::string> out{"-r", directory + "/kiln_formatter.rb", "-r", directory + "/kiln_preamble.rb", "-I", "."};
+  std::vector<std::string> out{
+      "-r", directory + "/kiln_formatter.rb", "-r", directory + "/kiln_preamble.rb", "-I", "."};
+  auto specs = spec_arguments();
+  std::set<std::string> beside;  // a spec_helper next to its specs
+  for (const auto& spec : specs) beside.insert(fs::path(spec).parent_path().string());
+  for (const auto& path : beside) {
+    if (!path.empty()) out.insert(out.end(), {"-I", path});
+  }
   out.insert(out.end(), {"--format", "KilnFormatter", "--no-color"});
   out.insert(out.end(), config_.rspec_options.begin(), config_.rspec_options.end());
-  for (auto& spec : spec_arguments()) out.push_back(spec);
+  out.insert(out.end(), specs.begin(), specs.end());
   return out;
 }
 
@@ -176,23 +190,56 @@ std::map<std::string, std::string> ServerspecTester::variables(const std::string
   return out;
 }
 
-/// The specs themselves; with `directory` all of that counts, as an option that is read.
+/// With `directory` all of that counts, as an option that is read.
 std::vector<std::string> ServerspecTester::reads() const {
-  std::vector<std::string> out;
-  for (const auto& spec : spec_arguments()) out.push_back((fs::path(config_.directory) / spec).lexically_normal().string());
-  return out;
+  return config_.directory.empty() ? beginnings() : std::vector<std::string>{};
+}
+
+/// Without `directory`: the first part of every spec's path, `spec` as a rule. Helpers lie there, too.
+std::vector<std::string> ServerspecTester::beginnings() const {
+  std::set<std::string> out;
+  for (const auto& spec : spec_arguments()) {
+    fs::path path = fs::path(spec).lexically_normal();
+    out.insert(path.is_absolute() ? path.string() : path.begin()->string());
+  }
+  return {out.begin(), out.end()};
+}
+
+/// What rspec needs, into the machine.
+void ServerspecTester::send_specs(Communicator& communicator, const std::string& remote,
+                                  const Deadline& deadline, StageContext& context) const {
+  if (!config_.directory.empty()) {
+    communicator.upload_tree(config_.directory, remote, {}, deadline, context.stop);
+    return;
+  }
+  std::error_code error;
+  for (const auto& path : beginnings()) {
+    if (path.starts_with('/') || path == "." || path == "..") {
+      throw Error(
+          ErrorKind::user,
+          fmt::format("serverspec in the machine needs \"directory\", which is sent there; {} is not", path));
+    }
+    if (fs::is_directory(path, error)) {
+      communicator.upload_tree(path, remote + "/" + path, {}, deadline, context.stop);
+    } else {
+      upload_text(communicator, remote + "/" + path, read_file(path), 0644, deadline, context.stop);
+    }
+  }
 }
 
 bool ServerspecTester::on_host(const TestTarget& target) const {
   bool ssh = data_text(target.build_data, "ConnType") == "ssh";
   if (config_.run_in == "guest") return false;
   if (config_.run_in.empty()) return ssh && find_program("rspec").has_value();
-  if (!ssh) throw Error(ErrorKind::user, "serverspec runs on the host only when the machine is reached by SSH; use run_in = \"guest\"");
+  if (!ssh)
+    throw Error(
+        ErrorKind::user,
+        "serverspec runs on the host only when the machine is reached by SSH; use run_in = \"guest\"");
   return true;
 }
 
-/// The machine's key as a file of our own, "" if there is none. Ruby's Net::SSH reads RSA keys in their PEM form only
-/// (with OpenSSL 3); what cannot be turned into it stays as it is.
+/// The machine's key as a file of our own, "" if there is none. Ruby's Net::SSH reads RSA keys in their PEM
+/// form only (with OpenSSL 3); what cannot be turned into it stays as it is.
 static std::string own_identity(const Value& data, const std::string& directory, const Stop& stop) {
   std::string key = data_text(data, "SSHPrivateKey"), given = data_text(data, "SSHPrivateKeyFile");
   if (key.empty() && !given.empty()) key = read_file(expand_home(given));
@@ -200,14 +247,15 @@ static std::string own_identity(const Value& data, const std::string& directory,
   std::string path = directory + "/identity";
   write_file_atomically(path, key.ends_with('\n') ? key : key + "\n", 0600);
   if (find_program("ssh-keygen")) {
-    run({{"ssh-keygen", "-q", "-p", "-P", "", "-N", "", "-m", "PEM", "-f", path}}, Deadline::in(std::chrono::seconds(30)), stop);
+    run({{"ssh-keygen", "-q", "-p", "-P", "", "-N", "", "-m", "PEM", "-f", path}},
+        Deadline::in(std::chrono::seconds(30)), stop);
   }
   return path;
 }
 
-int ServerspecTester::run_on_host(const TestTarget& target, std::map<std::string, std::string> env, LineSplitter& out,
-                                  LineSplitter& err, StageContext& context) const {
-  TempDir private_directory("kiln-serverspec");
+int ServerspecTester::run_on_host(const TestTarget& target, std::map<std::string, std::string> env,
+                                  LineSplitter& out, LineSplitter& err, StageContext& context) const {
+  PrivateDirectory private_directory("kiln-serverspec", context);
   const Value& data = target.build_data;
   std::string directory = private_directory.path().string();
   write_file_atomically(directory + "/kiln_formatter.rb", rspec_formatter, 0600);
@@ -227,9 +275,9 @@ int ServerspecTester::run_on_host(const TestTarget& target, std::map<std::string
   for (auto& argument : rspec_arguments(directory)) command.argv.push_back(argument);
   if (!config_.directory.empty()) command.directory = config_.directory;
   command.new_session = true;
-  return run_streaming(
-             command, [&](std::string_view bytes) { out.feed(bytes); }, [&](std::string_view bytes) { err.feed(bytes); },
-             Deadline::never(), context.stop)
+  return run_journaled(
+             command, "rspec", [&](std::string_view bytes) { out.feed(bytes); },
+             [&](std::string_view bytes) { err.feed(bytes); }, Deadline::never(), context)
       .code;
 }
 
@@ -241,19 +289,17 @@ void ServerspecTester::require_rspec(Communicator& communicator, StageContext& c
   if (status == 0) return;
   context.log.line("rspec in the machine: " + said);
   throw Error(ErrorKind::user,
-              "rspec with serverspec is not installed in the machine. Install them there (Debian: ruby-serverspec and "
+              "rspec with serverspec is not installed in the machine. Install them there (Debian: "
+              "ruby-serverspec and "
               "ruby-rspec), or run the specs from the host: run_in = \"host\" needs SSH and rspec here.");
 }
 
-int ServerspecTester::run_in_guest(Communicator& communicator, std::map<std::string, std::string> env, LineSplitter& out,
-                                   LineSplitter& err, StageContext& context) const {
-  if (communicator.speaks_windows()) throw Error(ErrorKind::user, "serverspec runs in Unix machines only");
-  if (config_.directory.empty()) {
-    throw Error(ErrorKind::user, "serverspec in the machine needs \"directory\": it is what the machine gets");
-  }
+int ServerspecTester::run_in_guest(Communicator& communicator, std::map<std::string, std::string> env,
+                                   LineSplitter& out, LineSplitter& err, StageContext& context) const {
   require_rspec(communicator, context);
   Deadline deadline = Deadline::in(std::chrono::minutes(10));
-  std::string remote = fmt::format("{}/kiln-specs-{}", config_.remote_folder, hex_encode(random_bytes(6)));
+  std::string remote =
+      fmt::format("{}/kiln-specs-{}", config_.errand.remote_folder, hex_encode(random_bytes(6)));
   std::string script = "set -e\n", words;
   env["KILN_TARGET"] = "exec";
   env.emplace("TARGET_HOST", "localhost");
@@ -261,16 +307,15 @@ int ServerspecTester::run_in_guest(Communicator& communicator, std::map<std::str
   for (const auto& argument : rspec_arguments(remote)) words += " " + shell_quote(argument);
   script += fmt::format("cd {}/specs\nexec rspec{}\n", shell_quote(remote), words);
   during("Error sending the specs", [&] {
-    communicator.upload_tree(config_.directory, remote + "/specs", {}, deadline, context.stop);
+    auto ignore = [](std::string_view) {};
+    communicator.run("mkdir -p " + shell_quote(remote + "/specs"), ignore, ignore, deadline, context.stop);
+    send_specs(communicator, remote + "/specs", deadline, context);
     upload_text(communicator, remote + "/kiln_formatter.rb", rspec_formatter, 0644, deadline, context.stop);
     upload_text(communicator, remote + "/kiln_preamble.rb", rspec_preamble, 0644, deadline, context.stop);
-    upload_text(communicator, remote + "/run.sh", script, 0700, deadline, context.stop);
   });
-  std::string command =
-      render_option(config_.execute_command, "execute_command", command_dot(context, {{"Path", remote + "/run.sh"}}), context);
-  return communicator.run(
-      command, [&](std::string_view bytes) { out.feed(bytes); }, [&](std::string_view bytes) { err.feed(bytes); },
-      Deadline::never(), context.stop);
+  return run_errand(
+      communicator, config_.errand, script, [&](std::string_view bytes) { out.feed(bytes); },
+      [&](std::string_view bytes) { err.feed(bytes); }, Deadline::never(), context);
 }
 
 TestReport ServerspecTester::run(const TestTarget& target, StageContext& context) {
@@ -282,7 +327,7 @@ TestReport ServerspecTester::run(const TestTarget& target, StageContext& context
     context.log.line(fmt::format("rspec: {}", line));
   };
   RspecReader reader(
-      nonce,
+      nonce, config_.directory,
       [&](CheckResult result) {
         emit_check(context.ui, result);
         report.checks.push_back(std::move(result));
@@ -295,7 +340,8 @@ TestReport ServerspecTester::run(const TestTarget& target, StageContext& context
   out.finish();
   err.finish();
   if (!reader.complete()) {
-    throw Error(ErrorKind::remote, fmt::format("rspec ended with exit status {} before its end: {}", status, remarks.text()));
+    throw Error(ErrorKind::remote,
+                fmt::format("rspec ended with exit status {} before its end: {}", status, remarks.text()));
   }
   return report;
 }

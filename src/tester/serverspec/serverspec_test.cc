@@ -18,7 +18,8 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 bool have_serverspec() {
-  return find_program("rspec") && run({{"ruby", "-e", "require 'serverspec'"}}, Deadline::in(60s), Stop()).status.ok();
+  return find_program("rspec") &&
+         run({{"ruby", "-e", "require 'serverspec'"}}, Deadline::in(60s), Stop()).status.ok();
 }
 
 struct SpecStage {
@@ -34,7 +35,9 @@ struct SpecStage {
     write_file_atomically(directory / name, text);
   }
   void prepare(Value::Object config) {
-    config.push_back({"directory", directory.string(), {}});
+    bool here =
+        std::any_of(config.begin(), config.end(), [](auto& member) { return member.key == "directory"; });
+    if (!here) config.push_back({"directory", directory.string(), {}});
     config.push_back({"remote_folder", stage.directory.path().string(), {}});
     stage.prepare(*tester, Value(std::move(config)));
   }
@@ -47,7 +50,8 @@ struct SpecStage {
 
 std::vector<std::string> verdicts(const TestReport& report) {
   std::vector<std::string> out;
-  for (const auto& check : report.checks) out.push_back(std::string(to_string(check.status)) + " " + check.group + " | " + check.name);
+  for (const auto& check : report.checks)
+    out.push_back(std::string(to_string(check.status)) + " " + check.group + " | " + check.name);
   return out;
 }
 
@@ -72,18 +76,20 @@ end
 TEST(Serverspec, InTheMachine) {
   if (!have_serverspec()) GTEST_SKIP() << "no serverspec here";
   SpecStage specs;
-  specs.write("spec/spec_helper.rb", "require 'serverspec'\nset :backend, :ssh\nset :host, ENV['TARGET_HOST']\n");
+  specs.write("spec/spec_helper.rb",
+              "require 'serverspec'\nset :backend, :ssh\nset :host, ENV['TARGET_HOST']\n");
   specs.write("spec/some_spec.rb", some_specs);
   specs.prepare({{"run_in", "guest"}, {"env", Value(Value::Object{{"COLOUR", "it's"}})}});
   auto report = specs.run();
-  EXPECT_THAT(verdicts(report),
-              ElementsAre("passed File \"/etc/passwd\" | is expected to be file",
-                          "failed File \"/etc/passwd\" | is expected to be mode 600",
-                          "passed File \"/etc/passwd\" content | is expected to match /^root:/",
-                          "failed Command \"echo \"$COLOUR\"\" stdout | is expected to eq \"green\\n\"",
-                          "passed Command \"echo \"$COLOUR\"\" exit_status | is expected to eq 0",
-                          "skipped later | is not there yet", "skipped later | is skipped", "failed later | equals"));
-  EXPECT_EQ(report.checks[1].place, "spec/some_spec.rb:5");
+  EXPECT_THAT(
+      verdicts(report),
+      ElementsAre("passed File \"/etc/passwd\" | is expected to be file",
+                  "failed File \"/etc/passwd\" | is expected to be mode 600",
+                  "passed File \"/etc/passwd\" content | is expected to match /^root:/",
+                  "failed Command \"echo \"$COLOUR\"\" stdout | is expected to eq \"green\\n\"",
+                  "passed Command \"echo \"$COLOUR\"\" exit_status | is expected to eq 0",
+                  "skipped later | is not there yet", "skipped later | is skipped", "failed later | equals"));
+  EXPECT_EQ(report.checks[1].place, (specs.directory / "spec/some_spec.rb").string() + ":5");
   EXPECT_THAT(report.checks[1].message, HasSubstr("/etc/passwd"));
   EXPECT_EQ(report.checks[3].expected, "\"green\\n\"");
   EXPECT_EQ(report.checks[3].found, "\"it's\\n\"");
@@ -111,11 +117,13 @@ options[:user] ||= Etc.getlogin
 set :host,        options[:host_name] || host
 set :ssh_options, options
 )");
-  specs.write("spec/a/a_spec.rb", "require 'spec_helper'\ndescribe command('echo yes $SSH_CONNECTION') do\n"
-                                  "  its(:stdout) { should match(/yes 127.0.0.1/) }\nend\n");
+  specs.write("spec/a/a_spec.rb",
+              "require 'spec_helper'\ndescribe command('echo yes $SSH_CONNECTION') do\n"
+              "  its(:stdout) { should match(/yes 127.0.0.1/) }\nend\n");
   // Without a helper, too, and where it asks for the host's own backend.
-  specs.write("spec/b/b_spec.rb", "set :backend, :exec\ndescribe command('echo $SSH_CONNECTION') do\n"
-                                  "  its(:stdout) { should match(/^127.0.0.1 /) }\nend\n");
+  specs.write("spec/b/b_spec.rb",
+              "set :backend, :exec\ndescribe command('echo $SSH_CONNECTION') do\n"
+              "  its(:stdout) { should match(/^127.0.0.1 /) }\nend\n");
   specs.build_data = Value(Value::Object{{"ConnType", "ssh"},
                                          {"Host", "127.0.0.1"},
                                          {"Port", server.port()},
@@ -125,8 +133,30 @@ set :ssh_options, options
   specs.prepare({{"specs", Value(Value::List{"spec/*/*_spec.rb"})}, {"sudo", false}});
   auto report = specs.run();
   EXPECT_THAT(verdicts(report), ElementsAre(HasSubstr("passed Command"), HasSubstr("passed Command")))
-      << (report.checks.empty() ? "" : report.checks[0].message + report.checks.back().message) << server.log();
+      << (report.checks.empty() ? "" : report.checks[0].message + report.checks.back().message)
+      << server.log();
   EXPECT_THAT(specs.host.commands, IsEmpty());
+  EXPECT_TRUE(specs.stage.journal.live.empty());
+}
+
+TEST(Serverspec, WithoutADirectoryOnlyTheSpecsAreSent) {
+  TempDir there("kiln-test");
+  fs::path before = fs::current_path();
+  fs::create_directories(there.path() / "spec/web");
+  write_file_atomically(there.path() / "spec/web/a_spec.rb", "");
+  write_file_atomically(there.path() / "big", "");
+  fs::current_path(there.path());
+  SpecStage specs;
+  specs.prepare({{"directory", ""}, {"run_in", "guest"}});
+  ScriptedCommunicator machine;
+  EXPECT_THROW(specs.run(&machine), Error);  // nothing comes of it: the machine says nothing
+  EXPECT_THAT(specs.tester->reads(), ElementsAre("spec"));
+  fs::current_path(before);
+  std::vector<std::string> sent;
+  for (const auto& call : machine.calls) {
+    if (call.starts_with("upload_tree")) sent.push_back(call);
+  }
+  EXPECT_THAT(sent, ElementsAre(::testing::MatchesRegex("upload_tree spec .*/specs/spec")));
 }
 
 TEST(Serverspec, WhatCannotBeLoadedIsAFailure) {
@@ -165,7 +195,8 @@ TEST(Serverspec, AnRspecThatBreaksOffIsAnError) {
   specs.prepare({{"run_in", "guest"}});
   ScriptedCommunicator machine;
   machine.answer = [](const std::string& command) {
-    return contains(command, "command -v") ? ScriptedCommunicator::Answer{} : ScriptedCommunicator::Answer{1, "hm\n", "no such gem\n"};
+    return contains(command, "command -v") ? ScriptedCommunicator::Answer{}
+                                           : ScriptedCommunicator::Answer{1, "hm\n", "no such gem\n"};
   };
   try {
     specs.run(&machine);
@@ -178,19 +209,21 @@ TEST(Serverspec, AnRspecThatBreaksOffIsAnError) {
 TEST(RspecReader, PassesOverWhatIsNoResult) {
   std::vector<std::string> other;
   std::vector<CheckResult> results;
-  RspecReader reader("N", [&](CheckResult result) { results.push_back(std::move(result)); },
-                     [&](std::string_view line) { other.emplace_back(line); });
+  RspecReader reader(
+      "N", "d", [&](CheckResult result) { results.push_back(std::move(result)); },
+      [&](std::string_view line) { other.emplace_back(line); });
   reader.line("noise");
   reader.line("");
   reader.line("@N {broken");
-  reader.line(R"(@N {"status":"passed","group":"g","name":"n","file":"a_spec.rb","line":3,"seconds":0.5,"message":null})");
+  reader.line(
+      R"(@N {"status":"passed","group":"g","name":"n","file":"a_spec.rb","line":3,"seconds":0.5,"message":null})");
   reader.line(R"(@N {"outside":0,"message":""})");
   EXPECT_FALSE(reader.complete());
   reader.line(R"(@N {"done":1})");
   EXPECT_TRUE(reader.complete());
   EXPECT_THAT(other, ElementsAre("noise", "@N {broken"));
   ASSERT_EQ(results.size(), 1u);
-  EXPECT_EQ(results[0].place, "a_spec.rb:3");
+  EXPECT_EQ(results[0].place, "d/a_spec.rb:3");
   EXPECT_EQ(results[0].duration, 500ms);
 }
 

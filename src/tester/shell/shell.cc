@@ -30,10 +30,13 @@ const OptionTable<ShellTestConfig>& shell_test_options() {
   using Config = ShellTestConfig;
   static const OptionTable<Config> table = [] {
     OptionTable<Config> made;
-    made.add(&Config::inline_lines, {.name = "inline", .doc = "Commands, joined to one script, which is one check."});
-    made.add(&Config::script, {.name = "script", .doc = "Path of a local script, which is one check.", .reads = true});
-    made.add(&Config::scripts,
-             {.name = "scripts", .doc = "Paths of local scripts, run in order; each is a check.", .reads = true});
+    made.add(&Config::inline_lines,
+             {.name = "inline", .doc = "Commands, joined to one script, which is one check."});
+    made.add(&Config::script,
+             {.name = "script", .doc = "Path of a local script, which is one check.", .reads = true});
+    made.add(
+        &Config::scripts,
+        {.name = "scripts", .doc = "Paths of local scripts, run in order; each is a check.", .reads = true});
     made.add(&Config::environment_vars,
              {.name = "environment_vars", .doc = "Variables as a list of \"key=value\"."});
     made.add(&Config::env, {.name = "env", .doc = "Variables as a map; they win over environment_vars."});
@@ -42,8 +45,9 @@ const OptionTable<ShellTestConfig>& shell_test_options() {
               .default_text = "chmod +x {{.Path}}; {{.Vars}} {{.Path}}",
               .doc = "The command that runs a script: a template over .Vars, .Path and build data.",
               .raw = true});
-    made.add(&Config::inline_shebang,
-             {.name = "inline_shebang", .default_text = "/bin/sh -e", .doc = "Interpreter of inline scripts."});
+    made.add(
+        &Config::inline_shebang,
+        {.name = "inline_shebang", .default_text = "/bin/sh -e", .doc = "Interpreter of inline scripts."});
     made.add(&Config::remote_folder,
              {.name = "remote_folder", .default_text = "/tmp", .doc = "Remote directory for the scripts."});
     return made;
@@ -77,18 +81,20 @@ class ScriptCheck {
 
   void run(Communicator& communicator, const std::string& path, const std::string& command) {
     during("Error uploading the test script", [&] {
-      upload_text(communicator, path, script_.text, 0755, Deadline::in(std::chrono::minutes(5)), context_.stop);
+      upload_text(communicator, path, script_.text, 0755, Deadline::in(std::chrono::minutes(5)),
+                  context_.stop);
     });
     began_ = last_ = Clock::now();
     LineSplitter out([this](std::string_view line) { out_line(line); });
     LineSplitter err([this](std::string_view line) { any_line(line); });
     int status = communicator.run(
-        command, [&](std::string_view bytes) { out.feed(bytes); }, [&](std::string_view bytes) { err.feed(bytes); },
-        Deadline::never(), context_.stop);
+        command, [&](std::string_view bytes) { out.feed(bytes); },
+        [&](std::string_view bytes) { err.feed(bytes); }, Deadline::never(), context_.stop);
     out.finish();
     err.finish();
     if (status == disconnected_status) {
-      throw Error(ErrorKind::remote, fmt::format("The machine went away while {} ran: {}", script_.name, last_lines_.text()));
+      throw Error(ErrorKind::remote,
+                  fmt::format("The machine went away while {} ran: {}", script_.name, last_lines_.text()));
     }
     if (is_tap_) {
       tap_.finish(status);
@@ -170,7 +176,8 @@ class ShellTester : public Tester {
   std::vector<TestScript> scripts(StageContext& context) const {
     std::vector<TestScript> out;
     for (const auto& path : config_.scripts) {
-      out.push_back({path, normalize_script(during("Error opening the test script", [&] { return read_file(path); }))});
+      out.push_back(
+          {path, normalize_script(during("Error opening the test script", [&] { return read_file(path); }))});
     }
     if (config_.inline_lines.empty()) return out;
     std::vector<std::string> lines;
@@ -198,9 +205,10 @@ class ShellTester : public Tester {
     add_environment_vars(config_.environment_vars, variables);
     for (const auto& [key, value] : config_.env) variables[key] = value;
     std::string words;
-    for (const auto& [key, value] : variables) words += format_variable("%s='%s' ", key, escape_single_quotes(value));
-    return render_option(config_.execute_command, "execute_command", command_dot(context, {{"Vars", words}, {"Path", path}}),
-                         context);
+    for (const auto& [key, value] : variables)
+      words += format_variable("%s='%s' ", key, escape_single_quotes(value));
+    return render_option(config_.execute_command, "execute_command",
+                         command_dot(context, {{"Vars", words}, {"Path", path}}), context);
   }
 
   ShellTestConfig config_;

@@ -42,7 +42,8 @@ struct ShellTestStage {
 
 std::string line_of(const CheckResult& check) {
   std::string out = std::string(to_string(check.status)) + " " + check.name;
-  if (!check.expected.empty() || !check.found.empty()) out += " (" + check.expected + " / " + check.found + ")";
+  if (!check.expected.empty() || !check.found.empty())
+    out += " (" + check.expected + " / " + check.found + ")";
   if (!check.message.empty()) out += ": " + check.message;
   if (!check.place.empty()) out += " at " + check.place;
   return out;
@@ -56,7 +57,8 @@ std::vector<std::string> lines_of(const TestReport& report) {
 TEST(ShellTester, EveryScriptIsACheck) {
   ShellTestStage shell;
   std::string good = shell.write("good.sh", "#!/bin/sh\ntest \"$COLOUR\" = 'blue sky'\n");
-  std::string bad = shell.write("bad.sh", "for i in $(seq 30); do echo line $i; done\necho oops >&2\nexit 3\n");
+  std::string bad =
+      shell.write("bad.sh", "for i in $(seq 30); do echo line $i; done\necho oops >&2\nexit 3\n");
   auto report = shell.run({{"scripts", list({good, bad})}, {"environment_vars", list({"COLOUR=blue sky"})}});
   ASSERT_EQ(report.checks.size(), 2u);
   EXPECT_EQ(line_of(report.checks[0]), "passed " + good);
@@ -121,14 +123,15 @@ std::vector<std::string> read_tap(const std::string& text, int status) {
 TEST(Tap, WhatThePlanPromises) {
   EXPECT_THAT(read_tap("1..3\nok 1 a\nok 2 b", 0),
               ElementsAre("passed a", "passed b", "failed plan: 3 tests were planned, 2 ran"));
-  EXPECT_THAT(read_tap("TAP version 13\nok 1 a", 0), ElementsAre("passed a", "failed plan: there is no plan"));
+  EXPECT_THAT(read_tap("TAP version 13\nok 1 a", 0),
+              ElementsAre("passed a", "failed plan: there is no plan"));
   EXPECT_THAT(read_tap("1..0 # SKIP no network", 0), ElementsAre("skipped all tests: SKIP no network"));
-  EXPECT_THAT(read_tap("1..2\nok 1\nBail out! no disk", 1), ElementsAre("passed test 1", "failed Bail out!: no disk"));
+  EXPECT_THAT(read_tap("1..2\nok 1\nBail out! no disk", 1),
+              ElementsAre("passed test 1", "failed Bail out!: no disk"));
   EXPECT_THAT(read_tap("1..1\nok 1 a", 2),
               ElementsAre("passed a", "failed exit status: the script exited with 2"));
   EXPECT_THAT(read_tap("1..1\nok 1 a \\# b # TODO done already", 0), ElementsAre("passed a # b"));
-  EXPECT_THAT(read_tap("1..1\nnot ok 1 a\n  ---\n  broken: [\n", 1),
-              ElementsAre("failed a: broken: ["));
+  EXPECT_THAT(read_tap("1..1\nnot ok 1 a\n  ---\n  broken: [\n", 1), ElementsAre("failed a: broken: ["));
 }
 
 TEST(Tap, IsKnownByItsFirstLine) {
@@ -142,7 +145,9 @@ TEST(Tap, IsKnownByItsFirstLine) {
 TEST(ShellTester, AMachineThatGoesAwayIsAnError) {
   ShellTestStage shell;
   ScriptedCommunicator machine;
-  machine.answer = [](const std::string&) { return ScriptedCommunicator::Answer{disconnected_status, "bye\n", ""}; };
+  machine.answer = [](const std::string&) {
+    return ScriptedCommunicator::Answer{disconnected_status, "bye\n", ""};
+  };
   EXPECT_THROW(shell.run({{"inline", list({"x"})}}, &machine), Error);
   EXPECT_THAT(machine.calls[1], HasSubstr("PACKER_BUILD_NAME='vm1'"));
 }

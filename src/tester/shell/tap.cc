@@ -69,7 +69,8 @@ void TapReader::line(std::string_view raw) {
   } else if (text.starts_with("# Subtest")) {
     flush();
   } else if (text.starts_with('#') && pending_) {
-    pending_->message += (pending_->message.empty() ? "" : "\n") + std::string(trim(std::string_view(text).substr(1)));
+    pending_->message +=
+        (pending_->message.empty() ? "" : "\n") + std::string(trim(std::string_view(text).substr(1)));
   }
 }
 
@@ -138,9 +139,11 @@ void TapReader::finish(int exit_status) {
     result.message = skip_all_;
     tell_(std::move(result));
   } else if (!bailed_ && plan_ != count_) {
-    add_failure("plan", plan_ ? fmt::format("{} tests were planned, {} ran", *plan_, count_) : "there is no plan");
+    add_failure("plan",
+                plan_ ? fmt::format("{} tests were planned, {} ran", *plan_, count_) : "there is no plan");
   }
-  if (exit_status != 0 && !failed_) add_failure("exit status", fmt::format("the script exited with {}", exit_status));
+  if (exit_status != 0 && !failed_)
+    add_failure("exit status", fmt::format("the script exited with {}", exit_status));
 }
 
 }  // namespace kiln

@@ -17,9 +17,11 @@ bool begins_tap(std::string_view line);
 class TapReader {
  public:
   /// `group` becomes that of every result.
-  TapReader(std::string group, std::function<void(CheckResult)> tell) : group_(std::move(group)), tell_(std::move(tell)) {}
+  TapReader(std::string group, std::function<void(CheckResult)> tell)
+      : group_(std::move(group)), tell_(std::move(tell)) {}
   void line(std::string_view line);
-  /// The script ended so. What the plan promised and did not come, and a failure of the script itself, are results.
+  /// The script ended so. What the plan promised and did not come, and a failure of the script itself, are
+  /// results.
   void finish(int exit_status);
 
  private:
