@@ -14,6 +14,8 @@
 
 namespace kiln {
 
+struct TemplateCache;
+
 /// The Packer version Kiln answers for.
 inline constexpr const char* packer_version = "1.16.0";
 
@@ -111,6 +113,7 @@ struct Invocation {
   std::shared_ptr<Redactor> redactor = std::make_shared<Redactor>();
   std::shared_ptr<Log> log;
   std::shared_ptr<Renderer> renderer;
+  std::shared_ptr<TemplateCache> templates;  ///< where it is set, a template is read once while its files stay as they are
 
   bool as_packer() const { return program == "packer"; }
   const char* product() const { return as_packer() ? "Packer" : "Kiln"; }

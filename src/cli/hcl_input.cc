@@ -13,6 +13,7 @@
 #include "cli/component_table.h"
 #include "cli/diagnostic_text.h"
 #include "cli/hcl_host.h"
+#include "cli/template_cache.h"
 #include "cli/template_input.h"
 #include "lang/version.h"
 
@@ -199,6 +200,44 @@ void check_globs(const CommandOptions& options, Diagnostics& diagnostics) {
   check(options.except, "-except");
 }
 
+/// The host with a note of whether anything was read through it.
+HclHost watched_host(HclHost host, bool& read) {
+  auto watch = [&read](auto& function) {
+    if (!function) return;
+    function = [&read, inner = function](auto&&... arguments) {
+      read = true;
+      return inner(std::forward<decltype(arguments)>(arguments)...);
+    };
+  };
+  watch(host.read_file);
+  watch(host.stat);
+  watch(host.list_files);
+  watch(host.secret);
+  return host;
+}
+
+/// With the time standing still the blocks depend on the files' text alone, unless a variable's default reads another.
+std::shared_ptr<PackerHcl> read_hcl(const Invocation& invocation, const CommandOptions& options, const std::string& path,
+                                    const HclHost& host, const std::vector<HclBlockSchema>& more, Diagnostics& diagnostics) {
+  auto files = template_files(path);
+  bool shared = invocation.templates && options.timeless && more.empty();
+  if (!shared) return std::make_shared<PackerHcl>(parse_packer_hcl(files, packer_version, host, diagnostics, more));
+  std::string name = host.working_directory + "\n" + path;
+  auto known = invocation.templates->hcl.find(name, files);
+  if (!known) {
+    bool read_more = false;
+    TemplateCache::Hcl parsed;
+    parsed.config = parse_packer_hcl(files, packer_version, watched_host(host, read_more), parsed.warnings, more);
+    if (read_more || parsed.warnings.has_errors()) {
+      diagnostics.append(parsed.warnings);
+      return std::make_shared<PackerHcl>(std::move(parsed.config));
+    }
+    known = invocation.templates->hcl.keep(name, std::move(files), std::move(parsed));
+  }
+  diagnostics.append(known->warnings);
+  return std::make_shared<PackerHcl>(known->config);
+}
+
 }  // namespace
 
 bool is_hcl_template(const CommandOptions& options, const std::string& path) {
@@ -226,8 +265,7 @@ std::optional<HclInput> load_hcl(Invocation& invocation, const CommandOptions& o
 
   Diagnostics diagnostics;
   check_globs(options, diagnostics);
-  input.config = std::make_shared<PackerHcl>(
-      parse_packer_hcl(template_files(path), packer_version, environment.host, diagnostics, more));
+  input.config = read_hcl(invocation, options, path, environment.host, more, diagnostics);
   input.config->path = path;
   if (!diagnostics.has_errors()) {
     HclVariableInput variables = variable_input(options, path, diagnostics);

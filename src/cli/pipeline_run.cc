@@ -87,6 +87,7 @@ PipelineRun::PipelineRun(Invocation& invocation, const CommandOptions& options, 
       digests_(open_file_digests(state_directory())),
       journal_(open_journal(state_directory(), invocation.run_id)),
       store_(open_image_store(image_store_directory(), journal_.get())),
+      evidence_(std::make_unique<EvidenceRoom>(state_directory() / "evidence", invocation.run_id, *journal_)),
       preparer_(std::make_unique<StagePreparer>(invocation, options, loaded, *digests_)),
       wanted_(pipeline_.instances().size(), true),
       forecasts_(pipeline_.instances().size()),
@@ -159,6 +160,7 @@ void PipelineRun::tell_mistakes() {
 
 bool PipelineRun::forecast(bool put_back) {
   put_back_ = put_back;
+  if (put_back) lock_ = std::make_unique<Lock>(pipeline_state_directory(loaded_.path) / "lock");
   if (!select()) return false;
   for (size_t i : pipeline_.order()) {
     if (wanted_[i]) forecast_one(i);
@@ -184,19 +186,11 @@ bool PipelineRun::check_needs(size_t instance) {
   return true;
 }
 
-std::optional<ImageRecord> PipelineRun::last_image(const std::string& name) {
-  try {
-    return store_->get(name);
-  } catch (const Error&) {
-    return std::nullopt;
-  }
-}
-
 /// What an earlier run of this stage left where its result goes may be replaced; the store has it.
 bool PipelineRun::may_replace(size_t instance, const PreparedStage& keyed) {
   if (options_.force) return true;
   return std::all_of(keyed.plan.stages.begin(), keyed.plan.stages.end(),
-                     [&](const Stage& build) { return last_image(image_name(instance, build, keyed.builds)).has_value(); });
+                     [&](const Stage& build) { return store_->newest(image_name(instance, build, keyed.builds)).has_value(); });
 }
 
 /// What lies where the result would go and is nobody's is told before anything starts.
@@ -214,7 +208,7 @@ std::vector<std::string> PipelineRun::why_it_runs(size_t instance, const Prepare
   for (size_t i = 0; i < prepared.plan.stages.size(); ++i) {
     if (store_->find_by_key(prepared.keys[i])) continue;
     std::string name = image_name(instance, prepared.plan.stages[i], prepared.builds);
-    auto last = last_image(name);
+    auto last = store_->newest(name);
     if (!last) return {"it was never built"};
     for (auto& reason : input_differences(last->inputs, prepared.inputs[i], options_.explain ? 1000 : 4)) out.push_back(std::move(reason));
   }
@@ -332,9 +326,11 @@ fs::path PipelineRun::log_of(size_t instance) const {
   return state_directory() / "runs" / invocation_.run_id / (name + ".log");
 }
 
-RunOptions PipelineRun::run_options() const {
+/// `what`: the stage, or its test: so its evidence is called.
+RunOptions PipelineRun::run_options(const std::string& what) const {
   RunOptions run;
-  run.evidence_root = state_directory() / "evidence";
+  run.evidence = evidence_.get();
+  run.evidence_name = bare_name(what);
   run.redactor = invocation_.redactor.get();
   std::string command = fmt::format("cd {} && {} run -on-error=ask {}", shell_quote(loaded_.directory.string()), invocation_.program,
                                     shell_quote(loaded_.path.filename().string()));
@@ -390,7 +386,6 @@ std::vector<GraphNode> PipelineRun::graph(std::vector<size_t>& of_node) const {
 }
 
 bool PipelineRun::run(const Stop& stop) {
-  lock_ = std::make_unique<Lock>(pipeline_state_directory(loaded_.path) / "lock");
   Slots slots;
   limit_slots(slots);
   std::vector<size_t> of_node;
@@ -468,7 +463,7 @@ void PipelineRun::build(size_t instance, const PreparedStage& keyed, const Stop&
     stages.push_back(std::move(real.plan.stages[i]));
   }
   real.plan.stages = std::move(stages);
-  auto results = run_plan(real.plan, run_options(), sink, *journal_, *invocation_.log, stop);
+  auto results = run_plan(real.plan, run_options(pipeline_.instances()[instance].name), sink, *journal_, *invocation_.log, stop);
   end.how = StageEnd::How::built;
   for (size_t i = 0; i < results.size(); ++i) {
     if (results[i].error.empty()) {
@@ -529,7 +524,7 @@ void PipelineRun::test(size_t instance, const PreparedStage& keyed, const Stop& 
     std::vector<ImageTestResult> results;
     for (auto& plan : plans) {
       fs::create_directories(image_store_directory() / "scratch");
-      results.push_back(run_image_test(plan, component_table(), run_options(), sink, *journal_, *invocation_.log, stop));
+      results.push_back(run_image_test(plan, component_table(), run_options(plan.name), sink, *journal_, *invocation_.log, stop));
       const ImageTestResult& result = results.back();
       if (result.passed()) continue;
       end.how = result.cancelled ? StageEnd::How::cancelled : StageEnd::How::failed;
@@ -558,7 +553,8 @@ void PipelineRun::publish(size_t instance, const PreparedStage& keyed, const Sto
       if (!options_.rebuild && published_[name] == key) continue;
     }
     end.how = StageEnd::How::built;
-    StageResult result = run_publishes(publishes, plain_artifact(end.images[i]), keyed.plan.stages[i].info, run_options(), sink, *journal_,
+    StageResult result = run_publishes(publishes, plain_artifact(end.images[i]), keyed.plan.stages[i].info,
+                                       run_options(pipeline_.instances()[instance].name + " publish"), sink, *journal_,
                                        *invocation_.log, stop);
     if (!result.error.empty()) {
       end.how = result.cancelled ? StageEnd::How::cancelled : StageEnd::How::failed;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cli/pipeline_stage.h"
+#include "core/evidence.h"
 #include "core/graph_run.h"
 #include "core/image_store.h"
 #include "core/image_testing.h"
@@ -46,7 +47,8 @@ class PipelineRun {
   ~PipelineRun();
 
   /// Looks at every stage that is wanted, in order. False when something is wrong: it was shown, and nothing may run.
-  /// `put_back`: files of images that are up to date are put where they belong, for others to be made of them.
+  /// `put_back`: for running. Files of images that are up to date are put where they belong, for others to be made of
+  /// them; throws Error{environment} while another run of the pipeline is going on.
   bool forecast(bool put_back);
   const std::vector<StageForecast>& forecasts() const { return forecasts_; }
   bool wanted(size_t instance) const { return wanted_[instance]; }
@@ -62,7 +64,6 @@ class PipelineRun {
   bool forecast_one(size_t instance);
   bool check_places(size_t instance, const PreparedStage& prepared);
   bool may_replace(size_t instance, const PreparedStage& keyed);
-  std::optional<ImageRecord> last_image(const std::string& name);
   bool check_needs(size_t instance);
   void mistake(size_t instance, const std::string& text);
   void tell_mistakes();
@@ -80,7 +81,7 @@ class PipelineRun {
   void publish(size_t instance, const PreparedStage& keyed, const Stop& stop, StageSink& sink, StageEnd& end);
   StageArtifact artifact_of(const std::string& build, const ImageRecord& image) const;
   Artifact plain_artifact(const ImageRecord& image) const;
-  RunOptions run_options() const;
+  RunOptions run_options(const std::string& what) const;
   std::filesystem::path log_of(size_t instance) const;
 
   Invocation& invocation_;
@@ -90,6 +91,7 @@ class PipelineRun {
   std::unique_ptr<FileDigests> digests_;
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<ImageStore> store_;
+  std::unique_ptr<EvidenceRoom> evidence_;  ///< of all stages: they run at the same time
   std::unique_ptr<StagePreparer> preparer_;
   std::unique_ptr<Lock> lock_;
   bool put_back_ = false;

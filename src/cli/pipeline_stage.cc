@@ -158,6 +158,7 @@ void StagePreparer::plan(size_t instance, const CommandOptions& options, Prepare
   stage.run_id = invocation_.run_id;
   stage.redactor = invocation_.redactor;
   stage.log = invocation_.log;
+  stage.templates = templates_;
   auto words = std::make_shared<CollectingRenderer>();
   stage.renderer = words;
   Diagnostics found;

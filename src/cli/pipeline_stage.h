@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/pipeline_input.h"
+#include "cli/template_cache.h"
 #include "cli/template_input.h"
 #include "core/build_inputs.h"
 #include "core/image_testing.h"
@@ -74,6 +75,7 @@ class StagePreparer {
   const LoadedPipeline& loaded_;
   FileDigests& digests_;
   HideSecret hide_;
+  std::shared_ptr<TemplateCache> templates_ = std::make_shared<TemplateCache>();
 };
 
 /// What of a throw-away machine's configuration a test's outcome depends on, besides the artifact: options that change the

@@ -12,6 +12,7 @@
 #include "cli/component_table.h"
 #include "cli/diagnostic_text.h"
 #include "cli/environment.h"
+#include "cli/template_cache.h"
 #include "lang/packer_json.h"
 
 namespace kiln {
@@ -90,10 +91,16 @@ std::optional<Template> load_legacy_template(Invocation& invocation, const Comma
   check_path(path);
   std::string text = path.empty() ? tiny_template : path == "-" ? read_standard_input() : read_file(path);
   auto file = std::make_shared<SourceFile>(SourceFile{path == "-" ? "<stdin>" : path, std::move(text)});
+  if (invocation.templates) {
+    if (auto known = invocation.templates->legacy.find(path, {file})) return *known;
+  }
   Diagnostics diagnostics;
   Template parsed = parse_packer_json(file, diagnostics);
   parsed.path = path;
-  if (!diagnostics.has_errors()) return parsed;
+  if (!diagnostics.has_errors()) {
+    if (invocation.templates) invocation.templates->legacy.keep(path, {file}, parsed);
+    return parsed;
+  }
   invocation.ui().error(legacy_parse_text(diagnostics));
   return std::nullopt;
 }

@@ -38,8 +38,9 @@ std::vector<StageResult> run_plan(Plan& plan, const RunOptions& options, EventSi
   allow_descriptors(plan.stages.size());
   Redactor own;
   for (const auto& secret : plan.secrets) own.add(secret);
-  EvidenceRoom evidence(options.evidence_root, plan.stages.front().info.run_id, journal);
-  RunShared shared{options, sink, journal, log, options.redactor != nullptr ? *options.redactor : own, evidence};
+  EvidenceRoom own_evidence(options.evidence_root, plan.stages.front().info.run_id, journal);
+  RunShared shared{options, sink, journal, log, options.redactor != nullptr ? *options.redactor : own,
+                   options.evidence != nullptr ? *options.evidence : own_evidence};
   bool serial = false;
   for (const auto& stage : plan.stages) serial |= stage.info.debug;
   Slots slots;

@@ -12,9 +12,15 @@
 
 namespace kiln {
 
+class EvidenceRoom;
+
 struct RunOptions {
   int parallel_builds = 0;  ///< < 1: no limit
   std::filesystem::path evidence_root;  ///< bundles of failed builds go below it; empty: none are kept
+  /// Set: the place of all plans of this run, which outlives them, and evidence_root does not count. Two plans that run
+  /// at the same time under one run id need it.
+  EvidenceRoom* evidence = nullptr;
+  std::string evidence_name;  ///< what a bundle is called; empty: by the build's display name
   /// The command that runs this build alone again, for reproduce.txt; may be empty.
   std::function<std::string(const Stage&)> reproduce_command;
   const Redactor* redactor = nullptr;  ///< masks the bundle's log; else one made of the plan's secrets

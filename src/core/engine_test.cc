@@ -7,6 +7,7 @@
 #include <barrier>
 
 #include "base/file.h"
+#include "core/evidence.h"
 #include "core/scripted.h"
 
 namespace kiln {
@@ -362,6 +363,26 @@ TEST(Evidence, BuildsOfTheSameFileNameDoNotMeet) {
   EXPECT_NE(results[0].evidence, results[1].evidence);
   EXPECT_TRUE(std::filesystem::exists(results[0].evidence / "log.txt"));
   EXPECT_TRUE(std::filesystem::exists(results[1].evidence / "log.txt"));
+}
+
+TEST(Evidence, PlansOfOneRunShareAPlaceAndLeaveEachOthersAlone) {
+  TempDir root;
+  ScriptedRun inner, outer;
+  EvidenceRoom room(root.path(), "run-1", *outer.journal);
+  StageResult failed;
+  inner.options.evidence = outer.options.evidence = &room;
+  inner.options.evidence_name = outer.options.evidence_name = "custom[one]";
+  inner.script->start = [](StageContext&) { throw Error(ErrorKind::user, "no"); };
+  outer.script->start = [&](StageContext& context) {
+    failed = inner.run_one();
+    EXPECT_TRUE(std::filesystem::exists(context.evidence_directory)) << "another plan has ended meanwhile";
+    throw Error(ErrorKind::user, "no");
+  };
+  StageResult result = outer.run_one();
+  EXPECT_EQ(failed.evidence.filename(), "custom_one_-2");
+  EXPECT_EQ(result.evidence, root.path() / "run-1" / "custom_one_");
+  EXPECT_TRUE(std::filesystem::exists(failed.evidence / "log.txt"));
+  EXPECT_TRUE(std::filesystem::exists(result.evidence / "log.txt"));
 }
 
 }  // namespace

@@ -28,6 +28,7 @@ constexpr const char* index_tables[] = {
     "CREATE TABLE tag (tag TEXT PRIMARY KEY, image INTEGER NOT NULL REFERENCES image (seq) ON DELETE "
     "CASCADE)",
     "CREATE INDEX image_by_key ON image (key)",
+    "CREATE INDEX image_by_name ON image (name)",
     "CREATE INDEX file_by_digest ON file (digest)",
     "CREATE INDEX file_by_path ON file (path)",
     "CREATE INDEX parent_by_parent ON parent (parent)",
@@ -152,6 +153,11 @@ std::optional<ImageRecord> ImageIndex::by_id(const std::string& id) {
 }
 
 std::vector<ImageRecord> ImageIndex::by_key(const std::string& key) { return select("WHERE key = ?", &key); }
+std::optional<ImageRecord> ImageIndex::newest(const std::string& name) {
+  auto found = select("WHERE seq = (SELECT seq FROM image WHERE name = ? ORDER BY made DESC, seq DESC LIMIT 1)", &name);
+  return found.empty() ? std::nullopt : std::optional(std::move(found[0]));
+}
+
 std::vector<ImageRecord> ImageIndex::all() { return select("", nullptr); }
 
 std::vector<FileStamp> ImageIndex::path_stamps(const std::string& id) {

@@ -33,6 +33,7 @@ class ImageIndex {
 
   std::optional<ImageRecord> by_id(const std::string& id);
   std::vector<ImageRecord> by_key(const std::string& key);  ///< newest first
+  std::optional<ImageRecord> newest(const std::string& name);
   std::vector<ImageRecord> all();                           ///< newest first
   /// What the files at the image's paths looked like when they were last seen whole, in the order of its
   /// files.

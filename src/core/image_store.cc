@@ -100,6 +100,7 @@ class LocalImageStore : public ImageStore {
     return std::nullopt;
   }
 
+  std::optional<ImageRecord> newest(const std::string& name) override { return index_.newest(name); }
   ImageRecord get(const std::string& reference) override;
   std::vector<ImageRecord> list() override { return index_.all(); }
   bool restore(const ImageRecord& record, const Stop& stop) override;

@@ -71,6 +71,8 @@ class ImageStore {
   virtual ImageRecord add(ImageRecord record, const std::vector<std::string>& files, const Stop& stop) = 0;
   /// The newest image with that key whose content is whole.
   virtual std::optional<ImageRecord> find_by_key(const std::string& key) = 0;
+  /// The newest image of that name.
+  virtual std::optional<ImageRecord> newest(const std::string& name) = 0;
   /// By id (or a beginning of one that is unique), tag, name (the newest), or path of one of its files. Throws
   /// Error{user} "no image ..." with the nearest name.
   virtual ImageRecord get(const std::string& reference) = 0;

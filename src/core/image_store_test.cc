@@ -93,6 +93,9 @@ TEST_F(ImageStoreTest, FindsTheNewestOfAKeyAndOfAName) {
   auto second = made("app", "k", {output("2", "2")});
   EXPECT_EQ(store_->find_by_key("k")->id, second.id);
   EXPECT_EQ(store_->get("app").id, second.id);
+  EXPECT_EQ(store_->newest("app")->id, second.id);
+  EXPECT_FALSE(store_->newest("ap").has_value()) << "a name is asked for whole";
+  EXPECT_FALSE(store_->newest(second.id).has_value());
   EXPECT_THAT(store_->list(), testing::SizeIs(2));
   EXPECT_EQ(store_->list()[0].id, second.id);
 }

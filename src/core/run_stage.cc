@@ -26,7 +26,7 @@ class StageRun {
   StageRun(Stage& stage, const RunShared& shared, const Stop& stop)
       : stage_(stage),
         shared_(shared),
-        directory_(shared.evidence.open(stage.info.display_name)),
+        directory_(shared.evidence.open(shared.options.evidence_name.empty() ? stage.info.display_name : shared.options.evidence_name)),
         recorder_(shared.sink, shared.redactor, directory_),
         info_(stage.info),
         context_{info_, Ui(recorder_, stage.info.display_name), stop, undo_, shared.journal, shared.log, directory_,

@@ -1,0 +1,287 @@
+#!/usr/bin/env python3
+"""A whole pipeline with QEMU machines: base, application, one image per environment; each tested on a fresh boot.
+Usage: pipeline_vm.py KILN SOURCE_DIRECTORY. KILN_TINY_GUEST names a tiny guest that is made already."""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree
+
+KILN = str(pathlib.Path(sys.argv[1]).resolve())
+SOURCE = pathlib.Path(sys.argv[2]).resolve()
+PATIENCE = 240  # seconds for a step of the machine; only a hang reaches it
+
+PIPELINE = """
+variable "disk" {}
+variable "key" {}
+
+defaults { variables = { key = var.key } }
+
+stage "base" {
+  template  = "machine.json"
+  variables = { name = "base", disk = var.disk, script = "base.sh" }
+}
+
+stage "app" {
+  template  = "machine.json"
+  variables = { name = "app", disk = stage.base.artifact.file, script = "app.sh" }
+  test "shell" { scripts = ["app-test.sh"] }
+}
+
+stage "custom" {
+  for_each  = ["one", "two"]
+  template  = "custom.json"
+  variables = { name = each.key, disk = stage.app.artifact.file }
+  test "shell" {
+    inline = ["grep -q '^environment ${each.key}' /etc/environment.conf", "test -e /etc/app-release", "test -e /etc/base-release"]
+  }
+}
+
+output "images" { value = { for name, one in stage.custom : name => one.artifact.file } }
+"""
+
+VARIABLES = {"name": "", "disk": "", "key": "", "script": ""}
+MACHINE = {"type": "qemu", "output_directory": "out/{{user `name`}}", "vm_name": "disk", "disk_image": True,
+           "iso_url": "{{user `disk`}}", "iso_checksum": "none", "disk_size": "2G", "memory": 128, "headless": True,
+           "use_backing_file": True, "ssh_username": "root", "ssh_private_key_file": "{{user `key`}}",
+           "ssh_timeout": "180s", "shutdown_command": "poweroff"}
+
+# It runs while its image is made; without the line in /etc/rc it does not after the next boot.
+APPLICATION = """#!/bin/sh -e
+echo 1 >/etc/app-release
+start='sleep 100000 >/dev/null 2>&1 </dev/null & echo $! >/run/app.pid'
+eval "$start"
+kill -0 "$(cat /run/app.pid)"
+"""
+MENDED = APPLICATION + 'echo "$start" >>/etc/rc\n'
+
+APPLICATION_TEST = """#!/bin/sh
+echo 1..2
+test -e /etc/base-release && test -e /etc/app-release && echo 'ok 1 - both releases are there' || echo 'not ok 1 - both releases are there'
+tries=0
+until [ -s /run/app.pid ] && kill -0 "$(cat /run/app.pid)" || [ $tries -eq 20 ]; do sleep 0.1; tries=$((tries + 1)); done
+if [ $tries -lt 20 ]; then echo 'ok 2 - the application runs'; exit; fi
+printf 'not ok 2 - the application runs\\n  ---\\n  expected: running\\n  found: stopped\\n  ...\\n'
+"""
+
+ENVIRONMENT = """#!/bin/sh -e
+if grep -q hold /etc/environment.conf; then echo HOLDING; sleep 1000; fi
+"""
+
+
+def tiny_guest():
+    given = os.environ.get("KILN_TINY_GUEST")
+    if given:
+        return pathlib.Path(given)
+    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")))
+    out = cache / "kiln/tiny-guest"
+    subprocess.run(["bash", SOURCE / "tests/support/tiny_guest/make.sh", out], check=True, timeout=600)
+    return out
+
+
+def template(builder, provisioners):
+    return json.dumps({"variables": VARIABLES, "builders": [builder], "provisioners": provisioners}, indent=1)
+
+
+def is_alive(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+class Site:
+    """The pipeline in a directory of its own, with a qemu-system that writes down each start."""
+
+    def __init__(self, directory, guest):
+        self.directory = pathlib.Path(directory)
+        self.guest = guest
+        (self.directory / "bin").mkdir()
+        (self.directory / "tmp").mkdir()
+        self.calls = self.directory / "qemu-calls"
+        self.taken = 0
+        real = shutil.which("qemu-system-x86_64")
+        self.write("bin/qemu-system-x86_64", f'#!/bin/sh\necho "$$ $*" >>{self.calls}\nexec {real} "$@"\n', 0o755)
+        self.write("site.kiln.hcl", PIPELINE)
+        shell = {"type": "shell", "script": "{{user `script`}}"}
+        self.write("machine.json", template(MACHINE, [shell]))
+        self.write("custom.json", template(MACHINE, [
+            {"type": "file", "source": "environments/{{user `name`}}.conf", "destination": "/etc/environment.conf"},
+            {"type": "shell", "script": "environment.sh"}]))
+        self.write("base.sh", "echo 1 >/etc/base-release\n")
+        self.write("app-test.sh", APPLICATION_TEST)
+        self.write("environment.sh", ENVIRONMENT)
+        self.env = dict(os.environ, HOME=directory, TMPDIR=str(self.directory / "tmp"), KILN_STATE_DIR=directory + "/state",
+                        KILN_STORE_DIR=directory + "/images", PATH=f"{directory}/bin:{os.environ['PATH']}",
+                        PACKER_CACHE_DIR=directory + "/cache", CHECKPOINT_DISABLE="1")
+
+    def write(self, name, text, mode=0o644):
+        path = self.directory / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        path.chmod(mode)
+
+    def start(self, *arguments):
+        return subprocess.Popen([KILN, *arguments], cwd=self.directory, env=self.env, stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+
+    def kiln(self, *arguments):
+        """Exit code and output."""
+        process = self.start(*arguments)
+        try:
+            output = process.communicate(timeout=PATIENCE)[0]
+        finally:
+            process.kill()
+        return process.returncode, output
+
+    def variables(self):
+        return [f"-var=disk={self.guest / 'tiny-bios.qcow2'}", f"-var=key={self.guest / 'id_ed25519'}"]
+
+    def run(self, *arguments, exits=0):
+        """Runs the pipeline; how each stage ended, and the output."""
+        code, output = self.kiln("run", "-color=false", "-artifact-json=result.json", "-junit=junit.xml", *arguments)
+        assert code == exits, f"exit {code}, not {exits}:\n{output}"
+        result = json.loads((self.directory / "result.json").read_text())
+        assert result["ok"] == (exits == 0), result
+        return {stage["name"]: stage for stage in result["stages"]}, output
+
+    def take_calls(self):
+        """Machines that were started since the last time, and all starts: some only ask QEMU something."""
+        lines = self.calls.read_text().splitlines() if self.calls.exists() else []
+        new = lines[self.taken:]
+        self.taken = len(lines)
+        return [line for line in new if "-netdev" in line], new
+
+    def checks(self):
+        """Of the JUnit file: (suite, check) -> whether it failed."""
+        root = xml.etree.ElementTree.parse(self.directory / "junit.xml").getroot()
+        assert root.tag == "testsuites", root.tag
+        return {(suite.get("name"), case.get("name")): case.find("failure") is not None
+                for suite in root.iter("testsuite") for case in suite.iter("testcase")}
+
+    def live_machines(self):
+        """Of all that the wrapper started."""
+        lines = self.calls.read_text().splitlines() if self.calls.exists() else []
+        return [int(line.split()[0]) for line in lines if "-netdev" in line and is_alive(line.split()[0])]
+
+
+ONE, TWO = 'custom["one"]', 'custom["two"]'
+
+
+def results(stages):
+    return {name: stage["result"] for name, stage in stages.items()}
+
+
+def images(stages):
+    return {name: stage["artifacts"][0]["image"] for name, stage in stages.items() if stage["artifacts"]}
+
+
+def gate_stops_what_only_fails_after_a_fresh_boot(site):
+    site.write("app.sh", APPLICATION)
+    site.write("environments/one.conf", "environment one\n")
+    site.write("environments/two.conf", "environment two\nhold\n")
+    stages, output = site.run(*site.variables(), exits=1)
+    assert results(stages) == {"base": "done", "app": "FAILED", ONE: "not run: needs app", TWO: "not run: needs app"}, output
+    machines, _ = site.take_calls()
+    assert len(machines) == 3, machines  # base, app, app's test
+    for words in ("the application runs", "running", "stopped", "Stage app failed"):
+        assert words in output, f"{words!r} is not in:\n{output}"
+    assert "both releases are there" in output, output
+    evidence = [line.split(": ", 1)[1] for line in output.splitlines() if "What was kept of it" in line]
+    assert len(evidence) == 1, output
+    serial = pathlib.Path(evidence[0]) / "serial.log"
+    assert "tiny: up after" in serial.read_text(errors="replace"), sorted(os.listdir(evidence[0]))
+    failed = {check for (_, check), bad in site.checks().items() if bad}
+    assert failed == {"the application runs"}, site.checks()
+    assert not (site.directory / "out/one").exists() and not (site.directory / "out/two").exists()
+    assert not stages[ONE]["artifacts"] and not stages[TWO]["artifacts"]
+    return images(stages)
+
+
+def killed_in_a_stage_goes_on_after_gc(site, before):
+    """The application is mended, the run killed while the second environment is made."""
+    site.write("app.sh", MENDED)
+    run = site.start("run", "-color=false", "-resume", "-parallel=1")
+    try:
+        seen = []
+        while not any("HOLDING" in line for line in seen):
+            line = run.stdout.readline()
+            assert line, "it ended before its last stage:\n" + "".join(seen)
+            seen.append(line)
+        code, output = site.kiln("run", "-color=false", *site.variables())
+        assert code == 1 and "Another run of this pipeline is going on" in output, output
+    finally:
+        run.kill()
+        run.wait(60)
+    assert run.returncode == -signal.SIGKILL, run.returncode
+    machines, _ = site.take_calls()
+    assert len(machines) == 5, machines  # app and its test, one and its test, two
+    left = int(machines[-1].split()[0])
+    assert is_alive(left), "a killed kiln cannot end its machine, so gc has something to do"
+    code, output = site.kiln("gc")
+    assert code == 0 and "Removed" in output, output
+    assert not is_alive(left), output
+    assert site.kiln("gc")[1] == "Nothing is left over.\n"
+
+    site.write("environments/two.conf", "environment two\n")
+    stages, output = site.run("-resume")
+    assert results(stages) == {"base": "up to date", "app": "up to date", ONE: "up to date", TWO: "done"}, output
+    machines, _ = site.take_calls()
+    assert len(machines) == 2, machines  # two and its test
+    assert images(stages)["base"] == before["base"], "the base image was made again"
+    assert images(stages)["app"] != before["app"], "the image that failed was handed on"
+    assert {suite for suite, _ in site.checks()} == {TWO + ' / shell'} and not any(site.checks().values()), site.checks()
+    return images(stages)
+
+
+def second_run_starts_nothing(site, before):
+    stages, output = site.run(*site.variables())
+    assert set(results(stages).values()) == {"up to date"}, output
+    assert images(stages) == before, output
+    _, calls = site.take_calls()
+    assert calls == [], calls
+
+
+def changed_environment_runs_alone(site, before):
+    site.write("environments/one.conf", "environment one, changed\n")
+    stages, output = site.run(*site.variables())
+    assert results(stages) == {"base": "up to date", "app": "up to date", ONE: "done", TWO: "up to date"}, output
+    machines, _ = site.take_calls()
+    assert len(machines) == 2, machines
+    after = images(stages)
+    assert after[ONE] != before[ONE] and {**after, ONE: ""} == {**before, ONE: ""}, (before, after)
+    # All four have passed their tests, and say so.
+    stored = json.loads(site.kiln("images", "-json")[1])
+    tests = {image["id"]: image["tests"] for image in stored["images"]}
+    for name, image in after.items():
+        if name != "base":
+            assert tests[image]["ok"] is True and tests[image]["passed"] >= 1, (name, tests[image])
+
+
+def main():
+    for needed in ("qemu-system-x86_64", "qemu-img"):
+        if not shutil.which(needed):
+            print(f"skipped: {needed} is not installed")
+            return
+    guest = tiny_guest()
+    with tempfile.TemporaryDirectory() as directory:
+        site = Site(directory, guest)
+        start = time.monotonic()
+        try:
+            before = gate_stops_what_only_fails_after_a_fresh_boot(site)
+            before = killed_in_a_stage_goes_on_after_gc(site, before)
+            second_run_starts_nothing(site, before)
+            changed_environment_runs_alone(site, before)
+            assert site.live_machines() == [], site.live_machines()
+        finally:
+            for pid in site.live_machines():
+                os.kill(pid, signal.SIGKILL)
+        print(f"a pipeline with 12 machines in {time.monotonic() - start:.0f} s")
+
+
+main()
