@@ -1,7 +1,6 @@
 #include "core/journal.h"
 
 #include <fmt/format.h>
-#include <sqlite3.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "core/lazy_sqlite.h"
 #include "core/process_table.h"
 
 namespace kiln {
