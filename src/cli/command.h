@@ -25,6 +25,13 @@ struct AttestationOptions {
   bool require_timestamp = false;
 };
 
+/// What sbom-generate takes.
+struct SbomOptions {
+  std::string format = "cyclonedx-json";
+  std::string scope = "squashed";
+  std::vector<std::string> exclude;
+};
+
 /// Everything any command line can set; each command declares which of them it takes.
 struct CommandOptions {
   std::vector<std::string> only;
@@ -67,6 +74,7 @@ struct CommandOptions {
 
   std::string plugin_path;  ///< plugins install: the program to install
   AttestationOptions attestation;
+  SbomOptions sbom;
 };
 
 /// One run of the program: how it was called, where its words go, who may stop it. Owned by run_program.
@@ -130,6 +138,6 @@ int run_plugins_remove(Invocation&, CommandOptions&, const std::vector<std::stri
 int run_fix(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_hcl2_upgrade(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_verify_attestation(Invocation&, CommandOptions&, const std::vector<std::string>&);
-int run_not_yet(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_sbom_generate(Invocation&, CommandOptions&, const std::vector<std::string>&);
 
 }  // namespace kiln
