@@ -13,7 +13,7 @@ struct SbomPackage {
   std::string name;
   std::string version;
   std::string architecture;
-  std::string source;  ///< the package it was built from, where that has another name
+  std::string source;  ///< the package it was built from, where that is another: "NAME", "NAME@VERSION"
   std::string maintainer;
   std::string license;  ///< as its record words it; empty: the record says nothing
   std::string record;   ///< the file that says so, from the root on: "/var/lib/dpkg/status"

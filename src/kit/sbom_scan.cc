@@ -39,10 +39,11 @@ std::vector<RecordFields> record_paragraphs(std::string_view text) {
   return out;
 }
 
-/// A source package's name without its version in parentheses; empty when it is the package's own.
+/// "NAME (VERSION)" as NAME@VERSION; empty when both are the package's own.
 std::string other_source(const std::string& source, const std::string& name) {
-  std::string plain = source.substr(0, source.find(' '));
-  return plain == name ? "" : plain;
+  size_t space = source.find(" (");
+  if (space == source.npos || !source.ends_with(')')) return source == name ? "" : source;
+  return fmt::format("{}@{}", source.substr(0, space), source.substr(space + 2, source.size() - space - 3));
 }
 
 /// Names of Python's projects are the same in any case and with any of - _ . (PEP 503).

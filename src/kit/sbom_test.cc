@@ -44,7 +44,7 @@ TEST(Sbom, ListsWhatDpkgHasInstalled) {
   EXPECT_THAT(urls(sbom),
               ElementsAre("pkg:deb/debian/base-files@12.4%2Bdeb12u11?arch=all&distro=debian-12",
                           "pkg:deb/debian/tzdata@2024a?arch=all&distro=debian-12",
-                          "pkg:deb/debian/zlib1g@1%3A1.2.13.dfsg-1?arch=amd64&distro=debian-12&upstream=zlib"));
+                          "pkg:deb/debian/zlib1g@1%3A1.2.13.dfsg-1?arch=amd64&distro=debian-12&upstream=zlib%401.2"));
   EXPECT_EQ(sbom.packages[1].record, "/var/lib/dpkg/status.d/tzdata");
 }
 
