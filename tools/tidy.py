@@ -7,8 +7,8 @@ import re
 import sys
 
 RANK = {"base": 0, "lang": 1, "wire": 1, "core": 2, "communicator": 3, "kit": 3, "builder": 4, "provisioner": 4,
-        "post_processor": 4, "data_source": 4, "executor": 4, "plugin": 4, "endpoint": 4, "report": 4, "cli": 5}
-GROUPS = {"communicator", "builder", "provisioner", "post_processor", "data_source", "executor"}
+        "post_processor": 4, "data_source": 4, "executor": 4, "tester": 4, "plugin": 4, "endpoint": 4, "report": 4, "cli": 5}
+GROUPS = {"communicator", "builder", "provisioner", "post_processor", "data_source", "executor", "tester"}
 ABSENT = [  # pattern, where it is allowed, why
     (re.compile(r"\b(std::cout|std::cerr|printf\(|puts\()"), ("cli/", "report/", "base/error.cc", "_test.cc"), "only renderers print: emit an Event"),
     (re.compile(r"\b(fork|vfork|system|popen)\("), (), "processes are made by base/process.cc alone"),

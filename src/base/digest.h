@@ -1,6 +1,8 @@
 // Digests of bytes and files (OpenSSL).
 #pragma once
+#include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -26,7 +28,12 @@ class Digest {
 
 bool is_digest_name(std::string_view algorithm);
 std::string digest_hex(std::string_view algorithm, std::string_view bytes);
-/// Reads the file in blocks. Throws.
-std::string file_digest_hex(std::string_view algorithm, const std::filesystem::path& path);
+/// Of the whole file, whose holes are not read. `progress` is told how many bytes are done, every few MiB; what it
+/// throws ends the work. Throws Error{environment}.
+std::string file_digest_hex(std::string_view algorithm, const std::filesystem::path& path,
+                            const std::function<void(uint64_t done)>& progress = {});
+/// The same of an open file (borrowed), from its beginning; its position is lost.
+std::string file_digest_hex(std::string_view algorithm, int fd,
+                            const std::function<void(uint64_t done)>& progress = {});
 
 }  // namespace kiln

@@ -1,5 +1,6 @@
 // What a subcommand is, and what it works with.
 #pragma once
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
@@ -30,6 +31,13 @@ struct SbomOptions {
   std::string format = "cyclonedx-json";
   std::string scope = "squashed";
   std::vector<std::string> exclude;
+};
+
+/// What the commands of the store of images take.
+struct ImagesOptions {
+  bool files = false;
+  int keep = -1;  ///< not given
+  std::string older_than;
 };
 
 /// Everything any command line can set; each command declares which of them it takes.
@@ -72,20 +80,43 @@ struct CommandOptions {
   bool write = true;
   bool recursive = false;
 
+  /// Not a flag: time and chance stand still in templates, so that what a stage is made from has the same key tomorrow.
+  bool timeless = false;
+
+  std::vector<std::string> targets;
+  int parallel = 0;
+  bool fail_fast = false;
+  bool keep_going = false;
+  bool resume = false;
+  bool rebuild = false;
+  bool explain = false;
+  std::string artifact_env;
+  std::string artifact_json;
+  std::string junit;
+  std::string tap;
+
+  std::vector<std::string> serverspec, goss, shell_tests;
+  std::vector<std::string> wait_for;
+  std::vector<std::pair<std::string, std::string>> settings;  ///< of the throw-away machine
+  std::string machine_type;
+  std::string timeout;
+
   std::string plugin_path;  ///< plugins install: the program to install
   AttestationOptions attestation;
   SbomOptions sbom;
+  ImagesOptions images;
 };
 
-/// One run of the program: how it was called, where its words go, who may stop it. Owned by run_program.
+/// One run of the program: how it was called, where its words go, who may stop it. Owned by run_program; a pipeline's
+/// stages have copies with renderers of their own.
 struct Invocation {
   std::string program = "kiln";  ///< argv[0]'s last part: "packer" or "kiln"
   std::string called;            ///< argv[0]
   bool machine_readable = false;
   std::string run_id;
-  Redactor redactor;
-  std::unique_ptr<Log> log;
-  std::unique_ptr<Renderer> renderer;
+  std::shared_ptr<Redactor> redactor = std::make_shared<Redactor>();
+  std::shared_ptr<Log> log;
+  std::shared_ptr<Renderer> renderer;
 
   bool as_packer() const { return program == "packer"; }
   const char* product() const { return as_packer() ? "Packer" : "Kiln"; }
@@ -108,6 +139,7 @@ struct Subcommand {
   /// `arguments` is what follows the flags. Returns the exit code, or show_help.
   int (*run)(Invocation& invocation, CommandOptions& options, const std::vector<std::string>& arguments);
   enum class Shown { always, as_kiln, never } shown = Shown::always;
+  bool flags_anywhere = false;  ///< flags may also stand behind arguments, as Packer's commands do not have it
 };
 
 /// A command returns this when it was called wrongly: its help is shown and the exit code is 1.
@@ -119,6 +151,11 @@ std::string command_help(const Invocation& invocation, const Subcommand& command
 
 // The commands.
 int run_build(Invocation&, CommandOptions&, const std::vector<std::string>&);
+/// `plan` of a pipeline.
+int run_pipeline_plan(Invocation&, CommandOptions&, const std::filesystem::path& path);
+int run_test(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_shell(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_run(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_plan(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_validate(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_inspect(Invocation&, CommandOptions&, const std::vector<std::string>&);
@@ -137,6 +174,15 @@ int run_plugins_install(Invocation&, CommandOptions&, const std::vector<std::str
 int run_plugins_remove(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_fix(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_hcl2_upgrade(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_images(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_images_show(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_images_rm(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_images_tag(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_images_untag(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_images_export(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_images_import(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_images_verify(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_images_prune(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_verify_attestation(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_sbom_generate(Invocation&, CommandOptions&, const std::vector<std::string>&);
 

@@ -52,7 +52,7 @@ bool run_stages(Invocation& invocation, const CommandOptions& options, const std
   RunOptions run;
   run.parallel_builds = options.debug ? 1 : options.parallel_builds;
   run.evidence_root = state_directory() / "evidence";
-  run.redactor = &invocation.redactor;
+  run.redactor = invocation.redactor.get();
   run.reproduce_command = [&](const Stage& stage) {
     return reproduce_command(invocation, options, path, stage);
   };

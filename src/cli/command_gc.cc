@@ -1,8 +1,11 @@
 // gc: removes what runs left behind that are no more.
 #include <fmt/format.h>
 
+#include "base/error.h"
+#include "base/file.h"
 #include "cli/command.h"
 #include "core/gc.h"
+#include "core/image_store.h"
 
 namespace kiln {
 
@@ -36,12 +39,24 @@ void say_item(const GcItem& item, const Ui& ui) {
   }
 }
 
+/// Content that a killed process put into the store of images without saying so in its index: opening sweeps it.
+/// Before the journal is gone through, whose entries are what shows that there may be any.
+void sweep_image_store(const Ui& ui) {
+  try {
+    fs::path directory = image_store_directory();
+    if (fs::exists(directory / "index.db")) open_image_store(directory);
+  } catch (const Error& error) {
+    ui.error(error.message());
+  }
+}
+
 }  // namespace
 
 int run_gc(Invocation& invocation, CommandOptions& options, const std::vector<std::string>& arguments) {
   if (!arguments.empty()) return show_help;
   Ui ui = invocation.ui();
   auto journal = open_journal(state_directory(), invocation.run_id);
+  if (!options.dry_run) sweep_image_store(ui);
   GcSummary summary = run_gc(*journal, options.dry_run, [&](const GcItem& item) { say_item(item, ui); });
   if (summary.removed + summary.failed + summary.in_use == 0) {
     ui.say("Nothing is left over.");

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/component_table.h"
+#include "cli/pipeline_input.h"
 #include "cli/template_input.h"
 #include "core/plan_outline.h"
 
@@ -43,6 +44,9 @@ std::string build_lines(const OutlinedBuild& build) {
 }  // namespace
 
 int run_plan(Invocation& invocation, CommandOptions& options, const std::vector<std::string>& arguments) {
+  if (arguments.empty() || (arguments.size() == 1 && is_pipeline_path(arguments[0]))) {
+    return run_pipeline_plan(invocation, options, find_pipeline(arguments));
+  }
   if (arguments.size() != 1) return show_help;
   auto loaded = load_template(invocation, options, arguments[0],
                               options.evaluate_datasources ? DataSources::run : DataSources::leave_unknown);

@@ -87,7 +87,57 @@ void declare_validate(FlagSet& flags, CommandOptions& o) {
   declare_compatibility(flags, o);
 }
 
+void declare_targets(FlagSet& flags, CommandOptions& o) {
+  flags.add_list("target", &o.targets, "Only these stages and what they need: a stage's name, or one of its instances\nlike custom[staging]; may be a pattern.",
+                 "-target=STAGE,...");
+}
+
+/// How the throw-away machine of an image is started.
+void declare_machine(FlagSet& flags, CommandOptions& o) {
+  flags.add_string("machine-type", &o.machine_type, "The builder that starts it: rootfs (a booted container, needs root) or qemu.\n(Default: the one that made the image; of a file: rootfs for root, else qemu)",
+                   "-machine-type=qemu");
+  flags.add_pairs("set", &o.settings, "An option of that builder: memory, cpus, ssh_username, ssh_private_key_file, ...\nA password is taken from the environment: KILN_SSH_PASSWORD.",
+                  "-set 'option=value'");
+  flags.add_repeated("wait-for", &o.wait_for, "What must be ready: systemd, cloud-init, port:NUMBER, command:TEXT. Repeatable.", "-wait-for=WHAT");
+}
+
+void declare_test(FlagSet& flags, CommandOptions& o) {
+  flags.add_repeated("serverspec", &o.serverspec, "Run Serverspec: a directory of specs, or one spec file. Repeatable.", "-serverspec=DIR");
+  flags.add_repeated("goss", &o.goss, "Check a goss file. Repeatable.", "-goss=FILE");
+  flags.add_repeated("shell", &o.shell_tests, "Run a script in the machine; exit status 0 passes. Repeatable.", "-shell=FILE");
+  declare_machine(flags, o);
+  flags.add_string("timeout", &o.timeout, "For waiting and testing. (Default: 15m)", "-timeout=10m");
+  flags.add_string("junit", &o.junit, "Write the results as JUnit XML.", "-junit=FILE");
+  flags.add_string("tap", &o.tap, "Write the results as TAP.", "-tap=FILE");
+  declare_output(flags, o);
+  flags.add_bool("color", &o.color, "Plain output without colours. (Default: colours)", "-color=false");
+}
+
+void declare_run(FlagSet& flags, CommandOptions& o) {
+  declare_targets(flags, o);
+  flags.add_int("parallel", &o.parallel, "How many stages run at once. (Default: the number of CPUs, at least 2)", "-parallel=N");
+  flags.add_bool("fail-fast", &o.fail_fast, "Start nothing more once a stage has failed.");
+  flags.add_bool("keep-going", &o.keep_going, "A failed stage stops only what needs it. (Default)");
+  flags.add_bool("resume", &o.resume, "Go on as the last run was called: same variables, same targets. Finished stages\nare not run again.");
+  flags.add_bool("rebuild", &o.rebuild, "Run stages that are up to date, too.");
+  flags.add_bool("force", &o.force, "Replace what is in the way of a stage's result.");
+  declare_variables(flags, o);
+  flags.add_string("artifact-env", &o.artifact_env, "Write artifacts and outputs as shell assignments, when all is well.", "-artifact-env=FILE");
+  flags.add_string("artifact-json", &o.artifact_json, "Write stages, artifacts and outputs as JSON.", "-artifact-json=FILE");
+  flags.add_string("junit", &o.junit, "Write the results of all tests as JUnit XML.", "-junit=FILE");
+  flags.add_string("tap", &o.tap, "Write the results of all tests as TAP.", "-tap=FILE");
+  flags.add_bool("explain", &o.explain, "Name every input that changed, not only the first ones.");
+  declare_output(flags, o);
+  flags.add_choice("on-error", &o.on_error, {"cleanup", "abort", "ask", "run-cleanup-provisioner"},
+                   "What to do when a build fails: cleanup (default), abort,\nask or run-cleanup-provisioner.", "-on-error=cleanup");
+  flags.add_bool("color", &o.color, "Plain output without colours. (Default: colours)", "-color=false");
+  flags.add_bool("timestamp-ui", &o.timestamp_ui, "Put an RFC 3339 time before every line of a build.");
+}
+
 void declare_plan(FlagSet& flags, CommandOptions& o) {
+  declare_targets(flags, o);
+  flags.add_bool("explain", &o.explain, "Of a pipeline: name every input that changed.");
+  flags.add_bool("rebuild", &o.rebuild, "Of a pipeline: as with run -rebuild.");
   flags.add_bool("json", &o.json, "One JSON object, for programs.");
   declare_selection(flags, o, "Plan");
   declare_variables(flags, o);
@@ -162,6 +212,23 @@ void declare_nothing(FlagSet&, CommandOptions&) {}
 void declare_gc(FlagSet& flags, CommandOptions& o) {
   flags.add_bool("dry-run", &o.dry_run, "Say what would be removed, and remove nothing.");
   declare_output(flags, o);
+}
+
+void declare_json(FlagSet& flags, CommandOptions& o) {
+  flags.add_bool("json", &o.json, "One JSON object, for programs.");
+}
+
+void declare_image_files(FlagSet& flags, CommandOptions& o) {
+  flags.add_bool("files", &o.images.files,
+                 "Also delete their files where they were built, if they are\nstill what was built.");
+}
+
+void declare_images_prune(FlagSet& flags, CommandOptions& o) {
+  flags.add_int("keep", &o.images.keep, "How many of each name stay, the newest ones.", "-keep=N");
+  flags.add_string("older-than", &o.images.older_than, "Only what is older: 12h, 30d, 6w.",
+                   "-older-than=30d");
+  declare_image_files(flags, o);
+  flags.add_bool("dry-run", &o.dry_run, "Say what would be removed, and remove nothing.");
 }
 
 void declare_fmt(FlagSet& flags, CommandOptions& o) {
@@ -253,15 +320,55 @@ std::vector<Subcommand> make_template_commands() {
        {{"inspect template.json", "what is in the template"},
         {"inspect -machine-readable template.json | grep template-builder", "its builders, for a script"}},
        run_inspect},
+      {"run",
+       "run a pipeline: build, test and hand on images",
+       "run [options] [PIPELINE]",
+       "Runs the stages of a pipeline (*.kiln.hcl; without an argument the one in this\n"
+       "directory), each after the stages whose artifacts it needs and several at once.\n"
+       "A stage whose inputs are what they were is up to date and not run again. An image\n"
+       "that does not pass its tests is handed to nobody. docs/pipelines.md tells more.",
+       declare_run,
+       {{"run", "the pipeline of this directory"},
+        {"plan", "what that would do, and why, before it is done"},
+        {"run -target='custom[staging]' atlas.kiln.hcl", "one stage and what it needs"},
+        {"run -resume", "go on after a failure or a crash"},
+        {"run -artifact-env=images.env -junit=tests.xml", "for a CI"}},
+       run_run,
+       Subcommand::Shown::as_kiln},
+      {"test",
+       "test a finished image on a fresh boot",
+       "test [options] IMAGE",
+       "Starts a throw-away machine from IMAGE, waits until it is ready, runs the tests\n"
+       "and throws the machine away. The image itself is not touched. IMAGE is an id, tag\n"
+       "or name of `images`, or the path of a disk image.",
+       declare_test,
+       {{"test -serverspec=spec atlas/app", "Serverspec on the newest image of a pipeline's stage"},
+        {"test -goss=goss.yaml -machine-type=qemu -set ssh_username=vagrant disk.qcow2", "goss, in a virtual machine"},
+        {"test -shell=smoke.sh -wait-for=port:8080 -junit=results.xml k3j9x2", "a script, with a report for a CI"}},
+       run_test,
+       Subcommand::Shown::as_kiln},
+      {"shell",
+       "a shell on a throw-away machine of an image",
+       "shell [options] IMAGE",
+       "Starts a throw-away machine from IMAGE and opens a shell on it. What is changed\n"
+       "there is gone when the shell ends; the image itself is not touched.",
+       declare_machine,
+       {{"shell atlas/app", "look around in an image"},
+        {"shell -machine-type=qemu -set memory=2048 -set ssh_username=vagrant disk.qcow2", "of a file, in a virtual machine"}},
+       run_shell,
+       Subcommand::Shown::as_kiln},
       {"plan",
        "what a build would do, step by step",
-       "plan [options] TEMPLATE",
-       "Shows every build that would run, its steps in order with their options as\n"
+       "plan [options] [TEMPLATE | PIPELINE]",
+       "Of a pipeline (*.kiln.hcl): shows every stage, whether it is up to date or runs,\n"
+       "and why. Without an argument: of the one in this directory.\n\n"
+       "Of a template: shows every build that would run, its steps in order with their options as\n"
        "resolved, and a key for each: the digest of the step, its options and all steps\n"
        "before it. A key that is the same twice stands for the same work. What is known\n"
        "only during the build is shown as <unknown>. Nothing is built.",
        declare_plan,
-       {{"plan template.pkr.hcl", "everything"},
+       {{"plan", "what `run` would do here"},
+        {"plan template.pkr.hcl", "a template's steps"},
         {"plan -only='web.*' -var version=2 .", "some builds of the templates in this directory"},
         {"plan -json template.json | jq '.builds[].name'", "for a script"}},
        run_plan,
@@ -283,6 +390,126 @@ std::vector<Subcommand> make_template_commands() {
        declare_nothing,
        {{"version", "the version"}, {"-machine-readable version", "for a script"}},
        run_version},
+  };
+}
+
+std::vector<Subcommand> make_image_commands() {
+  return {
+      {"images",
+       "see and look after built images",
+       "images [subcommand] [options]",
+       "Lists the images that were built and are kept in the store, the newest first:\n"
+       "what they were made from, their size, their tests and their tags. An IMAGE is an\n"
+       "id or its beginning, a tag, a name (its newest image) or the path of a file.\n\n"
+       "The store is ~/.local/share/kiln/images, or where KILN_STORE_DIR says.\n\nSubcommands:\n"
+       "    export       Write an image into one file\n"
+       "    import       Take an exported image in\n"
+       "    ls           List the images, as without a subcommand\n"
+       "    prune        Remove old images\n"
+       "    rm           Remove images\n"
+       "    show         Everything about one image\n"
+       "    tag          Give an image a tag\n"
+       "    untag        Take a tag away\n"
+       "    verify       Read images and compare them with their digests",
+       declare_json,
+       {{"images", "what there is"}, {"images -json | jq -r '.images[].id'", "for a script"}},
+       run_images,
+       ours,
+       true},
+      {"images ls",
+       "",
+       "images ls [options]",
+       "Lists the images, the newest first.",
+       declare_json,
+       {{"images ls", "what there is"},
+        {"images ls -json | jq '.images[] | select(.tags | length > 0)'", "those with tags"}},
+       run_images,
+       never,
+       true},
+      {"images show",
+       "",
+       "images show [options] IMAGE",
+       "Shows one image: its files, what it was made from and what was made from it, its\n"
+       "tests, and the inputs of its key.",
+       declare_json,
+       {{"images show atlas/app", "the newest image of that name"},
+        {"images show -json stable | jq -r '.files[0].path'", "the first file of the image with a tag"}},
+       run_images_show,
+       never,
+       true},
+      {"images rm",
+       "",
+       "images rm [options] IMAGE...",
+       "Removes images from the store. What another image was made from is only removed\n"
+       "together with that one. The files stay where they were built, unless -files.",
+       declare_image_files,
+       {{"images rm kx7c", "the image whose id begins so"},
+        {"images rm -files atlas/app atlas/base", "two images and their files"}},
+       run_images_rm,
+       never,
+       true},
+      {"images tag",
+       "",
+       "images tag IMAGE TAG",
+       "Gives an image a tag, taking it from the image that has it. A tagged image is\n"
+       "never pruned.",
+       declare_nothing,
+       {{"images tag atlas/app stable", "the newest image of that name"}},
+       run_images_tag,
+       never,
+       true},
+      {"images untag",
+       "",
+       "images untag TAG",
+       "Takes a tag away from the image that has it.",
+       declare_nothing,
+       {{"images untag stable", ""}},
+       run_images_untag,
+       never,
+       true},
+      {"images export",
+       "",
+       "images export IMAGE FILE",
+       "Writes an image into one file, a tar: its record and its files, which are\n"
+       "compared with their digests. It is compressed when FILE ends in .zst.",
+       declare_nothing,
+       {{"images export stable app.tar.zst", "to take elsewhere"}},
+       run_images_export,
+       never,
+       true},
+      {"images import",
+       "",
+       "images import FILE DIRECTORY",
+       "Takes an exported image in: its files are put below DIRECTORY, where they must\n"
+       "not be yet, and it enters the store with its id, name, tests and tags.",
+       declare_nothing,
+       {{"images import app.tar.zst images/app", "from elsewhere"}},
+       run_images_import,
+       never,
+       true},
+      {"images verify",
+       "",
+       "images verify [IMAGE...]",
+       "Reads the content of images, of all if none is named, and compares it with its\n"
+       "digest. The exit code is 1 if any is damaged.",
+       declare_nothing,
+       {{"images verify", "everything"}, {"images verify stable", "one image"}},
+       run_images_verify,
+       never,
+       true},
+      {"images prune",
+       "",
+       "images prune [options]",
+       "Removes old images: all but the newest of each name (-keep), those of a certain\n"
+       "age (-older-than), or those that both allow. Never an image with a tag, nor what\n"
+       "an image that stays was made from.",
+       declare_images_prune,
+       {{"images prune -keep=3 -dry-run", "what is not among the three newest of its name"},
+        {"images prune -keep=1 -older-than=30d", "not the newest, and older than a month"},
+        {"images prune -keep=0", "everything without a tag"}},
+       run_images_prune,
+       never,
+       true},
   };
 }
 
@@ -447,6 +674,7 @@ std::vector<Subcommand> make_other_commands() {
 const std::vector<Subcommand>& command_table() {
   static const std::vector<Subcommand> table = [] {
     auto all = make_template_commands();
+    for (auto& command : make_image_commands()) all.push_back(std::move(command));
     for (auto& command : make_other_commands()) all.push_back(std::move(command));
     return all;
   }();

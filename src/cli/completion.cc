@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/component_table.h"
+#include "cli/image_text.h"
 
 namespace kiln {
 
@@ -149,6 +150,7 @@ class LineCompleter {
     }
     if (contains(command.usage, "TEMPLATE"))
       add_files(out_, last_, command.name == "fmt" ? hcl_file : template_file);
+    if (command.name.starts_with("images ")) of_images(command);
     if (contains(command.usage, "SHELL"))
       for (auto shell : {"bash", "fish", "zsh"}) out_.push_back({shell, ""});
     if (contains(command.usage, "COMPONENT")) {
@@ -157,6 +159,14 @@ class LineCompleter {
       for (const auto& entry : components.provisioners) out_.push_back({entry.type, entry.summary});
       for (const auto& entry : components.post_processors) out_.push_back({entry.type, entry.summary});
     }
+  }
+
+  void of_images(const Subcommand& command) {
+    bool tags_alone = !contains(command.usage, "IMAGE");
+    if (contains(command.usage, "IMAGE") || contains(command.usage, "TAG")) {
+      for (auto& [word, meaning] : image_words(tags_alone)) out_.push_back({std::move(word), std::move(meaning)});
+    }
+    if (contains(command.usage, "FILE") || contains(command.usage, "DIRECTORY")) add_files(out_, last_, any_file);
   }
 
   std::vector<std::string> words_;  ///< complete ones, the program's name first

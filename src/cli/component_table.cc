@@ -14,11 +14,17 @@
 #include "provisioner/breakpoint/breakpoint.h"
 #include "provisioner/file/file.h"
 #include "provisioner/powershell/powershell.h"
+#include "provisioner/seal/seal.h"
 #include "provisioner/shell/shell.h"
 #include "provisioner/shell_local/shell_local.h"
 #include "provisioner/sleep/sleep.h"
 #include "provisioner/windows_restart/windows_restart.h"
 #include "provisioner/windows_shell/windows_shell.h"
+#include "tester/drift/drift.h"
+#include "tester/goss/goss.h"
+#include "tester/serverspec/serverspec.h"
+#include "tester/shell/shell.h"
+#include "tester/uploaded/uploaded.h"
 
 namespace kiln {
 
@@ -27,10 +33,11 @@ const Components& component_table() {
       {qemu_builder(), rootfs_builder(), null_builder(), file_builder()},
       {shell_provisioner(), shell_local_provisioner(), file_provisioner(), sleep_provisioner(),
        breakpoint_provisioner(), powershell_provisioner(), windows_shell_provisioner(),
-       windows_restart_provisioner()},
+       windows_restart_provisioner(), seal_provisioner()},
       {manifest_post_processor(), checksum_post_processor(), compress_post_processor(),
        artifice_post_processor(), shell_local_post_processor()},
       {null_data_source(), http_data_source()},
+      {shell_tester(), goss_tester(), serverspec_tester(), uploaded_tester(), drift_tester()},
   };
   return table;
 }

@@ -4,7 +4,7 @@
 
 namespace kiln {
 
-/// Builders, provisioners, post-processors and data sources of this program.
+/// Builders, provisioners, post-processors, data sources and testers of this program.
 const Components& component_table();
 
 }  // namespace kiln

@@ -67,4 +67,10 @@ HclHost make_hcl_host(const std::string& base_directory) {
   return host;
 }
 
+void stop_time(HclHost& host) {
+  host.started = {};
+  host.now = [] { return std::chrono::system_clock::time_point{}; };
+  host.random = [](void* bytes, size_t size) { std::memset(bytes, 0, size); };
+}
+
 }  // namespace kiln

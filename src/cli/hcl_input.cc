@@ -123,6 +123,7 @@ HclComponentDocs component_docs() {
     if (kind == kind_source) return docs_in(table.builders, type);
     if (kind == kind_provisioner) return docs_in(table.provisioners, type);
     if (kind == kind_post_processor) return docs_in(table.post_processors, type);
+    if (kind == kind_tester) return docs_in(table.testers, type);
     return docs_in(table.data_sources, type);
   };
   out.known = [](std::string_view kind) {
@@ -130,6 +131,7 @@ HclComponentDocs component_docs() {
     if (kind == kind_source) return types_in(table.builders);
     if (kind == kind_provisioner) return types_in(table.provisioners);
     if (kind == kind_post_processor) return types_in(table.post_processors);
+    if (kind == kind_tester) return types_in(table.testers);
     return types_in(table.data_sources);
   };
   out.outputs = [](const std::string& type) -> const std::vector<OptionDoc>* {
@@ -207,11 +209,12 @@ bool is_hcl_template(const CommandOptions& options, const std::string& path) {
 }
 
 std::optional<HclInput> load_hcl(Invocation& invocation, const CommandOptions& options, const std::string& path,
-                                 DataSources data_sources) {
+                                 DataSources data_sources, const std::vector<HclBlockSchema>& more) {
   HclInput input;
   HclEnvironment& environment = input.environment;
   environment.root_directory = root_of(path);
   environment.host = make_hcl_host(environment.root_directory);
+  if (options.timeless) stop_time(environment.host);
   environment.packer_version = packer_version;
   environment.components = component_docs();
   environment.sequential = options.sequential_evaluation;
@@ -224,7 +227,7 @@ std::optional<HclInput> load_hcl(Invocation& invocation, const CommandOptions& o
   Diagnostics diagnostics;
   check_globs(options, diagnostics);
   input.config = std::make_shared<PackerHcl>(
-      parse_packer_hcl(template_files(path), packer_version, environment.host, diagnostics));
+      parse_packer_hcl(template_files(path), packer_version, environment.host, diagnostics, more));
   input.config->path = path;
   if (!diagnostics.has_errors()) {
     HclVariableInput variables = variable_input(options, path, diagnostics);
@@ -280,16 +283,16 @@ Template lower_hcl(Invocation& invocation, HclInput& input, Diagnostics& diagnos
   }
   validate_hcl_variables(*input.config, input.environment.host, diagnostics);
   auto evaluation = std::make_shared<HclEvaluation>(input.config, input.environment);
-  for (const auto& secret : evaluation->secrets()) invocation.redactor.add(secret);
+  for (const auto& secret : evaluation->secrets()) invocation.redactor->add(secret);
   Template lowered = lower_packer_hcl(evaluation, diagnostics);
-  for (const auto& secret : lowered.secrets) invocation.redactor.add(secret);
+  for (const auto& secret : lowered.secrets) invocation.redactor->add(secret);
   return lowered;
 }
 
 Template outline_hcl(Invocation& invocation, HclInput& input, std::shared_ptr<HclEvaluation>& evaluation) {
   evaluation = std::make_shared<HclEvaluation>(input.config, input.environment);
   Template outline = outline_packer_hcl(evaluation);
-  for (const auto& secret : evaluation->secrets()) invocation.redactor.add(secret);
+  for (const auto& secret : evaluation->secrets()) invocation.redactor->add(secret);
   return outline;
 }
 

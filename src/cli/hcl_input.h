@@ -22,8 +22,9 @@ struct HclInput {
 enum class DataSources { run, leave_unknown };
 
 /// Reads the files and the variables (packer-surface 5.2, steps 1 to 8). What is wrong is shown; then nullopt.
+/// `more` are block types beyond Packer's.
 std::optional<HclInput> load_hcl(Invocation& invocation, const CommandOptions& options, const std::string& path,
-                                 DataSources data_sources);
+                                 DataSources data_sources, const std::vector<HclBlockSchema>& more = {});
 
 /// Plug-ins that the template requires and that are not built in.
 std::vector<HclRequiredPlugin> missing_plugins(const PackerHcl& config);

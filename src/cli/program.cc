@@ -93,7 +93,7 @@ const Subcommand* find_command(Dispatch& d) {
 
 void make_renderer(Invocation& invocation, const CommandOptions& options) {
   RenderOptions render;
-  render.redactor = &invocation.redactor;
+  render.redactor = invocation.redactor.get();
   render.run_id = invocation.run_id;
   render.color = options.color;
   render.ansi = get_env("PACKER_NO_COLOR").value_or("").empty();
@@ -109,12 +109,23 @@ void make_renderer(Invocation& invocation, const CommandOptions& options) {
   }
 }
 
+FlagSet::Parsed parse_words(const FlagSet& flags, const Subcommand& command, const std::vector<std::string>& words) {
+  auto parsed = flags.parse(words);
+  std::vector<std::string> arguments;
+  while (command.flags_anywhere && parsed.error.empty() && !parsed.arguments.empty()) {
+    arguments.push_back(parsed.arguments.front());
+    parsed = flags.parse({parsed.arguments.begin() + 1, parsed.arguments.end()});
+  }
+  if (command.flags_anywhere) parsed.arguments = std::move(arguments);
+  return parsed;
+}
+
 int run_command(Invocation& invocation, const Subcommand& command, const std::vector<std::string>& words) {
   CommandOptions options;
   FlagSet flags;
   command.declare(flags, options);
   make_renderer(invocation, options);
-  auto parsed = flags.parse(words);
+  auto parsed = parse_words(flags, command, words);
   if (!parsed.error.empty()) {
     invocation.ui().say(std::string(trim_right(command_help(invocation, command))));
     invocation.ui().error(parsed.error);
@@ -207,7 +218,7 @@ int run_program(std::vector<std::string> words) {
   int code = 1;
   try {
     check_environment();
-    invocation.log = Log::from_environment(&invocation.redactor);
+    invocation.log = Log::from_environment(invocation.redactor.get());
     invocation.log->line(
         fmt::format("[INFO] Kiln version: {} (answers for Packer {})", KILN_VERSION, packer_version));
     code = dispatch(invocation, words);

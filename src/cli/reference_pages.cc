@@ -52,6 +52,7 @@ std::vector<ReferencePage> reference_pages(const Components& components) {
   add_pages(components.provisioners, "provisioner", pages);
   add_pages(components.post_processors, "post-processor", pages);
   add_pages(components.data_sources, "data-source", pages);
+  add_pages(components.testers, "tester", pages);
   return pages;
 }
 

@@ -9,7 +9,7 @@ namespace kiln {
 
 /// A component as the reference shows it.
 struct ReferencePage {
-  std::string kind;  ///< "builder", "provisioner", "post-processor"
+  std::string kind;  ///< "builder", "provisioner", "post-processor", "tester", ...
   std::string type;
   std::string summary;
   std::vector<OptionDoc> options;

@@ -162,6 +162,10 @@ PlanInput make_plan_input(const Invocation& invocation, const CommandOptions& op
   input.run_id = invocation.run_id;
   input.cache_directory = cache_directory();
   input.scope = make_scope(parsed);
+  if (options.timeless) {
+    input.scope.started = {};
+    input.scope.functions["uuid"] = [](const std::vector<std::string>&) { return std::string("00000000-0000-0000-0000-000000000000"); };
+  }
   return input;
 }
 
@@ -174,12 +178,16 @@ Plan plan_template(Invocation& invocation, const CommandOptions& options, Loaded
     diagnostics.append(loaded.hcl->warnings);
     lowered = lower_hcl(invocation, *loaded.hcl, diagnostics);
   }
+  return plan_lowered(invocation, options, loaded.hcl ? lowered : loaded.legacy, diagnostics);
+}
+
+Plan plan_lowered(Invocation& invocation, const CommandOptions& options, const Template& lowered, Diagnostics& diagnostics) {
+  for (const auto& secret : lowered.secrets) invocation.redactor->add(secret);
   bool initialised = !diagnostics.has_errors();
-  const Template& parsed = loaded.hcl ? lowered : loaded.legacy;
-  PlanInput input = make_plan_input(invocation, options, parsed);
-  input.values_failed = loaded.hcl && !initialised;
-  Plan plan = make_plan(parsed, input, component_table(), diagnostics);
-  for (const auto& secret : plan.secrets) invocation.redactor.add(secret);
+  PlanInput input = make_plan_input(invocation, options, lowered);
+  input.values_failed = lowered.is_hcl() && !initialised;
+  Plan plan = make_plan(lowered, input, component_table(), diagnostics);
+  for (const auto& secret : plan.secrets) invocation.redactor->add(secret);
   // Without its values an HCL2 template builds nothing; the components' mistakes are told all the same.
   if (!initialised) plan.stages.clear();
   return plan;
@@ -192,7 +200,7 @@ std::string mistakes_text(const LoadedTemplate& loaded, const Diagnostics& diagn
 void mask_sensitive(Invocation& invocation, const Template& parsed,
                     const std::map<std::string, std::string>& values) {
   for (const auto& name : parsed.sensitive_variables) {
-    if (auto found = values.find(name); found != values.end()) invocation.redactor.add(found->second);
+    if (auto found = values.find(name); found != values.end()) invocation.redactor->add(found->second);
   }
 }
 

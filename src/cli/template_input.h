@@ -27,6 +27,8 @@ std::optional<Template> load_legacy_template(Invocation& invocation, const Comma
 /// Evaluates, selects, checks all components' options. Secrets are masked from then on.
 Plan plan_template(Invocation& invocation, const CommandOptions& options, LoadedTemplate& loaded,
                    Diagnostics& diagnostics);
+/// The same of a template that is evaluated already.
+Plan plan_lowered(Invocation& invocation, const CommandOptions& options, const Template& lowered, Diagnostics& diagnostics);
 /// Mistakes as the template's language has them shown.
 std::string mistakes_text(const LoadedTemplate& loaded, const Diagnostics& diagnostics);
 

@@ -34,6 +34,13 @@ class Builder {
   virtual std::unique_ptr<Machine> start(StageContext& context) = 0;
   /// Shuts down and makes the artifact. nullopt: nothing was made.
   virtual std::optional<Artifact> finish(Machine& machine, StageContext& context) = 0;
+  /// The configuration under which a builder of this type starts a throw-away machine from an artifact of this one,
+  /// with the same way in, working below `scratch` (which does not exist yet) and leaving the artifact as it is:
+  /// prepare() and start() it, use the machine, never finish() it. nullopt: its artifacts cannot be started.
+  virtual std::optional<Value> fresh_machine(const Artifact& artifact, const std::filesystem::path& scratch) const {
+    (void)artifact, (void)scratch;
+    return std::nullopt;
+  }
 };
 
 }  // namespace kiln

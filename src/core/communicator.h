@@ -49,6 +49,8 @@ class Communicator {
                              const Stop& stop) = 0;
   /// Drops the connection so that the next call makes a new one (after a reboot). Default: nothing to do.
   virtual void disconnect() {}
+  /// The program of this host that gives a person a shell on the other side, for a terminal; nullopt: there is none.
+  virtual std::optional<Command> shell_command() { return std::nullopt; }
   /// Whether the other side is surely Windows: paths have back-slashes, and there is no Unix shell to ask.
   virtual bool speaks_windows() const { return false; }
 };

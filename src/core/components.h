@@ -9,6 +9,7 @@
 #include "core/data_source.h"
 #include "core/post_processor.h"
 #include "core/provisioner.h"
+#include "core/tester.h"
 
 namespace kiln {
 
@@ -30,6 +31,7 @@ struct Components {
   std::vector<ComponentEntry<Provisioner>> provisioners;
   std::vector<ComponentEntry<PostProcessor>> post_processors;
   std::vector<DataSourceEntry> data_sources;
+  std::vector<ComponentEntry<Tester>> testers;
 };
 
 /// The entry of that type, or nullptr.

@@ -23,6 +23,8 @@ enum class EventKind {
                    ///< "Build 'NAME' errored after D: ERROR" (error); the engine emits no such line itself
   step_started,    ///< `text` is the step's name ("StepConnect", "shell")
   step_finished,   ///< `duration` set; `type` is "ok", "failed", "cancelled"
+  check,           ///< one check of a test: `text` names it, `type` is "passed", "failed" or "skipped", `data` has the
+                   ///< message, what was expected, what was found and FILE:LINE, each maybe empty; `duration` set
 };
 
 /// One event. `stage` is the build's display name; `label` says whose words they are when not the build's own,

@@ -43,6 +43,13 @@ std::string log_line(const Event& event) {
       text = event.text.empty() ? "build finished" : "build failed: " + event.text;
       break;
     case EventKind::step_started: kind = "step "; break;
+    case EventKind::check:
+      kind = "check ";
+      text = fmt::format("{}: {}", event.type, event.text);
+      for (const auto& more : event.data) {
+        if (!more.empty()) text += "\n    " + more;
+      }
+      break;
     case EventKind::step_finished:
       kind = "step ";
       text = fmt::format("{} {} after {}", event.text, event.type, format_duration_words(event.duration));

@@ -1,57 +1,19 @@
 #include "core/journal.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <mutex>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/sqlite.h"
 #include "base/text.h"
-#include "core/lazy_sqlite.h"
 #include "core/process_table.h"
 
 namespace kiln {
 
 namespace {
-
-constexpr int journal_version = 1;
-
-/// One prepared statement, used once.
-class Statement {
- public:
-  Statement(sqlite3* db, const char* sql) : db_(db) {
-    if (sqlite3_prepare_v2(db, sql, -1, &statement_, nullptr) != SQLITE_OK) fail();
-  }
-  ~Statement() { sqlite3_finalize(statement_); }
-  Statement(const Statement&) = delete;
-  Statement& bind(const std::string& text) {
-    if (sqlite3_bind_text(statement_, ++bound_, text.data(), static_cast<int>(text.size()), SQLITE_TRANSIENT) != SQLITE_OK) fail();
-    return *this;
-  }
-  Statement& bind(int64_t number) {
-    if (sqlite3_bind_int64(statement_, ++bound_, number) != SQLITE_OK) fail();
-    return *this;
-  }
-  /// Whether there is a row.
-  bool step() {
-    int code = sqlite3_step(statement_);
-    if (code != SQLITE_ROW && code != SQLITE_DONE) fail();
-    return code == SQLITE_ROW;
-  }
-  int64_t number(int column) const { return sqlite3_column_int64(statement_, column); }
-  std::string text(int column) const {
-    auto* bytes = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
-    return bytes == nullptr ? "" : std::string(bytes, static_cast<size_t>(sqlite3_column_bytes(statement_, column)));
-  }
-
- private:
-  [[noreturn]] void fail() const { throw Error(ErrorKind::environment, fmt::format("the journal: {}", sqlite3_errmsg(db_))); }
-  sqlite3* db_;
-  sqlite3_stmt* statement_ = nullptr;
-  int bound_ = 0;
-};
 
 const char* kind_word(ResourceKind kind) {
   switch (kind) {
@@ -82,35 +44,37 @@ Resource new_resource(ResourceKind kind, const std::string& name, const std::str
   return resource;
 }
 
+constexpr const char* journal_advice = "Set KILN_STATE_DIR to a directory you may write to";
+
+fs::path made_directory(const fs::path& directory) {
+  std::error_code error;
+  fs::create_directories(directory, error);
+  if (error) {
+    throw Error(ErrorKind::environment, fmt::format("cannot make the state directory {}: {}. {}", directory.string(),
+                                                    go_errno_text(error.value()), journal_advice));
+  }
+  return directory;
+}
+
+DatabaseOptions journal_options() {
+  DatabaseOptions options;
+  options.what = "the journal";
+  options.advice = journal_advice;
+  options.write_ahead = true;
+  options.upgrade = [](Database& db, int) {
+    db.execute(
+        "CREATE TABLE resource (id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, name TEXT NOT NULL, "
+        "run_id TEXT NOT NULL, stage TEXT NOT NULL, token TEXT NOT NULL, owner_pid INTEGER NOT NULL, "
+        "owner_start INTEGER NOT NULL, made_at TEXT NOT NULL)");
+  };
+  return options;
+}
+
 /// See docs/formats/journal.md.
 class SqliteJournal : public Journal {
  public:
-  SqliteJournal(const fs::path& directory, std::string run_id) : run_id_(std::move(run_id)) {
-    fs::path file = directory / "journal.db";
-    std::error_code error;
-    fs::create_directories(directory, error);
-    if (error) {
-      throw Error(ErrorKind::environment,
-                  fmt::format("cannot make the state directory {}: {}. Set KILN_STATE_DIR to a directory you may write to",
-                              directory.string(), go_errno_text(error.value())));
-    }
-    int code = sqlite3_open_v2(file.c_str(), &db_,
-                               SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, nullptr);
-    if (code != SQLITE_OK) {
-      std::string why = db_ != nullptr ? sqlite3_errmsg(db_) : "out of memory";
-      sqlite3_close(db_);
-      throw Error(ErrorKind::environment,
-                  fmt::format("cannot open the journal {}: {}. Set KILN_STATE_DIR to a directory you may write to",
-                              file.string(), why));
-    }
-    try {
-      set_up(file);
-    } catch (...) {
-      sqlite3_close(db_);
-      throw;
-    }
-  }
-  ~SqliteJournal() override { sqlite3_close(db_); }
+  SqliteJournal(const fs::path& directory, std::string run_id)
+      : run_id_(std::move(run_id)), db_(made_directory(directory) / "journal.db", journal_options()) {}
 
   Resource append(ResourceKind kind, const std::string& name, const std::string& stage) override {
     Resource resource = new_resource(kind, name, stage, run_id_);
@@ -120,7 +84,7 @@ class SqliteJournal : public Journal {
                      "VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
     insert.bind(kind_word(kind)).bind(name).bind(run_id_).bind(stage).bind(resource.token);
     insert.bind(resource.owner_pid).bind(resource.owner_start).bind(resource.made_at).step();
-    resource.id = sqlite3_last_insert_rowid(db_);
+    resource.id = db_.last_insert_rowid();
     return resource;
   }
 
@@ -145,35 +109,9 @@ class SqliteJournal : public Journal {
   }
 
  private:
-  void execute(const char* sql) { Statement(db_, sql).step(); }
-
-  void set_up(const fs::path& file) {
-    ::chmod(file.c_str(), 0600);
-    sqlite3_busy_timeout(db_, 30'000);
-    execute("PRAGMA journal_mode = WAL");
-    execute("PRAGMA synchronous = FULL");
-    execute("BEGIN IMMEDIATE");
-    Statement version(db_, "PRAGMA user_version");
-    version.step();
-    int64_t found = version.number(0);
-    if (found > journal_version) {
-      throw Error(ErrorKind::environment,
-                  fmt::format("the journal {} has format {}, made by a newer Kiln; this one knows up to {}",
-                              file.string(), found, journal_version));
-    }
-    if (found == 0) {
-      execute(
-          "CREATE TABLE resource (id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, name TEXT NOT NULL, "
-          "run_id TEXT NOT NULL, stage TEXT NOT NULL, token TEXT NOT NULL, owner_pid INTEGER NOT NULL, "
-          "owner_start INTEGER NOT NULL, made_at TEXT NOT NULL)");
-      execute("PRAGMA user_version = 1");
-    }
-    execute("COMMIT");
-  }
-
   std::string run_id_;
-  sqlite3* db_ = nullptr;
-  std::mutex mutex_;  ///< last_insert_rowid belongs to the statement before it
+  Database db_;
+  std::mutex mutex_;  ///< of the database, and last_insert_rowid belongs to the statement before it
 };
 
 class MemoryJournal : public Journal {

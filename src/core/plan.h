@@ -46,6 +46,7 @@ struct Stage {
   std::optional<PlannedProvisioner> error_cleanup;
   std::vector<std::vector<PlannedPostProcessor>> post_processors;
   std::vector<std::string> left_out;  ///< steps that do not run for this build, each with why
+  bool throw_away = false;  ///< a test of an image: the machine is undone, finish() is not called, nothing is made
 };
 
 struct Plan {

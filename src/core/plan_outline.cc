@@ -19,14 +19,30 @@ const OptionDoc* doc_of(const std::vector<OptionDoc>& docs, const std::string& n
 }
 
 /// What of the options changes the result, sorted: the order in which they were written does not.
-Value keyed(const Value& options, const std::vector<OptionDoc>& docs) {
+Value keyed(const Value& options, const std::vector<OptionDoc>& docs, bool with_places = false) {
   std::map<std::string, Value> sorted;
   for (const auto& member : options.as_object()) {
     const OptionDoc* doc = doc_of(docs, member.key);
-    if (!doc || doc->in_key) sorted[member.key] = member.value;
+    if (!doc || doc->in_key || (with_places && doc->places)) sorted[member.key] = member.value;
   }
   Value out = Value::empty_object();
   for (auto& [name, value] : sorted) out.set(name, std::move(value));
+  return out;
+}
+
+void add_strings(const Value& value, std::vector<std::string>& out) {
+  if (value.is_string()) out.push_back(value.as_string());
+  if (!value.is_list()) return;
+  for (const auto& item : value.as_list()) add_strings(item, out);
+}
+
+/// The files that options name.
+std::vector<std::string> files_read(const Value& options, const std::vector<OptionDoc>& docs) {
+  std::vector<std::string> out;
+  for (const auto& member : options.as_object()) {
+    const OptionDoc* doc = doc_of(docs, member.key);
+    if (doc && doc->reads) add_strings(member.value, out);
+  }
   return out;
 }
 
@@ -35,20 +51,26 @@ Value keyed(const Value& options, const std::vector<OptionDoc>& docs) {
 struct Shown {
   const TemplateScope& scope;
   const std::vector<std::string>& secrets;
+  const HideSecret& hide;
 
+  std::string hidden(const std::string& secret) const { return hide ? hide(secret) : "<sensitive>"; }
+  Value hidden_value(const Value& value) const {
+    if (value.is_null()) return value;
+    return Value(hidden(value.is_string() ? value.as_string() : value.is_unknown() ? "" : to_json(value)));
+  }
   Value text(const std::string& written, bool raw) const {
     std::string out = written;
     if (!raw && contains(written, "{{")) {
       if (Rendered rendered = render_template_once(written, scope); rendered.ok()) out = rendered.text;
     }
     for (const auto& secret : secrets) {
-      if (!secret.empty()) out = replace_all(out, secret, "<sensitive>");
+      if (!secret.empty()) out = replace_all(out, secret, hidden(secret));
     }
     return Value(out);
   }
 
   Value operator()(const Value& value, const std::vector<OptionDoc>& docs, bool raw = false) const {
-    if (value.secret) return Value("<sensitive>");
+    if (value.secret) return hidden_value(value);
     if (value.is_unknown()) return Value("<unknown>");
     if (value.is_string()) return text(value.as_string(), raw);
     Value out = value;
@@ -58,7 +80,7 @@ struct Shown {
       for (auto& member : out.as_object()) {
         const OptionDoc* doc = doc_of(docs, member.key);
         member.value = doc && doc->secret
-                           ? Value("<sensitive>")
+                           ? hidden_value(member.value)
                            : (*this)(member.value, doc ? doc->nested : std::vector<OptionDoc>(), raw || (doc && doc->raw));
       }
     }
@@ -68,8 +90,8 @@ struct Shown {
 
 class Outliner {
  public:
-  Outliner(const Components& components, const std::vector<std::string>& secrets)
-      : components_(components), secrets_(secrets) {}
+  Outliner(const Components& components, const std::vector<std::string>& secrets, const HideSecret& hide)
+      : components_(components), secrets_(secrets), hide_(hide) {}
 
   OutlinedBuild build(const Stage& stage) {
     OutlinedBuild out{stage.info.display_name, {}, stage.left_out};
@@ -111,7 +133,9 @@ class Outliner {
 
   OutlinedStep step(const char* kind, const std::string& type, const std::string& name, const Value& options,
                     const std::vector<OptionDoc>& docs) {
-    OutlinedStep out{kind, type, name, Shown{*scope_, secrets_}(options, docs), ""};
+    OutlinedStep out{kind, type, name, Shown{*scope_, secrets_, hide_}(options, docs), "", {}, {}};
+    out.result_options = keyed(out.options, docs, true);
+    out.reads = files_read(out.options, docs);
     out.key = digest_hex("sha256", fmt::format("{}\n{}\n{}\n{}", parent_, kind, type, to_json(keyed(out.options, docs))));
     if (std::string_view(kind) != "error-cleanup-provisioner") parent_ = out.key;
     return out;
@@ -119,15 +143,16 @@ class Outliner {
 
   const Components& components_;
   const std::vector<std::string>& secrets_;
+  const HideSecret& hide_;
   const TemplateScope* scope_ = nullptr;  ///< of the build that is outlined
   std::string parent_;
 };
 
 }  // namespace
 
-std::vector<OutlinedBuild> outline_plan(const Plan& plan, const Components& components) {
+std::vector<OutlinedBuild> outline_plan(const Plan& plan, const Components& components, const HideSecret& hide) {
   std::vector<OutlinedBuild> out;
-  Outliner outliner(components, plan.secrets);
+  Outliner outliner(components, plan.secrets, hide);
   for (const auto& stage : plan.stages) out.push_back(outliner.build(stage));
   return out;
 }

@@ -1,5 +1,6 @@
 // A plan as something to read: every build's steps in order, with what they are given and a key for each.
 #pragma once
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,9 @@ struct OutlinedStep {
   /// result (OptionDoc::in_key), as shown: a key must not help anybody to guess a secret. Files' contents are not in it
   /// yet.
   std::string key;
+  /// Of the options those that make the result what it is: the keyed ones, and those that say where it is put.
+  Value result_options;
+  std::vector<std::string> reads;  ///< local files and directories (maybe patterns) that options name
 };
 
 struct OutlinedBuild {
@@ -25,7 +29,11 @@ struct OutlinedBuild {
   std::vector<std::string> left_out;  ///< steps that do not run for this build, each with why
 };
 
-std::vector<OutlinedBuild> outline_plan(const Plan& plan, const Components& components);
+/// What stands for a secret text in an outline.
+using HideSecret = std::function<std::string(const std::string& secret)>;
+
+/// Secrets become "<sensitive>", or what `hide` makes of them.
+std::vector<OutlinedBuild> outline_plan(const Plan& plan, const Components& components, const HideSecret& hide = {});
 
 /// {"builds": [{"name": ..., "steps": [{"kind": ..., "type": ..., "key": ..., "options": {...}}]}]}
 Value outline_value(const std::vector<OutlinedBuild>& builds);

@@ -44,8 +44,9 @@ class StageRun {
       only_errors([&] {
         bring_up();
         provision();
-        std::optional<Artifact> artifact = finish();
-        steps_.undo_all(Outcome::succeeded);
+        std::optional<Artifact> artifact;
+        if (!stage_.throw_away) artifact = finish();
+        steps_.undo_all(stage_.throw_away ? Outcome::cancelled : Outcome::succeeded);
         machine_.reset();
         if (artifact) post_process(*artifact);
       });
@@ -129,7 +130,7 @@ class StageRun {
 
   /// error-cleanup-provisioner: while the machine is still up, when it was provisioning that failed.
   void clean_up_provisioning() {
-    if (!failed_while_provisioning_) return;
+    if (!failed_while_provisioning_ || stage_.throw_away) return;
     context_.ui.say("Provisioning step had errors: Running the cleanup provisioner, if present...");
     if (!stage_.error_cleanup) return;
     try {

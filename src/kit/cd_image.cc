@@ -15,7 +15,7 @@ namespace kiln {
 const OptionTable<CdConfig>& cd_options() {
   static const OptionTable<CdConfig> table = [] {
     OptionTable<CdConfig> t;
-    t.add(&CdConfig::cd_files, {.name = "cd_files", .doc = "Files, globs and directories put on a CD."});
+    t.add(&CdConfig::cd_files, {.name = "cd_files", .doc = "Files, globs and directories put on a CD.", .reads = true});
     t.add(&CdConfig::cd_content, {.name = "cd_content", .doc = "Files put on it, by path, with their text."});
     t.add(&CdConfig::cd_label, {.name = "cd_label", .default_text = "packer", .doc = "The CD's label."});
     return t;

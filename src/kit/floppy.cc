@@ -19,9 +19,9 @@ const OptionTable<FloppyConfig>& floppy_options() {
   static const OptionTable<FloppyConfig> table = [] {
     OptionTable<FloppyConfig> t;
     t.add(&FloppyConfig::floppy_files,
-          {.name = "floppy_files", .doc = "Files, globs and directories put into a floppy's root."});
+          {.name = "floppy_files", .doc = "Files, globs and directories put into a floppy's root.", .reads = true});
     t.add(&FloppyConfig::floppy_dirs,
-          {.name = "floppy_dirs", .doc = "Directories put on the floppy with their tree."});
+          {.name = "floppy_dirs", .doc = "Directories put on the floppy with their tree.", .reads = true});
     t.add(&FloppyConfig::floppy_content, {.name = "floppy_content", .doc = "Files put on it, by path, with their text."});
     t.add(&FloppyConfig::floppy_label, {.name = "floppy_label", .default_text = "packer", .doc = "The floppy's label."});
     return t;

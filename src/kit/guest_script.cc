@@ -14,6 +14,14 @@ std::string normalize_script(std::string_view text) {
   return out;
 }
 
+std::string inline_script_text(const std::vector<std::string>& lines, const std::string& shebang, bool chosen) {
+  std::string out;
+  bool has_own = !lines.empty() && lines[0].starts_with("#!");
+  if (chosen || !has_own) out = "#!" + shebang + "\n";
+  for (const auto& line : lines) out += line + "\n";
+  return out;
+}
+
 std::string format_variable(const std::string& format, const std::string& key, const std::string& value) {
   std::string out;
   int next = 0;

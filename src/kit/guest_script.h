@@ -15,6 +15,10 @@ namespace kiln {
 /// CRLF becomes LF, and the last line ends with a newline.
 std::string normalize_script(std::string_view text);
 
+/// The text of an inline script. A first line with an interpreter of its own stays the first, unless a person chose
+/// `shebang`.
+std::string inline_script_text(const std::vector<std::string>& lines, const std::string& shebang, bool chosen);
+
 /// Go's fmt.Sprintf(format, key, value) for the verbs that occur: %s, %[1]s, %[2]s, %%.
 std::string format_variable(const std::string& format, const std::string& key, const std::string& value);
 

@@ -30,7 +30,7 @@ namespace kiln {
 const OptionTable<HttpConfig>& http_options() {
   static const OptionTable<HttpConfig> table = [] {
     OptionTable<HttpConfig> t;
-    t.add(&HttpConfig::http_directory, {.name = "http_directory", .doc = "A directory the machine can read by HTTP."});
+    t.add(&HttpConfig::http_directory, {.name = "http_directory", .doc = "A directory the machine can read by HTTP.", .reads = true});
     t.add(&HttpConfig::http_content,
           {.name = "http_content", .doc = "Instead of a directory: path to text. The path starts with a slash.",
            .raw = true});

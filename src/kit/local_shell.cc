@@ -26,8 +26,8 @@ constexpr std::array known_systems = {"darwin", "freebsd", "linux", "openbsd", "
 void add_source_options(OptionTable<LocalShellConfig>& table) {
   table.add(&LocalShellConfig::command, {.name = "command", .doc = "One command. Deprecated: use inline."});
   table.add(&LocalShellConfig::inline_lines, {.name = "inline", .doc = "Commands, joined to one script."});
-  table.add(&LocalShellConfig::script, {.name = "script", .doc = "Path of a script."});
-  table.add(&LocalShellConfig::scripts, {.name = "scripts", .doc = "Paths of scripts, run in order."});
+  table.add(&LocalShellConfig::script, {.name = "script", .doc = "Path of a script.", .reads = true});
+  table.add(&LocalShellConfig::scripts, {.name = "scripts", .doc = "Paths of scripts, run in order.", .reads = true});
 }
 
 void add_run_options(OptionTable<LocalShellConfig>& table) {

@@ -41,8 +41,9 @@ std::vector<std::string> texts_of(const std::vector<Ref>& arguments) {
 
 class Executor {
  public:
-  Executor(const Tree& tree, const TemplateScope& scope, Budget& budget, const StandInFunctions* stand_ins)
-      : tree_(tree), scope_(scope), budget_(budget), stand_ins_(stand_ins) {}
+  Executor(const Tree& tree, const TemplateScope& scope, Budget& budget, const StandInFunctions* stand_ins,
+           MissingKey missing)
+      : tree_(tree), scope_(scope), budget_(budget), stand_ins_(stand_ins), missing_(missing) {}
 
   std::string run(const Value& dot) {
     // Not owned: dot outlives the execution.
@@ -280,6 +281,7 @@ class Executor {
     }
     if (has_arguments) fail(name + " is not a method but has arguments");
     const Value* found = value->find(name);
+    if (!found && missing_ == MissingKey::error) fail("map has no entry for key " + go_quote(name));
     return found ? Ref(value, found) : Ref();
   }
 
@@ -352,7 +354,8 @@ class Executor {
       fail(fmt::format("error calling call: non-function {} of type {}", to_string(*(*nodes)[1]), type_name(arguments[0])));
     }
     return guarded_call(name.text, command, [&] {
-      return stand_in ? make_ref(Value(stand_in->run(texts_of(arguments)))) : function->run({scope_, arguments});
+      if (!stand_in) return function->run({scope_, arguments});
+      return stand_in->value ? stand_in->value(arguments) : make_ref(Value(stand_in->run(texts_of(arguments))));
     });
   }
 
@@ -386,6 +389,7 @@ class Executor {
   const TemplateScope& scope_;
   Budget& budget_;
   const StandInFunctions* stand_ins_;
+  MissingKey missing_;
   const Node* at_ = nullptr;
   std::string name_ = "root";
   std::string out_;
@@ -404,9 +408,9 @@ bool is_function(std::string_view name, const TemplateScope& scope, const StandI
 }
 
 Rendered execute(const Tree& tree, const TemplateScope& scope, const Value& dot, Budget& budget,
-                 const StandInFunctions* stand_ins) {
+                 const StandInFunctions* stand_ins, MissingKey missing) {
   try {
-    return {Executor(tree, scope, budget, stand_ins).run(dot), std::nullopt};
+    return {Executor(tree, scope, budget, stand_ins, missing).run(dot), std::nullopt};
   } catch (const ExecutionError& error) {
     return {"", error.message};
   }

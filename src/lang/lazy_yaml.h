@@ -21,6 +21,7 @@ KILN_LAZY_FUNCTION(lazy_yaml, yaml_mapping_start_event_initialize);
 KILN_LAZY_FUNCTION(lazy_yaml, yaml_parser_delete);
 KILN_LAZY_FUNCTION(lazy_yaml, yaml_parser_initialize);
 KILN_LAZY_FUNCTION(lazy_yaml, yaml_parser_parse);
+KILN_LAZY_FUNCTION(lazy_yaml, yaml_parser_set_encoding);
 KILN_LAZY_FUNCTION(lazy_yaml, yaml_parser_set_input_string);
 KILN_LAZY_FUNCTION(lazy_yaml, yaml_scalar_event_initialize);
 KILN_LAZY_FUNCTION(lazy_yaml, yaml_sequence_end_event_initialize);

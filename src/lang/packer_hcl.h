@@ -11,6 +11,7 @@
 
 #include "lang/diagnostic.h"
 #include "lang/hcl_ast.h"
+#include "lang/hcl_body.h"
 #include "lang/hcl_convert.h"
 #include "lang/hcl_eval.h"
 #include "lang/option.h"
@@ -75,6 +76,7 @@ struct PackerHcl {
   std::vector<HclComponentBlock> sources;
   std::vector<HclBlock> builds;
   std::vector<HclBlock> registries;  ///< top-level hcp_packer_registry
+  std::vector<HclBlock> more;        ///< blocks of the types that the reader was asked to take besides
   std::vector<HclRequiredPlugin> required_plugins;
   Diagnostics late;  ///< told when the template is evaluated, as Packer does: inspect and -syntax-only pass over it
 
@@ -82,9 +84,11 @@ struct PackerHcl {
 };
 
 /// Reads template files (`.pkr.hcl`, `.pkr.json`) in the order given. required_version of all files is checked
-/// against `packer_version` first, then the blocks' shape, variables, names. All mistakes are reported.
+/// against `packer_version` first, then the blocks' shape, variables, names. All mistakes are reported. `more` are
+/// block types beyond Packer's, kept as they are.
 PackerHcl parse_packer_hcl(const std::vector<std::shared_ptr<const SourceFile>>& files,
-                           const std::string& packer_version, const HclHost& host, Diagnostics& diagnostics);
+                           const std::string& packer_version, const HclHost& host, Diagnostics& diagnostics,
+                           const std::vector<HclBlockSchema>& more = {});
 
 /// Values for variables from outside.
 struct HclVariableInput {
@@ -106,7 +110,7 @@ struct HclComponentDocs {
 };
 // Kinds as the messages call them.
 inline constexpr std::string_view kind_source = "source", kind_provisioner = "provisioner",
-                                  kind_post_processor = "post-processor", kind_data = "data";
+                                  kind_post_processor = "post-processor", kind_data = "data", kind_tester = "test";
 
 /// Runs a data source with its decoded options, or looks at the options alone; nullopt where there is no value.
 using HclDataRunner = std::function<std::optional<Value>(const HclComponentBlock& block, const Value& config,
@@ -120,6 +124,8 @@ struct HclEnvironment {
   HclDataRunner run_data;
   bool run_data_sources = false;  ///< false: they are only checked and yield unknown values
   bool sequential = false;        ///< -use-sequential-evaluation: all data, then all locals
+  const HclScope* around = nullptr;  ///< names beyond the template's own; outlives the evaluation
+  bool only_needed = false;          ///< locals and data sources that no selected build refers to are passed over
   std::vector<std::string> only;  ///< -only, -except: globs over build names
   std::vector<std::string> except;
   std::function<bool(const std::string& pattern, const std::string& name)> matches;  ///< a glob

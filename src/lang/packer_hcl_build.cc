@@ -527,7 +527,7 @@ void warn_unmatched(const char* flag, const char* what, const std::vector<std::s
 
 Template lower_packer_hcl(const Evaluation& evaluation, Diagnostics& diagnostics) {
   const HclEnvironment& environment = evaluation->environment();
-  bool all = environment.only.empty() && environment.except.empty();
+  bool all = environment.only.empty() && environment.except.empty() && !environment.only_needed;
   Template out;
   out.language = TemplateLanguage::hcl2;
   out.path = evaluation->config().path;

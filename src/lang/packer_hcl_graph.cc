@@ -82,11 +82,12 @@ class HclEvaluation::Graph {
       HclValue value = variable.value ? *variable.value : HclValue::unknown(variable.constraint.type.without_optional());
       variables[variable.name] = variable.sensitive ? value.with_sensitive() : value;
     }
+    scope.parent = environment_.around;
     scope.functions = &hcl_functions();
     scope.host = &environment_.host;
-    scope.namespaces["var"] = &variables;
-    scope.namespaces["local"] = &locals;
-    scope.namespaces["data"] = &data;
+    if (!environment_.around || !config_.variables.empty()) scope.namespaces["var"] = &variables;
+    if (!environment_.around || !config_.locals.empty()) scope.namespaces["local"] = &locals;
+    if (!environment_.around || !config_.data.empty()) scope.namespaces["data"] = &data;
     scope.variables["path"] = HclValue::object({{"cwd", HclValue::string(environment_.host.working_directory)},
                                                 {"root", HclValue::string(environment_.root_directory)}});
     HclValue later = HclValue::unknown(HclType::string());

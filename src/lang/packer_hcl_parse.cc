@@ -17,26 +17,28 @@ namespace kiln {
 
 namespace {
 
-const HclSchema& template_schema() {
-  static const HclSchema schema{{},
-                                {{"packer", {}},
-                                 {"variables", {}},
-                                 {"variable", {"name"}},
-                                 {"locals", {}},
-                                 {"local", {"name"}},
-                                 {"data", {"type", "name"}},
-                                 {"source", {"type", "name"}},
-                                 {"build", {}},
-                                 {"hcp_packer_registry", {}},
-                                 {"communicator", {"type", "name"}}}};
+HclSchema template_schema(const std::vector<HclBlockSchema>& more) {
+  HclSchema schema{{},
+                   {{"packer", {}},
+                    {"variables", {}},
+                    {"variable", {"name"}},
+                    {"locals", {}},
+                    {"local", {"name"}},
+                    {"data", {"type", "name"}},
+                    {"source", {"type", "name"}},
+                    {"build", {}},
+                    {"hcp_packer_registry", {}},
+                    {"communicator", {"type", "name"}}}};
+  schema.blocks.insert(schema.blocks.end(), more.begin(), more.end());
   return schema;
 }
 
 /// Reads all files; what is declared twice is told.
 class PackerHclReader {
  public:
-  PackerHclReader(const std::string& packer_version, const HclHost& host, Diagnostics& diagnostics)
-      : packer_version_(packer_version), host_(host), diagnostics_(diagnostics) {}
+  PackerHclReader(const std::string& packer_version, const HclHost& host, const std::vector<HclBlockSchema>& more,
+                  Diagnostics& diagnostics)
+      : packer_version_(packer_version), host_(host), schema_(template_schema(more)), diagnostics_(diagnostics) {}
 
   PackerHcl read(const std::vector<std::shared_ptr<const SourceFile>>& files);
 
@@ -62,6 +64,7 @@ class PackerHclReader {
 
   const std::string& packer_version_;
   const HclHost& host_;
+  HclSchema schema_;
   Diagnostics& diagnostics_;
   PackerHcl out_;
   std::set<std::string> variable_names_;
@@ -132,7 +135,7 @@ PackerHcl PackerHclReader::read(const std::vector<std::shared_ptr<const SourceFi
   for (const auto& body : bodies) check_version(body);
   if (diagnostics_.has_errors()) return std::move(out_);
   for (const auto& body : bodies) {
-    for (const auto& one : hcl_content(body, template_schema(), diagnostics_).blocks) block(one);
+    for (const auto& one : hcl_content(body, schema_, diagnostics_).blocks) block(one);
   }
   return std::move(out_);
 }
@@ -147,6 +150,7 @@ void PackerHclReader::block(const HclBlock& block) {
   else if (block.type == "source") component(block, out_.sources, "source");
   else if (block.type == "build") out_.builds.push_back(block);
   else if (block.type == "hcp_packer_registry") registry(block);
+  else if (block.type != "communicator") out_.more.push_back(block);
 }
 
 void PackerHclReader::packer_block(const HclBlock& block) {
@@ -494,8 +498,9 @@ void check_hcp_registry(const HclBlock& block, Diagnostics& diagnostics) {
 }
 
 PackerHcl parse_packer_hcl(const std::vector<std::shared_ptr<const SourceFile>>& files,
-                           const std::string& packer_version, const HclHost& host, Diagnostics& diagnostics) {
-  return PackerHclReader(packer_version, host, diagnostics).read(files);
+                           const std::string& packer_version, const HclHost& host, Diagnostics& diagnostics,
+                           const std::vector<HclBlockSchema>& more) {
+  return PackerHclReader(packer_version, host, more, diagnostics).read(files);
 }
 
 }  // namespace kiln

@@ -19,6 +19,11 @@ class MachineRenderer : public Renderer {
       std::vector<std::string> data;
       for (const auto& field : event.data) data.push_back(masked(field));
       put(machine_line(seconds, event.stage, event.type, data));
+    } else if (event.kind == EventKind::check) {
+      std::vector<std::string> data{event.type, masked(event.text)};
+      for (size_t i = 0; i < 4; ++i) data.push_back(i < event.data.size() ? masked(event.data[i]) : "");
+      data.push_back(std::to_string(event.duration.count()));
+      put(machine_line(seconds, event.stage, "check", data));
     } else if (is_ui_event(event)) {
       UiLine line = ui_line(event);
       static constexpr const char* levels[] = {"say", "message", "error"};

@@ -43,6 +43,8 @@ const char* kind_name(EventKind kind) {
       return "step-started";
     case EventKind::step_finished:
       return "step-finished";
+    case EventKind::check:
+      return "check";
   }
   return "unknown";
 }
@@ -91,6 +93,9 @@ class NdjsonRenderer : public Renderer {
         line["result"] = event.type;
         line["duration_ns"] = event.duration.count();
         break;
+      case EventKind::check:
+        add_check(event, line);
+        break;
       case EventKind::stage_started:
         break;
     }
@@ -102,6 +107,16 @@ class NdjsonRenderer : public Renderer {
   }
 
  private:
+  void add_check(const Event& event, Json& line) const {
+    static constexpr const char* names[] = {"message", "expected", "found", "place"};
+    line["status"] = event.type;
+    line["name"] = masked(event.text);
+    for (size_t i = 0; i < std::size(names); ++i) {
+      bool known = i < event.data.size() && !event.data[i].empty();
+      line[names[i]] = known ? Json(masked(event.data[i])) : Json(nullptr);
+    }
+    line["duration_ns"] = event.duration.count();
+  }
   Json head(std::chrono::system_clock::time_point time, const char* kind, const std::string& stage) const {
     return {{"version", 1},
             {"ts", rfc3339_millis(time)},

@@ -29,6 +29,8 @@ class Renderer : public EventSink {
   explicit Renderer(const RenderOptions& options) : options_(options) {}
   /// The builds of the run in order, before they start: gives them colours and says so.
   virtual void announce(const std::vector<std::string>& stages) { (void)stages; }
+  /// The same without a word: who runs many stages says himself what they are.
+  virtual void prepare(const std::vector<std::string>& stages) { (void)stages; }
   /// No more events come: takes the live lines away. Idempotent.
   virtual void close() {}
 

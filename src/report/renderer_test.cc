@@ -153,6 +153,44 @@ TEST(NdjsonRenderer, EveryEventIsOneObjectWithRunAndBuild) {
   EXPECT_TRUE(nlohmann::json::parse(lines[3])["total"].is_null());
 }
 
+Event check_of(std::string stage, std::string status) {
+  Event event = event_of(EventKind::check, std::move(stage), "File /x mode");
+  event.type = std::move(status);
+  event.data = {"two\nlines", "0644", "0600", "goss.yaml:3"};
+  event.duration = std::chrono::milliseconds(210);
+  event.time = std::chrono::system_clock::from_time_t(7);
+  return event;
+}
+
+TEST(Checks, OnATerminal) {
+  Written out;
+  out.redactor.add("0600");
+  auto renderer = make_terminal_renderer(out.options);
+  renderer->emit(check_of("", "passed"));
+  renderer->emit(check_of("", "skipped"));
+  renderer->emit(check_of("vm", "failed"));
+  EXPECT_EQ(out.text(),
+            "    ok  File /x mode (0.2 s)\n    skipped File /x mode: two\nlines\n"
+            "\033[1;31m==> vm:     FAILED  File /x mode (0.2 s)\n==> vm:         expected: 0644\n"
+            "==> vm:         found: <sensitive>\n==> vm:         two\n==> vm:         lines\n"
+            "==> vm:         at goss.yaml:3\033[0m\n");
+}
+
+TEST(Checks, ForPrograms) {
+  Written machine, json;
+  make_machine_renderer(machine.options)->emit(check_of("vm", "failed"));
+  EXPECT_EQ(machine.text(), "7,vm,check,failed,File /x mode,two\\nlines,0644,0600,goss.yaml:3,210000000\n");
+  Event event = check_of("vm", "passed");
+  event.data = {"", "", "", ""};
+  make_ndjson_renderer(json.options)->emit(event);
+  auto line = nlohmann::json::parse(json.text());
+  EXPECT_EQ(line["kind"], "check");
+  EXPECT_EQ(line["status"], "passed");
+  EXPECT_EQ(line["name"], "File /x mode");
+  EXPECT_TRUE(line["message"].is_null());
+  EXPECT_EQ(line["duration_ns"], 210000000);
+}
+
 TEST(LiveLines, ShowStepAndProgressOfRunningBuildsOnly) {
   LiveLines lines;
   auto start = std::chrono::steady_clock::now();

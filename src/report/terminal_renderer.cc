@@ -49,7 +49,13 @@ class TerminalRenderer : public Renderer {
         text += paint(fmt::format("{}: output will be in this color.", stages[i]), build_color(i)) + "\n";
     }
     if (!text.empty()) write(text + "\n");
-    if (live_ && !ticker_.joinable()) ticker_ = std::thread([this] { tick(); });
+    start_ticker();
+  }
+
+  void prepare(const std::vector<std::string>& stages) override {
+    std::lock_guard lock(mutex_);
+    for (size_t i = 0; i < stages.size(); ++i) colors_[stages[i]] = build_color(i);
+    start_ticker();
   }
 
   void emit(const Event& event) override {
@@ -65,6 +71,8 @@ class TerminalRenderer : public Renderer {
     if (!event.stage.empty()) {
       if (options().timestamps) text = local_rfc3339(event.time) + ": " + text;
       text = paint(text, line.level == LineLevel::error ? red : color_of(event.stage));
+    } else if (event.kind == EventKind::check && line.level == LineLevel::error) {
+      text = paint(text, red);
     }
     draw(text + "\n");
   }
@@ -103,6 +111,9 @@ class TerminalRenderer : public Renderer {
   }
 
  private:
+  void start_ticker() {
+    if (live_ && !ticker_.joinable()) ticker_ = std::thread([this] { tick(); });
+  }
   std::string paint(const std::string& text, int color) const {
     return options().color && options().ansi && color != 0 ? colored(text, color) : text;
   }

@@ -12,6 +12,7 @@ bool is_ui_event(const Event& event) {
     case EventKind::message:
     case EventKind::error:
     case EventKind::stage_finished:
+    case EventKind::check:
       return true;
     default:
       return false;
@@ -34,8 +35,43 @@ static UiLine end_of_build(const Event& event) {
   return {LineLevel::error, fmt::format("Build '{}' errored after {}: {}", event.stage, took, event.text)};
 }
 
+static std::string indented(const std::string& what, const std::string& text) {
+  if (text.empty()) return "";
+  return fmt::format("\n        {}{}", what, replace_all(std::string(trim_right(text)), "\n", "\n        "));
+}
+
+static std::string check_field(const Event& event, size_t index) {
+  return index < event.data.size() ? event.data[index] : "";
+}
+
+/// One result of a test; of a failure everything that is known.
+static UiLine check_line(const Event& event) {
+  std::string message = check_field(event, 0);
+  UiLine line;
+  std::string text = event.text;
+  if (event.duration >= std::chrono::milliseconds(50)) {
+    text += fmt::format(" ({:.1f} s)", std::chrono::duration<double>(event.duration).count());
+  }
+  if (event.type == "passed") {
+    line.text = "    ok  " + text;
+  } else if (event.type == "skipped") {
+    line.text = "    skipped " + event.text + (message.empty() ? "" : ": " + message);
+  } else {
+    line.level = LineLevel::error;
+    line.text = "    FAILED  " + text + indented("expected: ", check_field(event, 1)) +
+                indented("found: ", check_field(event, 2)) + indented("", message) +
+                indented("at ", check_field(event, 3));
+  }
+  return line;
+}
+
 UiLine ui_line(const Event& event) {
   if (event.kind == EventKind::stage_finished) return end_of_build(event);
+  if (event.kind == EventKind::check) {
+    UiLine line = check_line(event);
+    if (!event.stage.empty()) line.text = prefixed(fmt::format("==> {}: ", event.stage), line.text);
+    return line;
+  }
   UiLine line;
   if (event.kind == EventKind::error) line.level = LineLevel::error;
   if (event.stage.empty()) {

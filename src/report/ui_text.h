@@ -17,7 +17,7 @@ struct UiLine {
   std::string text;  ///< may hold several lines, each prefixed already
 };
 
-/// Whether the event is text of Packer's UI (say, message, error, and the end of a build).
+/// Whether the event is text of Packer's UI (say, message, error, and the end of a build), or of ours: a check.
 bool is_ui_event(const Event& event);
 /// Its text: "==> NAME: " before every line of a build's words, "==> NAME (LABEL): " with a label; the line
 /// about how a build ended; plain text when it is the program's own. Trailing white space of prefixed lines

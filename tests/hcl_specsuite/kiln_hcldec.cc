@@ -139,25 +139,31 @@ Value reference_json(const HclReference& reference) {
 
 /// How to make a value of a body; one struct for all kinds, each uses what it needs.
 struct Spec {
+  struct Child;
   std::string kind = "literal";
   std::string name;  ///< attribute or block type
   HclType type;      ///< attr, block_attrs
   bool required = false;
   int64_t min_items = 0;
   int64_t max_items = 0;
-  std::vector<std::string> labels;                     ///< block_map
-  HclValue value;                                      ///< literal
-  HclExpressionPtr result;                             ///< transform
-  std::vector<std::pair<std::string, Spec>> children;  ///< keys only in an object
+  std::vector<std::string> labels;  ///< block_map
+  HclValue value;                   ///< literal
+  HclExpressionPtr result;          ///< transform
+  std::vector<Child> children;
 
   bool is_block() const { return kind.starts_with("block"); }
+};
+
+struct Spec::Child {
+  std::string key;  ///< only in an object
+  Spec spec;
 };
 
 HclType implied_type(const Spec& spec) {
   if (spec.kind == "attr") return spec.type.without_optional();
   if (spec.kind == "literal") return spec.value.type();
   if (spec.kind == "transform") return HclType::dynamic();
-  if (spec.kind == "default") return implied_type(spec.children.at(0).second);
+  if (spec.kind == "default") return implied_type(spec.children.at(0).spec);
   if (spec.kind == "block_attrs") return HclType::map(spec.type);
   if (spec.kind == "object") {
     HclType::Attributes members;
@@ -169,7 +175,7 @@ HclType implied_type(const Spec& spec) {
     for (const auto& [key, child] : spec.children) items.push_back(implied_type(child));
     return HclType::tuple(items);
   }
-  HclType nested = implied_type(spec.children.at(0).second);
+  HclType nested = implied_type(spec.children.at(0).spec);
   if (spec.kind == "block_list") return HclType::list(nested);
   if (spec.kind == "block_set") return HclType::set(nested);
   if (spec.kind == "block_map") {
@@ -356,7 +362,7 @@ class Decoder {
     } else if (spec.is_block()) {
       for (const auto& block : content.blocks) {
         if (block.type != spec.name) continue;
-        if (!spec.children.empty()) references(block.body, spec.children[0].second, out);
+        if (!spec.children.empty()) references(block.body, spec.children[0].spec, out);
       }
     } else {
       for (const auto& [key, child] : spec.children) references(content, child, out);
@@ -386,7 +392,7 @@ class Decoder {
     if (spec.kind == "transform") {
       HclScope scope;
       scope.functions = &hcl_functions();
-      scope.variables["nested"] = value(content, spec.children.at(0).second);
+      scope.variables["nested"] = value(content, spec.children.at(0).spec);
       return evaluate_hcl(*spec.result, scope, found_);
     }
     if (spec.kind == "attr") {
@@ -409,7 +415,7 @@ class Decoder {
     HclValue::Items items;
     std::vector<HclType> types;
     for (const auto* block : own) {
-      items.push_back(decode(block->body, spec.children.at(0).second));
+      items.push_back(decode(block->body, spec.children.at(0).spec));
       types.push_back(items.back().type());
     }
     if (count < spec.min_items) {
@@ -452,7 +458,7 @@ class Decoder {
       found_.error(fmt::format("Duplicate {} block", spec.name),
                    fmt::format("Only one block of type {} is allowed.", go_quote(spec.name)), own[1]->header);
     }
-    if (spec.kind == "block") return decode(own[0]->body, spec.children.at(0).second);
+    if (spec.kind == "block") return decode(own[0]->body, spec.children.at(0).spec);
     HclValue::Members members;
     for (const auto& attribute : hcl_just_attributes(own[0]->body, found_)) {
       members[attribute.name] =
@@ -480,7 +486,7 @@ class Decoder {
                         spec.name, spec.name),
             group[i]->header);
       }
-      members[label] = decode(group[0]->body, spec.children.at(0).second);
+      members[label] = decode(group[0]->body, spec.children.at(0).spec);
     }
     return HclValue::map(type.element(), std::move(members));
   }

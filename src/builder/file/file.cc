@@ -24,9 +24,9 @@ struct FileConfig {
 const OptionTable<FileConfig>& file_options() {
   static const OptionTable<FileConfig> table = [] {
     OptionTable<FileConfig> t;
-    t.add(&FileConfig::source, {.name = "source", .doc = "A file to copy. Not with content."});
+    t.add(&FileConfig::source, {.name = "source", .doc = "A file to copy. Not with content.", .reads = true});
     t.add(&FileConfig::content, {.name = "content", .doc = "What the file shall hold. Not with source."});
-    t.add(&FileConfig::target, {.name = "target", .doc = "Where the file is made.", .required = false, .in_key = false});
+    t.add(&FileConfig::target, {.name = "target", .doc = "Where the file is made.", .required = false, .in_key = false, .places = true});
     return t;
   }();
   return table;

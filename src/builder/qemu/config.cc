@@ -35,14 +35,14 @@ void add_machine_options(OptionTable<Config>& t) {
   t.add(&Config::cpu_model, {.name = "cpu_model", .doc = "QEMU's -cpu."});
   t.add(&Config::memory, {.name = "memory", .default_text = "512", .doc = "Memory in MiB.", .in_key = false});
   t.add(&Config::machine_type, {.name = "machine_type", .default_text = "pc", .doc = "QEMU's machine type."});
-  t.add(&Config::firmware, {.name = "firmware", .doc = "A firmware file for -bios, or pflash with use_pflash."});
+  t.add(&Config::firmware, {.name = "firmware", .doc = "A firmware file for -bios, or pflash with use_pflash.", .reads = true});
   t.add(&Config::use_pflash, {.name = "use_pflash", .default_text = "false", .doc = "firmware is a pflash drive."});
   t.add(&Config::efi_boot, {.name = "efi_boot", .default_text = "false", .doc = "Boot by UEFI."});
   t.add(&Config::efi_firmware_code,
-        {.name = "efi_firmware_code", .default_text = "/usr/share/OVMF/OVMF_CODE.fd", .doc = "UEFI code image."});
+        {.name = "efi_firmware_code", .default_text = "/usr/share/OVMF/OVMF_CODE.fd", .doc = "UEFI code image.", .reads = true});
   t.add(&Config::efi_firmware_vars,
         {.name = "efi_firmware_vars", .default_text = "/usr/share/OVMF/OVMF_VARS.fd",
-         .doc = "UEFI variables; copied to efivars.fd in the output directory."});
+         .doc = "UEFI variables; copied to efivars.fd in the output directory.", .reads = true});
   t.add(&Config::efi_drop_efivars,
         {.name = "efi_drop_efivars", .default_text = "false", .doc = "Do not keep efivars.fd with the artifact."});
   t.add(&Config::vtpm, {.name = "vtpm", .default_text = "false", .doc = "Emulate a TPM (needs swtpm)."});
@@ -91,9 +91,9 @@ void add_disk_options(OptionTable<Config>& t) {
   t.add(&Config::cdrom_interface, {.name = "cdrom_interface", .doc = "How CDs are attached."});
   t.add(&Config::output_directory,
         {.name = "output_directory", .default_text = "output-BUILDNAME", .doc = "Where the artifact goes.",
-         .in_key = false});
+         .in_key = false, .places = true});
   t.add(&Config::vm_name,
-        {.name = "vm_name", .default_text = "packer-BUILDNAME", .doc = "Name of the machine and its disk file."});
+        {.name = "vm_name", .default_text = "packer-BUILDNAME", .doc = "Name of the machine and its disk file.", .places = true});
 }
 
 void add_access_options(OptionTable<Config>& t) {
@@ -345,6 +345,36 @@ Config prepare(const PrepareInput& input) {
   prepare_iso(input.config, config.iso, input.diagnostics);
   Judge(config, input).all();
   return config;
+}
+
+std::optional<Value> fresh_machine_config(const Value& written, const Artifact& artifact, const fs::path& scratch) {
+  auto is_disk = [](const std::string& file) {
+    std::string name = fs::path(file).filename().string();
+    return !name.ends_with(".fd") && !name.ends_with(".iso") && !name.ends_with(".json") && !name.ends_with(".txt");
+  };
+  auto disk = std::find_if(artifact.files.begin(), artifact.files.end(), is_disk);
+  if (disk == artifact.files.end()) return std::nullopt;
+  std::vector<std::string> kept = {"accelerator", "cpus", "sockets", "cores", "threads", "memory", "cpu_model", "machine_type",
+                                   "firmware", "use_pflash", "efi_boot", "efi_firmware_code", "efi_firmware_vars", "disk_interface",
+                                   "net_device", "net_bridge", "qemu_binary", "vtpm", "use_tpm1", "tpm_device_type", "vga",
+                                   "host_port_min", "host_port_max", "skip_nat_mapping"};
+  for (const auto& doc : communicator_options().docs()) kept.push_back(doc.name);
+  Value out = Value::empty_object();
+  if (written.is_object()) {
+    for (const auto& member : written.as_object()) {
+      if (std::find(kept.begin(), kept.end(), member.key) != kept.end()) out.set(member.key, member.value);
+    }
+  }
+  out.set("disk_image", Value(true));
+  out.set("use_backing_file", Value(true));
+  out.set("skip_resize_disk", Value(true));
+  out.set("iso_url", Value(fs::absolute(*disk).string()));
+  out.set("iso_checksum", Value("none"));
+  out.set("headless", Value(true));
+  out.set("format", Value("qcow2"));
+  out.set("output_directory", Value(scratch.string()));
+  out.set("vm_name", Value("disk.qcow2"));
+  return out;
 }
 
 }  // namespace kiln::qemu

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "communicator/ssh/config.h"
+#include "core/artifact.h"
 #include "core/stage_context.h"
 #include "kit/boot_command.h"
 #include "kit/cd_image.h"
@@ -92,6 +93,10 @@ const OptionTable<Config>& options();
 
 /// Decodes, completes the defaults and reports everything that is wrong. Looks at the files the options name.
 Config prepare(const PrepareInput& input);
+
+/// Builder::fresh_machine: of `written` what says how the machine is made and entered, with the artifact's disk under an
+/// overlay. nullopt when there is no disk among the artifact's files. Pure.
+std::optional<Value> fresh_machine_config(const Value& written, const Artifact& artifact, const std::filesystem::path& scratch);
 
 /// disk_size normalised for qemu-img ("40960M"); nullopt when it is no size.
 std::optional<std::string> normalise_disk_size(const std::string& size);

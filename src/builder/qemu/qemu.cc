@@ -38,7 +38,13 @@ class QemuBuilder : public Builder {
  public:
   explicit QemuBuilder(std::shared_ptr<KvmProbe> probe) : probe_(std::move(probe)) {}
 
-  void prepare(const PrepareInput& input) override { config_ = qemu::prepare(input); }
+  void prepare(const PrepareInput& input) override {
+    written_ = input.config;
+    config_ = qemu::prepare(input);
+  }
+  std::optional<Value> fresh_machine(const Artifact& artifact, const fs::path& scratch) const override {
+    return fresh_machine_config(written_, artifact, scratch);
+  }
   std::vector<std::string> generated_data_names() const override {
     return {"PackerHTTPIP", "PackerHTTPPort", "PackerHTTPAddr", "SSHHostPort", "HTTPIP", "HTTPPort"};
   }
@@ -52,6 +58,7 @@ class QemuBuilder : public Builder {
   void shut_down(Running& running, StageContext& context);
   Artifact make_artifact(Running& running);
 
+  Value written_;  ///< the configuration as prepare() got it
   Config config_;
   std::shared_ptr<KvmProbe> probe_;
   std::shared_ptr<Running> running_;  ///< also kept here, so that -on-error=abort leaves a half-started machine alone

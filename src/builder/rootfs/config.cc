@@ -30,9 +30,9 @@ void add_source_options(OptionTable<RootfsConfig>& t) {
   t.add(&C::suite, {.name = "suite", .doc = "Build from a distribution's packages: its suite, e.g. \"bookworm\". "
                                             "Exactly one of suite, source_image and source_archive."});
   t.add(&C::source_image, {.name = "source_image", .doc = "Start from a disk image (qcow2, raw, vmdk, vdi, vhdx). "
-                                                          "It is copied, never changed."});
+                                                          "It is copied, never changed.", .reads = true});
   t.add(&C::source_archive, {.name = "source_archive", .doc = "Start from an archive of a root directory (tar, also "
-                                                              "compressed)."});
+                                                              "compressed).", .reads = true});
   t.add(&C::packages, {.name = "packages", .doc = "Packages to install beside those that booting needs."});
   t.add(&C::mirror, {.name = "mirror", .doc = "Address of the package archive. Default: what this machine's own "
                                               "package sources use for the suite."});
@@ -55,9 +55,9 @@ void add_image_options(OptionTable<RootfsConfig>& t) {
   t.add(&C::compress, {.name = "compress", .default_text = "false", .doc = "Compress the qcow2 image (zstd)."});
   t.add(&C::output_directory, {.name = "output_directory", .default_text = "output-BUILDNAME",
                                .doc = "Directory of the result; must not exist unless -force is given.",
-                               .in_key = false});
+                               .in_key = false, .places = true});
   t.add(&C::image_name, {.name = "image_name", .default_text = "BUILDNAME", .doc = "File name of the image; the "
-                         "format's ending is added where it is missing.", .in_key = false});
+                         "format's ending is added where it is missing.", .in_key = false, .places = true});
   t.add(&C::boot, {.name = "boot", .default_text = "both", .doc = "Firmware that shall boot it: both, bios, uefi or "
                                                                   "none. A source image keeps its own loader."});
   t.add(&C::kernel_package, {.name = "kernel_package", .default_text = "linux-image-cloud-ARCH",

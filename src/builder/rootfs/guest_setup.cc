@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "builder/rootfs/bootstrap.h"
+#include "kit/host_keys_unit.h"
 
 namespace kiln {
 
@@ -15,23 +16,6 @@ namespace {
 const char* const resolv_path = "/etc/resolv.conf";
 const char* const saved_resolv_path = "/etc/.resolv.conf.before-build";
 const char* const unsafe_io_path = "/etc/dpkg/dpkg.cfg.d/zz-image-build";
-const char* const host_keys_unit = "image-ssh-host-keys.service";
-
-/// Each copy of the image makes host keys of its own. The quick kinds only: RSA takes seconds on a slow machine.
-const char* const host_keys_text =
-    "[Unit]\n"
-    "Description=Make this machine's ssh host keys\n"
-    "ConditionPathExists=/usr/bin/ssh-keygen\n"
-    "ConditionPathExists=!/etc/ssh/ssh_host_ed25519_key\n"
-    "Before=ssh.service ssh.socket sshd.service\n"
-    "\n"
-    "[Service]\n"
-    "Type=oneshot\n"
-    "ExecStart=/usr/bin/ssh-keygen -q -t ed25519 -N \"\" -f /etc/ssh/ssh_host_ed25519_key\n"
-    "ExecStart=/usr/bin/ssh-keygen -q -t ecdsa -N \"\" -f /etc/ssh/ssh_host_ecdsa_key\n"
-    "\n"
-    "[Install]\n"
-    "WantedBy=multi-user.target\n";
 
 const char* const dhcp_text =
     "[Match]\n"
@@ -98,8 +82,8 @@ void configure_new_root(const RootTree& tree, const RootfsPlan& plan) {
     if (plan.config.lean) tree.write("/etc/dpkg/dpkg.cfg.d/lean", lean_dpkg_config());
   }
   if (!tree.is_directory("/etc/systemd/system")) return;
-  tree.write(std::string("/etc/systemd/system/") + host_keys_unit, host_keys_text);
-  enable_unit(tree, host_keys_unit, "multi-user.target");
+  tree.write(std::string("/etc/systemd/system/") + host_keys_unit_name, host_keys_unit_text);
+  enable_unit(tree, host_keys_unit_name, "multi-user.target");
   if (!plan.config.dhcp) return;
   tree.write("/etc/systemd/network/80-ethernet-dhcp.network", dhcp_text);
   enable_unit(tree, "systemd-networkd.service", "multi-user.target");
@@ -134,7 +118,7 @@ void clean_root(const RootTree& tree) {
   tree.remove("/var/lib/systemd/random-seed");
   tree.remove("/var/lib/systemd/credential.secret");
   // Only when they are made anew by themselves.
-  bool remade = tree.exists(std::string("/etc/systemd/system/multi-user.target.wants/") + host_keys_unit) ||
+  bool remade = tree.exists(std::string("/etc/systemd/system/multi-user.target.wants/") + host_keys_unit_name) ||
                 tree.exists("/usr/bin/cloud-init");
   if (remade) remove_matching(tree, "/etc/ssh", "ssh_host_*");
   remove_matching(tree, "/var/cache/apt/archives", "*.deb");

@@ -107,6 +107,7 @@ ContainerNetwork choose_network(const RootfsConfig& config, const Ui& ui) {
 class RootfsBuilder : public Builder {
  public:
   void prepare(const PrepareInput& input) override {
+    written_ = input.config;
     plan_ = plan_rootfs(input);
     if (fs::exists(plan_.output_directory) && !input.build.force) {
       input.diagnostics.error("Output directory '" + plan_.output_directory.string() +
@@ -115,6 +116,7 @@ class RootfsBuilder : public Builder {
   }
   std::unique_ptr<Machine> start(StageContext& context) override;
   std::optional<Artifact> finish(Machine& machine, StageContext& context) override;
+  std::optional<Value> fresh_machine(const Artifact& artifact, const fs::path& scratch) const override;
 
  private:
   void make_output(StageContext& context, const RootfsPaths& paths);
@@ -131,6 +133,7 @@ class RootfsBuilder : public Builder {
     return {Deadline::in(tool_timeout), context.stop, token_, context.ui};
   }
 
+  Value written_;  ///< the configuration as prepare() got it
   RootfsPlan plan_;
   std::string architecture_;
   std::string token_;
@@ -420,6 +423,20 @@ std::optional<Artifact> RootfsBuilder::finish(Machine& machine, StageContext& co
   fs::path output = paths.output;
   artifact.destroy = [output] { fs::remove_all(output); };
   return artifact;
+}
+
+/// A container of a copy, always booted: what is tested are services that start by themselves.
+std::optional<Value> RootfsBuilder::fresh_machine(const Artifact& artifact, const fs::path& scratch) const {
+  if (artifact.files.empty()) return std::nullopt;
+  Value out = Value::empty_object();
+  for (auto name : {"network", "container_timeout", "shutdown_timeout"}) {
+    if (const Value* value = written_.find(name)) out.set(name, *value);
+  }
+  out.set("source_image", Value(fs::absolute(artifact.files[0]).string()));
+  out.set("output_directory", Value(scratch.string()));
+  out.set("image_name", Value("disk.raw"));
+  out.set("format", Value("raw"));
+  return out;
 }
 
 }  // namespace

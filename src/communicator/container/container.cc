@@ -267,6 +267,15 @@ bool Container::is_going_down(const Deadline& deadline, const Stop& stop) {
   return state(deadline, stop) != GuestState::up;
 }
 
+Command Container::shell_command(const Deadline& deadline, const Stop& stop) {
+  ensure_up(deadline, stop);
+  std::string term = get_env("TERM").value_or("dumb");
+  Command command{.argv = enter_arguments(leader_, {"/usr/bin/env", "TERM=" + term, "/bin/sh", "-c",
+                                                    "command -v bash >/dev/null && exec bash -l; exec sh -l"})};
+  command.env["KILN_RESOURCE"] = spec_.token;
+  return command;
+}
+
 /// As run_streaming, but wakes nsenter: systemd stops all processes for a moment when it shuts down, nsenter stops
 /// itself when its child is stopped, and nobody outside would ever continue it.
 ExitStatus Container::run_entered(const std::vector<std::string>& inner, const Sink& out, const Sink& err,

@@ -58,6 +58,8 @@ class Container {
   /// when the container went down under it.
   int run(const std::vector<std::string>& inner, const Sink& out, const Sink& err, const Deadline& deadline,
           const Stop& stop, std::string_view input = {});
+  /// For a person's terminal. The container must be up.
+  Command shell_command(const Deadline& deadline, const Stop& stop);
   /// The root as the container sees it, its mounts included. The container must be up.
   RootTree tree() const;
   /// Orderly power-off, then force when the deadline passes.

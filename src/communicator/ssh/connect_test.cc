@@ -7,6 +7,7 @@
 #include <libssh/server.h>
 
 #include <atomic>
+#include <optional>
 #include <thread>
 
 #include "base/text.h"
@@ -153,7 +154,8 @@ TEST_F(SshConnect, ASilentFirstConnectionDoesNotHoldUpTheRest) {
   OpenSshd server(ground);
   std::atomic<bool> up = false;
   std::vector<std::thread> carried;
-  FakeServer slirp([&](Fd fd) {
+  std::optional<FakeServer> slirp;
+  slirp.emplace([&](Fd fd) {
     if (!up) return kept.push_back(std::move(fd));
     auto shared = std::make_shared<Fd>(std::move(fd));
     carried.emplace_back([&, shared] {
@@ -177,11 +179,12 @@ TEST_F(SshConnect, ASilentFirstConnectionDoesNotHoldUpTheRest) {
   });
   auto start = Clock::now();
   {
-    auto ssh = connect_ssh(config, {"127.0.0.1", slirp.port()}, scene.context);
+    auto ssh = connect_ssh(config, {"127.0.0.1", slirp->port()}, scene.context);
     EXPECT_LT(Clock::now() - start, 4s);
     EXPECT_EQ(run_remote(*ssh, "echo through").out, "through\n");
   }
   later.join();
+  slirp.reset();  // its thread fills `carried`
   for (auto& thread : carried) thread.join();
 }
 

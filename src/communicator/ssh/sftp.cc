@@ -264,9 +264,9 @@ Sftp::Tree Sftp::list_tree(const fs::path& from, const std::string& to) {
   for (size_t depth = 0; depth < tree.directories.size(); ++depth) {
     std::vector<LocalFile> below;
     for (const auto& directory : tree.directories[depth]) {
-      for (const auto& name : names_in(directory.local)) {
+      for (const auto& name : sorted_names(directory.local)) {
         fs::path local = directory.local / name;
-        struct stat info = look_at(local);
+        struct stat info = lstat_of(local);
         LocalFile file{local, directory.remote + (directory.remote.ends_with('/') ? "" : "/") + name.string(),
                        static_cast<int>(info.st_mode), static_cast<uint64_t>(info.st_size)};
         if (S_ISDIR(info.st_mode)) {

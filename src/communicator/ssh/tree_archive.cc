@@ -80,7 +80,7 @@ class TreeWriter {
   }
 
   void add_directory(const fs::path& local, const std::string& inside) {
-    auto names = names_in(local);
+    auto names = sorted_names(local);
     for (const auto& name : names)
       add(local / name, inside.empty() ? name.string() : inside + "/" + name.string());
   }
@@ -99,7 +99,7 @@ class TreeWriter {
   }
 
   void add(const fs::path& local, const std::string& inside) {
-    struct stat info = look_at(local);
+    struct stat info = lstat_of(local);
     archive_entry_clear(entry_.get());
     archive_entry_set_pathname(entry_.get(), inside.c_str());
     archive_entry_set_perm(entry_.get(), info.st_mode & 07777);
@@ -157,13 +157,13 @@ class TreeWriter {
 
 }  // namespace
 
-struct stat look_at(const fs::path& path) {
+struct stat lstat_of(const fs::path& path) {
   struct stat info {};
   if (::lstat(path.c_str(), &info) != 0) unreadable(path, errno);
   return info;
 }
 
-std::vector<fs::path> names_in(const fs::path& directory) {
+std::vector<fs::path> sorted_names(const fs::path& directory) {
   std::error_code error;
   std::vector<fs::path> names;
   for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
@@ -186,8 +186,8 @@ TreeSize measure_tree(const fs::path& from) {
   while (!open.empty()) {
     fs::path directory = std::move(open.back());
     open.pop_back();
-    for (const auto& name : names_in(directory)) {
-      struct stat info = look_at(directory / name);
+    for (const auto& name : sorted_names(directory)) {
+      struct stat info = lstat_of(directory / name);
       ++size.entries;
       if (S_ISDIR(info.st_mode)) open.push_back(directory / name);
       if (S_ISREG(info.st_mode)) size.bytes += static_cast<uint64_t>(info.st_size);

@@ -20,9 +20,9 @@ struct TreeSize {
 TreeSize measure_tree(const std::filesystem::path& from);
 
 /// Names in a directory, sorted: the same tree makes the same stream. Throws Error{user}.
-std::vector<std::filesystem::path> names_in(const std::filesystem::path& directory);
+std::vector<std::filesystem::path> sorted_names(const std::filesystem::path& directory);
 /// lstat. Throws Error{user}.
-struct stat look_at(const std::filesystem::path& path);
+struct stat lstat_of(const std::filesystem::path& path);
 
 /// Writes the contents of `from` as a tar archive (GNU format: every tar reads it) to `out`: modes and
 /// symbolic links kept, owners left out, plain directories (0755) only where they are empty, so that

@@ -320,6 +320,7 @@ std::unique_ptr<Communicator> wait_for_winrm(const WinrmSettings& settings,
                                              const WinrmTargetResolver& resolver, const Deadline& deadline,
                                              StageContext& context) {
   std::string last = "the machine's address is not known";
+  bool tried = false;
   while (!deadline.passed()) {
     if (auto target = resolver()) {
       WinrmEndpoint endpoint = settings.endpoint;
@@ -332,7 +333,10 @@ std::unique_ptr<Communicator> wait_for_winrm(const WinrmSettings& settings,
       } catch (const Error& error) {
         if (error.kind() != ErrorKind::remote && error.kind() != ErrorKind::timeout) throw;
         if (error.message() != last) context.log.line("WinRM is not there yet: " + error.message());
-        last = error.message();
+        // What our own deadline cut short says less than why the attempt before it failed.
+        bool cut_short = error.kind() == ErrorKind::timeout && deadline.passed();
+        if (!cut_short || !tried) last = error.message();
+        tried = true;
       }
     }
     sleep_for(std::min<Duration>(settings.retry_pause, deadline.left() + Millis(1)), context.stop);

@@ -210,7 +210,7 @@ TEST(Winrm, NtlmOverHttps) {
     stage.connect(server.port, [&](WinrmSettings& settings) {
       secure(settings);
       settings.endpoint.insecure = false;
-      settings.timeout = 500ms;
+      settings.timeout = 2s;
     });
     FAIL();
   } catch (const Error& error) {
@@ -232,6 +232,19 @@ TEST(Winrm, GivesUpWithTheLastReason) {
     EXPECT_EQ(error.message(),
               "Timeout waiting for WinRM.\nhttp error 401: the machine refuses the basic log-in of vagrant");
     EXPECT_EQ(stage.said.lines.back(), error.message());
+  }
+}
+
+TEST(Winrm, AnAttemptThatIsCutShortHidesNoReason) {
+  WinrmServer server(R"([{"match": "WinRM connected", "out": "starting", "times": 1},
+                         {"match": "WinRM connected", "sleep": 60}])");
+  WinrmStage stage;
+  try {
+    stage.connect(server.port, [](WinrmSettings& settings) { settings.timeout = 3s; });
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.message(),
+              "Timeout waiting for WinRM.\nPowerShell does not answer yet; it said: starting");
   }
 }
 

@@ -30,7 +30,7 @@ const OptionTable<ChecksumConfig>& checksum_options() {
              {.name = "output",
               .default_text = "packer_{{.BuildName}}_{{.BuilderType}}_{{.ChecksumType}}.checksum",
               .doc = "The file that gets the lines: a template over .BuildName, .BuilderType, .ChecksumType.",
-              .raw = true});
+              .raw = true, .places = true});
     return made;
   }();
   return table;

@@ -35,7 +35,7 @@ const OptionTable<CompressConfig>& compress_options() {
          .doc =
              "The file to write: a template over .BuildName and .BuilderType. Its extensions decide how: .gz "
              ".bgzf .bz2 .lz4 .xz .zst (one file), .tar.gz and so on, .tar, .zip; else a tar with gzip.",
-         .raw = true});
+         .raw = true, .places = true});
     made.add(&CompressConfig::format,
              {.name = "format", .doc = "Decides instead of the extensions of output."});
     made.add(

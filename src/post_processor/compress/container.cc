@@ -67,7 +67,7 @@ void check_tar(int status, archive* writer, const TarOutput& output) {
 
 std::string zip_number(uint64_t value, int bytes) {
   std::string out;
-  for (int i = 0; i < bytes; ++i) out += static_cast<char>(value >> (8 * i) & 0xff);
+  for (; bytes > 0; --bytes, value >>= 8) out += static_cast<char>(value & 0xff);
   return out;
 }
 
@@ -144,8 +144,8 @@ void write_plain(const std::string& file, ByteSink& out, const TakenFn& taken) {
 }
 
 void write_tar(const std::vector<std::string>& files, ByteSink& out, const TakenFn& taken) {
+  TarOutput output{&out, nullptr};  // before the writer, which still writes when it is freed after a failure
   std::unique_ptr<archive, CallToDelete<archive_write_free>> writer(archive_write_new());
-  TarOutput output{&out, nullptr};
   archive_write_set_format_pax_restricted(writer.get());
   archive_write_set_bytes_per_block(writer.get(), 1 << 18);
   archive_write_set_bytes_in_last_block(writer.get(), 1);

@@ -37,8 +37,8 @@ const OptionTable<FileConfig>& file_options() {
         {.name = "source",
          .doc =
              "Path of the file or directory to send (or to fetch). A directory with a trailing slash stands "
-             "for its contents, without one for itself."});
-    made.add(&FileConfig::sources, {.name = "sources", .doc = "Several sources."});
+             "for its contents, without one for itself.", .reads = true});
+    made.add(&FileConfig::sources, {.name = "sources", .doc = "Several sources.", .reads = true});
     made.add(
         &FileConfig::destination,
         {.name = "destination", .doc = "Where it goes; with a trailing slash, the directory it goes into."});

@@ -24,8 +24,8 @@ constexpr const char* quiet =
 
 void add_what(OptionTable<Config>& table) {
   table.add(&Config::inline_lines, {.name = "inline", .doc = "Commands, joined to one script."});
-  table.add(&Config::script, {.name = "script", .doc = "Path of a local script."});
-  table.add(&Config::scripts, {.name = "scripts", .doc = "Paths of local scripts, run in order."});
+  table.add(&Config::script, {.name = "script", .doc = "Path of a local script.", .reads = true});
+  table.add(&Config::scripts, {.name = "scripts", .doc = "Paths of local scripts, run in order.", .reads = true});
   table.add(&Config::binary, {.name = "binary",
                               .default_text = "false",
                               .doc = "Send scripts as they are, without turning CRLF into LF."});

@@ -15,8 +15,8 @@ namespace {
 
 void add_script_options(OptionTable<ShellConfig>& table) {
   table.add(&ShellConfig::inline_lines, {.name = "inline", .doc = "Commands, joined to one script."});
-  table.add(&ShellConfig::script, {.name = "script", .doc = "Path of a local script."});
-  table.add(&ShellConfig::scripts, {.name = "scripts", .doc = "Paths of local scripts, run in order."});
+  table.add(&ShellConfig::script, {.name = "script", .doc = "Path of a local script.", .reads = true});
+  table.add(&ShellConfig::scripts, {.name = "scripts", .doc = "Paths of local scripts, run in order.", .reads = true});
   table.add(&ShellConfig::binary, {.name = "binary",
                                    .default_text = "false",
                                    .doc = "Send scripts as they are, without turning CRLF into LF."});
@@ -132,11 +132,7 @@ std::string format_variables(const ShellConfig& config, const std::map<std::stri
 }
 
 std::string inline_script(const ShellConfig& config, const std::vector<std::string>& lines) {
-  std::string out;
-  bool has_own = !lines.empty() && lines[0].starts_with("#!");
-  if (config.inline_shebang_set || !has_own) out = "#!" + config.inline_shebang + "\n";
-  for (const auto& line : lines) out += line + "\n";
-  return out;
+  return inline_script_text(lines, config.inline_shebang, config.inline_shebang_set);
 }
 
 bool turns_machine_off(const std::string& script) {

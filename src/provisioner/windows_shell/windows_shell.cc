@@ -31,8 +31,8 @@ const OptionTable<Config>& windows_shell_options() {
   static const OptionTable<Config> table = [] {
     OptionTable<Config> t;
     t.add(&Config::inline_lines, {.name = "inline", .doc = "Commands, joined to one script."});
-    t.add(&Config::script, {.name = "script", .doc = "Path of a local script."});
-    t.add(&Config::scripts, {.name = "scripts", .doc = "Paths of local scripts, run in order."});
+    t.add(&Config::script, {.name = "script", .doc = "Path of a local script.", .reads = true});
+    t.add(&Config::scripts, {.name = "scripts", .doc = "Paths of local scripts, run in order.", .reads = true});
     t.add(&Config::binary, {.name = "binary",
                             .default_text = "false",
                             .doc = "Send scripts as they are, without turning CRLF into LF."});

@@ -1,0 +1,30 @@
+// What the files of pipeline share.
+#pragma once
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "lang/hcl_body.h"
+#include "lang/pipeline.h"
+
+namespace kiln {
+
+/// What `defaults` may say for all stages.
+const HclSchema& pipeline_defaults_schema();
+/// Bytes: a number of MiB, or text like "512M", "2G". nullopt: it is none.
+std::optional<int64_t> parse_memory(const HclValue& value);
+/// slots = { cpus = 2, memory = "2G", license = 1 }; "memory" in bytes, all others as they are.
+void read_slots(const HclAttribute& attribute, const HclScope& scope, std::map<std::string, int64_t>& out,
+                Diagnostics& diagnostics);
+/// "atlas" for "examples/atlas/atlas.kiln.hcl".
+std::string pipeline_name_of(const std::string& path);
+
+/// The stages' artifacts so far.
+struct Pipeline::Results {
+  mutable std::mutex mutex;
+  std::map<size_t, std::vector<StageArtifact>> of_instance;
+  mutable std::map<size_t, HclValue> whole;  ///< of stages whose instances have all ended
+};
+
+}  // namespace kiln
