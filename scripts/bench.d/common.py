@@ -2,12 +2,13 @@
 
 Machines are noisy: a figure is only worth something beside another one taken in the same run on the same work, so the
 commands take turns (A B C, A B C, ...) and each row ends with the ratio to the first."""
+import functools
 import os
-import resource  # noqa: F401  (documents where ru_maxrss comes from)
 import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -37,31 +38,51 @@ def environment(extra=None):
     return env
 
 
+@functools.lru_cache(None)
+def launcher():
+    """launch.c, compiled: (its path, what keeps it there until the end)."""
+    directory = tempfile.TemporaryDirectory()
+    path = f"{directory.name}/launch"
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "launch.c")
+    subprocess.run(["cc", "-O2", "-o", path, source], check=True)
+    return path, directory
+
+
 def run_once(argv, cwd=None, env=None, tree_memory=False):
     """(wall seconds, user+system seconds, peak memory in KiB). With tree_memory the peak is the sum over all the
     processes of the command, sampled; else that of its largest process, as the kernel accounts it."""
+    if tree_memory:
+        return run_watched(argv, cwd, env)
+    receiver, sender = os.pipe()
+    with os.fdopen(receiver) as figures:
+        process = subprocess.Popen([launcher()[0], str(sender), *argv], cwd=cwd, env=env or environment(),
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                   start_new_session=True, pass_fds=(sender,))
+        os.close(sender)
+        output = process.stdout.read()
+        process.wait()
+        if process.returncode != 0:
+            sys.exit(f"{argv}: exit {process.returncode}\n{output.decode(errors='replace')[-2000:]}")
+        wall, cpu, peak = map(int, figures.read().split())
+    return wall / 1e6, cpu / 1e6, peak
+
+
+def run_watched(argv, cwd, env):
+    """As run_once; the memory is the sum over all processes, sampled."""
     start = time.monotonic()
     process = subprocess.Popen(argv, cwd=cwd, env=env or environment(), stdin=subprocess.DEVNULL,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
     peak = 0
-    if tree_memory:
-        os.set_blocking(process.stdout.fileno(), False)
-        output = b""
-        while process.poll() is None:
-            output += process.stdout.read() or b""
-            peak = max(peak, session_memory(process.pid))
-            time.sleep(0.01)
-        wall = time.monotonic() - start
-        if process.returncode != 0:
-            sys.exit(f"{argv}: exit {process.returncode}\n{output.decode(errors='replace')[-2000:]}")
-        return wall, 0.0, peak
-    output = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
+    os.set_blocking(process.stdout.fileno(), False)
+    output = b""
+    while process.poll() is None:
+        output += process.stdout.read() or b""
+        peak = max(peak, session_memory(process.pid))
+        time.sleep(0.01)
     wall = time.monotonic() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         sys.exit(f"{argv}: exit {process.returncode}\n{output.decode(errors='replace')[-2000:]}")
-    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss
+    return wall, 0.0, peak
 
 
 def session_memory(session):

@@ -1,17 +1,18 @@
 #include "base/digest.h"
 
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/lazy_crypto.h"
 #include "base/sparse.h"
 #include "base/text.h"
 
@@ -22,20 +23,23 @@ struct Digest::Context {
   ~Context() { EVP_MD_CTX_free(context); }
 };
 
-static const EVP_MD* find_digest(std::string_view name) {
-  if (name == "md5") return EVP_md5();
-  if (name == "sha1") return EVP_sha1();
-  if (name == "sha224") return EVP_sha224();
-  if (name == "sha256") return EVP_sha256();
-  if (name == "sha384") return EVP_sha384();
-  if (name == "sha512") return EVP_sha512();
-  return nullptr;
+static constexpr std::pair<std::string_view, const EVP_MD* (*)()> digests[] = {
+    {"md5", [] { return EVP_md5(); }},       {"sha1", [] { return EVP_sha1(); }},
+    {"sha224", [] { return EVP_sha224(); }}, {"sha256", [] { return EVP_sha256(); }},
+    {"sha384", [] { return EVP_sha384(); }}, {"sha512", [] { return EVP_sha512(); }},
+};
+
+static const auto* find_digest(std::string_view name) {
+  auto found = std::find_if(std::begin(digests), std::end(digests),
+                            [&](const auto& digest) { return digest.first == name; });
+  return found == std::end(digests) ? nullptr : found;
 }
 
-Digest::Digest(std::string_view algorithm) : context_(std::make_unique<Context>()) {
-  const EVP_MD* md = find_digest(algorithm);
-  if (!md) throw Error(ErrorKind::user, "unknown digest: " + std::string(algorithm));
-  KILN_CHECK(EVP_DigestInit_ex(context_->context, md, nullptr) == 1);
+Digest::Digest(std::string_view algorithm) {
+  const auto* digest = find_digest(algorithm);
+  if (!digest) throw Error(ErrorKind::user, "unknown digest: " + std::string(algorithm));
+  context_ = std::make_unique<Context>();
+  KILN_CHECK(EVP_DigestInit_ex(context_->context, digest->second(), nullptr) == 1);
 }
 Digest::~Digest() = default;
 Digest::Digest(Digest&&) noexcept = default;

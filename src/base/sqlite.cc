@@ -1,12 +1,12 @@
 #include "base/sqlite.h"
 
 #include <fmt/format.h>
-#include <sqlite3.h>
 #include <sys/stat.h>
 
 #include <utility>
 
 #include "base/error.h"
+#include "base/lazy_sqlite.h"
 #include "base/wait.h"
 
 namespace kiln {

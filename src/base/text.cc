@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <utf8proc.h>
 #include <fnmatch.h>
-#include <openssl/evp.h>
 #include <sys/random.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 #include <ctime>
 
 #include "base/error.h"
+#include "base/lazy_crypto.h"
 
 namespace kiln {
 
@@ -175,11 +175,18 @@ std::string shell_quote(std::string_view text) {
   return "'" + replace_all(std::string(text), "'", "'\"'\"'") + "'";
 }
 
+// Every secret that is masked is masked in this form, too: a start of the program is no occasion to open OpenSSL.
 std::string base64_encode(std::string_view bytes) {
-  std::string out(4 * ((bytes.size() + 2) / 3) + 1, '\0');
-  int n = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                          reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
-  out.resize(static_cast<size_t>(n));
+  static constexpr char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  out.reserve(4 * ((bytes.size() + 2) / 3));
+  auto byte = [&](size_t i) -> uint32_t { return i < bytes.size() ? static_cast<unsigned char>(bytes[i]) : 0; };
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    uint32_t group = byte(i) << 16 | byte(i + 1) << 8 | byte(i + 2);
+    for (int shift : {18, 12, 6, 0}) out += digits[group >> shift & 63];
+  }
+  size_t padding = (3 - bytes.size() % 3) % 3;
+  out.replace(out.size() - padding, padding, padding, '=');
   return out;
 }
 

@@ -27,6 +27,7 @@ TEST(Text, shell_quotes_survive_single_quotes) { EXPECT_EQ(shell_quote("it's"), 
 TEST(Text, base64_goes_there_and_back) {
   for (std::string text : {"", "f", "fo", "foo", "foob"}) EXPECT_EQ(base64_decode(base64_encode(text)), text);
   EXPECT_EQ(base64_encode("fo"), "Zm8=");
+  EXPECT_EQ(base64_encode(std::string_view("\x00\xff\xfe\xfb", 4)), "AP/++w==");
   EXPECT_THROW(base64_decode("abc"), Error);
   EXPECT_THROW(base64_decode("!!!!"), Error);
 }

@@ -28,6 +28,13 @@ struct AttestationOptions {
   bool require_timestamp = false;
 };
 
+/// What sbom-generate takes.
+struct SbomOptions {
+  std::string format = "cyclonedx-json";
+  std::string scope = "squashed";
+  std::vector<std::string> exclude;
+};
+
 /// What the commands of the store of images take.
 struct ImagesOptions {
   bool files = false;
@@ -100,6 +107,7 @@ struct CommandOptions {
 
   std::string plugin_path;  ///< plugins install: the program to install
   AttestationOptions attestation;
+  SbomOptions sbom;
   ImagesOptions images;
 };
 
@@ -181,6 +189,6 @@ int run_images_import(Invocation&, CommandOptions&, const std::vector<std::strin
 int run_images_verify(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_images_prune(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_verify_attestation(Invocation&, CommandOptions&, const std::vector<std::string>&);
-int run_not_yet(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_sbom_generate(Invocation&, CommandOptions&, const std::vector<std::string>&);
 
 }  // namespace kiln

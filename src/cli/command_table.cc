@@ -270,6 +270,15 @@ void declare_verify_attestation(FlagSet& flags, CommandOptions& all) {
   flags.add_bool("require-timestamp", &o.require_timestamp, "The bundle must prove a time.");
 }
 
+void declare_sbom_generate(FlagSet& flags, CommandOptions& all) {
+  SbomOptions& o = all.sbom;
+  flags.add_string("o", &o.format, "cyclonedx-json or spdx-json. (Default: cyclonedx-json)", "-o=FORMAT");
+  flags.add_string("output", &o.format, "", "-output");
+  flags.add_repeated("exclude", &o.exclude,
+                     "Leave out what lies there: './opt/**', '**/*.egg-info'. May be\nrepeated.", "-exclude=GLOB");
+  flags.add_string("scope", &o.scope, "squashed or all-layers: a directory has one layer.", "-scope=SCOPE");
+}
+
 void declare_docs(FlagSet& flags, CommandOptions& o) {
   flags.add_bool("markdown", &o.markdown, "Write the reference pages of all components.");
   flags.add_string("output", &o.output, "Directory of those pages. (Default: docs/reference)",
@@ -637,7 +646,17 @@ std::vector<Subcommand> make_other_commands() {
         {"hcl2_upgrade -with-annotations -output-file=web.pkr.hcl template.json",
          "with explanations, into a file of your choice"}},
        run_hcl2_upgrade},
-      {"sbom-generate", "", "", "", declare_nothing, {}, run_not_yet, never},
+      {"sbom-generate",
+       "list what is installed below a directory",
+       "sbom-generate [options] [DIRECTORY]",
+       "Writes a software bill of materials (CycloneDX or SPDX, as JSON) of a root\n"
+       "directory (default: /): the packages that dpkg, apk and Python's installers have\n"
+       "recorded there. What came without a record is not looked for; rpm's database is\n"
+       "named, not read.",
+       declare_sbom_generate,
+       {{"sbom-generate -o spdx-json /mnt", "the packages of an image mounted at /mnt"}},
+       run_sbom_generate,
+       never},
       {"verify-attestation",
        "verify a signed attestation",
        "verify-attestation [options] ATTESTATION",

@@ -1,7 +1,5 @@
 #include "core/image_archive.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -15,6 +13,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/lazy_archive.h"
 #include "base/sparse.h"
 #include "base/text.h"
 #include "core/image_index.h"

@@ -1,15 +1,13 @@
 #include "kit/attestation.h"
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <initializer_list>
 
 #include "base/error.h"
+#include "base/lazy_crypto.h"
 #include "base/text.h"
 #include "lang/hcl_function_kit.h"
 #include "lang/packer_json.h"

@@ -1,15 +1,12 @@
 #include "kit/compressor.h"
 
-#include <bzlib.h>
 #include <fmt/format.h>
-#include <lz4frame.h>
-#include <lzma.h>
-#include <zlib.h>
-#include <zstd.h>
 
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/lazy_zlib.h"
+#include "kit/lazy_codecs.h"
 
 namespace kiln {
 
@@ -174,7 +171,7 @@ class XzSink : public ByteSink {
 class ZstdSink : public ByteSink {
  public:
   ZstdSink(int level, int threads, ByteSink& out)
-      : out_(out), context_(ZSTD_createCCtx(), &ZSTD_freeCCtx), buffer_(ZSTD_CStreamOutSize(), '\0') {
+      : out_(out), context_(ZSTD_createCCtx()), buffer_(ZSTD_CStreamOutSize(), '\0') {
     if (!context_) throw_codec("zstd", "no memory");
     ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_compressionLevel, level < 0 ? ZSTD_CLEVEL_DEFAULT : level);
     ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_checksumFlag, 1);
@@ -202,7 +199,7 @@ class ZstdSink : public ByteSink {
   }
 
   ByteSink& out_;
-  std::unique_ptr<ZSTD_CCtx, decltype(&ZSTD_freeCCtx)> context_;
+  std::unique_ptr<ZSTD_CCtx, CallToDelete<ZSTD_freeCCtx>> context_;
   std::string buffer_;
 };
 

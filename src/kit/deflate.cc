@@ -1,9 +1,9 @@
 #include <fmt/format.h>
-#include <zlib.h>
 
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/lazy_zlib.h"
 #include "kit/compressor.h"
 
 namespace kiln {

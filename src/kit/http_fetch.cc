@@ -1,6 +1,5 @@
 #include "kit/http_fetch.h"
 
-#include <curl/curl.h>
 #include <fmt/format.h>
 
 #include <cstring>
@@ -12,6 +11,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "wire/curl_loop.h"
+#include "wire/lazy_curl.h"
 
 namespace kiln {
 
@@ -88,10 +88,10 @@ int on_progress(void* user, curl_off_t total, curl_off_t now, curl_off_t, curl_o
   return 0;
 }
 
-using HeaderList = std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)>;
+using HeaderList = std::unique_ptr<curl_slist, CallToDelete<curl_slist_free_all>>;
 
 HeaderList request_headers(const FetchRequest& request) {
-  HeaderList list(nullptr, &curl_slist_free_all);
+  HeaderList list;
   auto add = [&](const std::string& line) {
     curl_slist* longer = curl_slist_append(list.get(), line.c_str());
     if (longer) (void)list.release(), list.reset(longer);
@@ -191,7 +191,7 @@ FetchResult http_fetch(const FetchRequest& request, const BodyStart& start, cons
   transfer.request = &request;
   transfer.start = &start;
   transfer.body = &body;
-  std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> easy(curl_easy_init(), &curl_easy_cleanup);
+  std::unique_ptr<CURL, CallToDelete<curl_easy_cleanup>> easy(curl_easy_init());
   if (!easy) throw Error(ErrorKind::internal, "libcurl could not be initialized");
   transfer.easy = easy.get();
   set_up_easy(easy.get(), transfer);

@@ -1,7 +1,5 @@
 #include "kit/unpack.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 
@@ -11,6 +9,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/lazy_archive.h"
 #include "base/text.h"
 
 namespace kiln {
@@ -21,7 +20,7 @@ constexpr std::array unpackable_archives = {".tar.gz", ".tar.bz2", ".tar.xz", ".
                                             ".tbz2",   ".txz",     ".tzst",   ".tar",     ".zip"};
 constexpr std::array unpackable_single = {".gz", ".bz2", ".xz", ".zst"};
 
-using ArchiveReader = std::unique_ptr<archive, decltype(&archive_read_free)>;
+using ArchiveReader = std::unique_ptr<archive, CallToDelete<archive_read_free>>;
 
 [[noreturn]] void throw_unpack(archive* reader, const fs::path& from) {
   const char* text = archive_error_string(reader);
@@ -56,7 +55,7 @@ bool is_unpackable_name(const std::string& name) {
 
 void unpack_single_file(const fs::path& from, const std::string& name, const fs::path& to,
                         const ProgressFn& progress, const Stop& stop) {
-  ArchiveReader reader(archive_read_new(), &archive_read_free);
+  ArchiveReader reader(archive_read_new());
   bool is_archive = std::any_of(unpackable_archives.begin(), unpackable_archives.end(),
                                 [&](const char* suffix) { return name.ends_with(suffix); });
   archive_read_support_filter_all(reader.get());

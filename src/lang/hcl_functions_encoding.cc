@@ -1,7 +1,7 @@
 // base64, gzip and URL encoding. Source: Go's documentation of encoding/base64, net/url and compress/gzip.
-#include <zlib.h>
 
 #include "base/error.h"
+#include "base/lazy_zlib.h"
 #include "base/text.h"
 #include "lang/hcl_function_kit.h"
 

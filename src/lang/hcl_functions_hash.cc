@@ -1,18 +1,14 @@
 // md5 sha1 sha256 sha512 bcrypt rsadecrypt uuidv4 uuidv5. Source: Go's documentation of the packages of these
 // names.
-#include <crypt.h>
 #include <fmt/format.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/rsa.h>
-#include <openssl/x509.h>
 
 #include <memory>
 
 #include "base/digest.h"
+#include "base/lazy_crypto.h"
 #include "base/text.h"
 #include "lang/hcl_function_kit.h"
+#include "lang/lazy_crypt.h"
 
 namespace kiln::hcl_fn {
 namespace {
@@ -59,8 +55,8 @@ struct PemBlock {
 };
 
 std::optional<PemBlock> read_pem(const std::string& text) {
-  std::unique_ptr<BIO, decltype(&BIO_free)> bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())),
-                                                BIO_free);
+  std::unique_ptr<BIO, CallToDelete<BIO_free>> bio(
+      BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
   char* name = nullptr;
   char* header = nullptr;
   unsigned char* data = nullptr;
@@ -77,11 +73,11 @@ std::optional<PemBlock> read_pem(const std::string& text) {
   return out;
 }
 
-using Key = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
+using Key = std::unique_ptr<EVP_PKEY, CallToDelete<EVP_PKEY_free>>;
 
 Key read_rsa_key(const std::string& der) {
   auto bytes = reinterpret_cast<const unsigned char*>(der.data());
-  Key key(d2i_PrivateKey(EVP_PKEY_RSA, nullptr, &bytes, static_cast<long>(der.size())), EVP_PKEY_free);
+  Key key(d2i_PrivateKey(EVP_PKEY_RSA, nullptr, &bytes, static_cast<long>(der.size())));
   ERR_clear_error();
   if (!key || EVP_PKEY_get_base_id(key.get()) != EVP_PKEY_RSA) {
     fail(der.size() < 2 ? "asn1: syntax error: truncated tag or length"
@@ -116,8 +112,8 @@ std::string rsa_decrypt(const std::vector<std::string>& texts) {
         "use");
   }
   Key key = read_rsa_key(block->bytes);
-  std::unique_ptr<EVP_PKEY_CTX, decltype(&EVP_PKEY_CTX_free)> context(EVP_PKEY_CTX_new(key.get(), nullptr),
-                                                                      EVP_PKEY_CTX_free);
+  std::unique_ptr<EVP_PKEY_CTX, CallToDelete<EVP_PKEY_CTX_free>> context(
+      EVP_PKEY_CTX_new(key.get(), nullptr));
   auto in = reinterpret_cast<const unsigned char*>(cipher->data());
   std::string out(static_cast<size_t>(EVP_PKEY_get_size(key.get())), '\0');
   size_t size = out.size();

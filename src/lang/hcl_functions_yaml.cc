@@ -1,7 +1,6 @@
 // yamlencode yamldecode. Source: YAML 1.1, go-cty-yaml's documentation; libyaml reads and writes, as its Go
 // port does there.
 #include <fmt/format.h>
-#include <yaml.h>
 
 #include <map>
 #include <memory>
@@ -12,6 +11,7 @@
 #include "lang/hcl_eval.h"
 #include "lang/hcl_function_kit.h"
 #include "lang/hcl_time.h"
+#include "lang/lazy_yaml.h"
 
 namespace kiln::hcl_fn {
 namespace {

@@ -2,13 +2,13 @@
 
 #include <fmt/format.h>
 #include <re2/re2.h>
-#include <yaml.h>
 
 #include <charconv>
 #include <map>
 
 #include "base/error.h"
 #include "base/text.h"
+#include "lang/lazy_yaml.h"
 
 namespace kiln {
 

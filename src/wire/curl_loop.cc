@@ -17,7 +17,7 @@ CURLM* new_multi() {
 
 }  // namespace
 
-CurlLoop::CurlLoop() : multi_(new_multi(), &curl_multi_cleanup) {
+CurlLoop::CurlLoop() : multi_(new_multi()) {
   if (!multi_) throw Error(ErrorKind::internal, "libcurl could not be initialized");
   curl_multi_setopt(multi_.get(), CURLMOPT_SOCKETFUNCTION, &CurlLoop::on_socket);
   curl_multi_setopt(multi_.get(), CURLMOPT_SOCKETDATA, this);

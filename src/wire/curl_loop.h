@@ -1,13 +1,12 @@
 // libcurl's transfers, driven through base/wait.h: a deadline or Stop ends them. Connections are kept between
 // transfers of one loop.
 #pragma once
-#include <curl/curl.h>
-
 #include <map>
 #include <memory>
 #include <optional>
 
 #include "base/wait.h"
+#include "wire/lazy_curl.h"
 
 namespace kiln {
 
@@ -27,7 +26,7 @@ class CurlLoop {
   static int on_socket(CURL*, curl_socket_t socket, int what, void* user, void*);
   static int on_timer(CURLM*, long milliseconds, void* user);
 
-  std::unique_ptr<CURLM, decltype(&curl_multi_cleanup)> multi_;
+  std::unique_ptr<CURLM, CallToDelete<curl_multi_cleanup>> multi_;
   std::map<curl_socket_t, int> sockets_;
   std::optional<Deadline> timer_;
 };

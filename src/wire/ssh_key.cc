@@ -1,7 +1,6 @@
 #include "wire/ssh_key.h"
 
 #include <fmt/format.h>
-#include <libssh/libssh.h>
 #include <sys/stat.h>
 
 #include <ctime>
@@ -9,6 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "wire/lazy_ssh.h"
 
 namespace kiln {
 

@@ -1,9 +1,6 @@
 #include "wire/ssh_session.h"
 
 #include <fmt/format.h>
-#include <libssh/callbacks.h>
-#include <libssh/libssh.h>
-#include <libssh/server.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -12,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "wire/lazy_ssh.h"
 
 namespace kiln {
 

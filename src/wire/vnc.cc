@@ -1,8 +1,6 @@
-#define OPENSSL_SUPPRESS_DEPRECATED  // single DES has no other interface without the legacy provider
 #include "wire/vnc.h"
 
 #include <netdb.h>
-#include <openssl/des.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -10,6 +8,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "wire/lazy_des.h"
 
 namespace kiln {
 

@@ -1,6 +1,5 @@
 #include "wire/winrm_client.h"
 
-#include <curl/curl.h>
 #include <fmt/format.h>
 
 #include <array>
@@ -9,6 +8,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "wire/curl_loop.h"
+#include "wire/lazy_curl.h"
 
 namespace kiln {
 
@@ -45,8 +45,8 @@ std::string winrm_proxy(const WinrmEndpoint& endpoint, const std::function<std::
 
 struct WinrmClient::Transport {
   CurlLoop loop;
-  std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> easy{curl_easy_init(), &curl_easy_cleanup};
-  std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> headers{nullptr, &curl_slist_free_all};
+  std::unique_ptr<CURL, CallToDelete<curl_easy_cleanup>> easy{curl_easy_init()};
+  std::unique_ptr<curl_slist, CallToDelete<curl_slist_free_all>> headers;
   std::array<char, CURL_ERROR_SIZE> detail{};
 
   Transport(const WinrmEndpoint& endpoint, const std::string& url);

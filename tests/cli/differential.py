@@ -21,7 +21,7 @@ NOT_THE_SAME = {
     "docs": "Kiln's command",
     "gc_nothing": "Kiln's command",
     "environment_log": "log lines are no interface",
-    "not_yet": "commands to come",
+    "sbom_generate": "what they find is not worded the same",
     "plugins": "Kiln has none",
     "usage_help": "Kiln's own words",
     "usage_no_command": "Kiln's own words",

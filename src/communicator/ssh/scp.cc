@@ -61,8 +61,12 @@ ScpTarget scp_split(const std::string& path) {
   return {slash == 0 ? "/" : path.substr(0, slash), path.substr(slash + 1)};
 }
 
-/// The sending side. A file's end goes out together with what follows it, and both answers are waited for at
-/// once: one pause a file instead of two, and still nothing of a file is sent before its header was taken.
+/// What scp takes for the beginning of a message when it is not in a file.
+bool scp_message_begins(char c) { return std::string_view("CDET\1\2").find(c) != std::string_view::npos; }
+
+/// The sending side. Small files go one after another without waiting for the answers: were one refused, scp would look
+/// for a message where its content is, and end. Where the content looks like a message, where it is long, and for
+/// directories (what is in one that was refused would come to lie beside it) the answers are waited for first.
 class ScpSender {
  public:
   ScpSender(RemoteCommand& command, const std::string& doing) : command_(command), doing_(doing) {}
@@ -70,24 +74,69 @@ class ScpSender {
   using Content = std::function<void(const std::function<void(std::string_view)>&)>;
   void file(const std::string& name, int mode, uint64_t size, const Content& content) {
     say(fmt::format("C{:04o} {} {}\n", mode & 07777, size, name));
-    content([&](std::string_view bytes) { command_.write(bytes); });
-    end_of_file_ = true;
+    if (size > most_unasked) settle();
+    bool first = true;
+    content([&](std::string_view bytes) {
+      if (std::exchange(first, false) && scp_message_begins(bytes[0])) settle();
+      put(bytes);
+    });
+    say(scp_ok);
+    while (awaited_ > most_awaited) expect_one();
   }
-  void enter(const std::string& name, int mode) { say(fmt::format("D{:04o} 0 {}\n", mode & 07777, name)); }
-  void leave() { say("E\n"); }
-  void finish() {
-    if (end_of_file_) say("");
+  void enter(const std::string& name, int mode) {
+    settle();
+    say(fmt::format("D{:04o} 0 {}\n", mode & 07777, name));
+    settle();
   }
+  void leave() {
+    say("E\n");
+    settle();
+  }
+  void finish() { settle(); }
 
  private:
-  void say(const std::string& line) {
-    command_.write((end_of_file_ ? scp_ok : "") + line);
-    if (std::exchange(end_of_file_, false)) scp_expect(command_, doing_);
-    if (!line.empty()) scp_expect(command_, doing_);
+  static constexpr uint64_t most_unasked = 64 << 10;  // bytes of a file
+  static constexpr size_t most_awaited = 32;          // answers
+  static constexpr size_t flush_at = 128 << 10;
+
+  void say(const std::string& message) {
+    put(message);
+    ++awaited_;
   }
+  void put(std::string_view bytes) {
+    unsent_ += bytes;
+    if (unsent_.size() >= flush_at) flush();
+  }
+  void flush() {
+    try {
+      command_.write(unsent_);
+    } catch (const Error& e) {
+      // It ended: what it answered before says why.
+      if (e.kind() == ErrorKind::remote) take_answers();
+      throw;
+    }
+    unsent_.clear();
+  }
+  void expect_one() {
+    if (!unsent_.empty()) flush();
+    --awaited_;
+    scp_expect(command_, doing_);
+  }
+  void take_answers() {
+    while (awaited_ > 0) {
+      --awaited_;
+      scp_expect(command_, doing_);
+    }
+  }
+  void settle() {
+    if (!unsent_.empty()) flush();
+    take_answers();
+  }
+
   RemoteCommand& command_;
   const std::string& doing_;
-  bool end_of_file_ = false;
+  std::string unsent_;
+  size_t awaited_ = 0;
 };
 
 void scp_send_directory(ScpSender& sender, const fs::path& from, uint64_t& done, uint64_t total,

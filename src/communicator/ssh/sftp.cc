@@ -40,7 +40,10 @@ enum : int {
 };
 enum : uint32_t { open_read = 1, open_write = 2, open_create = 8, open_truncate = 16 };
 constexpr size_t chunk = 32768;   // every server takes this much
-constexpr size_t in_flight = 64;  // requests sent before the first answer must be there
+constexpr size_t in_flight = 256;      // requests sent before the first answer must be there
+constexpr size_t open_ahead = 48;      // files: servers allow some hundred open ones
+constexpr size_t flush_at = 256 << 10;  // small requests leave together
+constexpr size_t reads_in_flight = 64;
 constexpr uint32_t at_end = 1;    // SSH_FX_EOF
 constexpr uint32_t attr_mode = 4;
 
@@ -102,11 +105,19 @@ Sftp::Sftp(const TransferContext& context)
 
 uint32_t Sftp::send(int type, const std::string& body) {
   uint32_t id = next_id_++;
-  command_.write(u32(body.size() + 5) + static_cast<char>(type) + u32(id) + body);
+  unsent_ += u32(body.size() + 5) + static_cast<char>(type) + u32(id);
+  unsent_ += body;
+  if (unsent_.size() >= flush_at) flush();
   return id;
 }
 
+void Sftp::flush() {
+  command_.write(unsent_);
+  unsent_.clear();
+}
+
 Sftp::Reply Sftp::receive() {
+  flush();
   std::string header = command_.read(9);
   if (header.size() < 9) throw Error(ErrorKind::remote, "sftp: the server ended the session");
   std::string_view in = header;
@@ -126,9 +137,13 @@ void Sftp::expect_ok(const Reply& reply, const std::string& doing) {
   if (code != 0) throw Error(ErrorKind::remote, fmt::format("{}: sftp: {}", doing, sftp_reason(code)));
 }
 
-void Sftp::later(uint32_t id, std::string doing) {
-  waiting_.push_back({id, std::move(doing)});
+void Sftp::later(uint32_t id, OnReply then) {
+  waiting_.push_back({id, std::move(then)});
   while (waiting_.size() > in_flight) settle_one();
+}
+
+void Sftp::later_ok(uint32_t id, std::string doing) {
+  later(id, [this, doing = std::move(doing)](const Reply& reply) { expect_ok(reply, doing); });
 }
 
 void Sftp::settle_one() {
@@ -136,9 +151,9 @@ void Sftp::settle_one() {
   auto it =
       std::find_if(waiting_.begin(), waiting_.end(), [&](const Waiting& w) { return w.id == reply.id; });
   if (it == waiting_.end()) throw Error(ErrorKind::remote, "sftp: answer to no question");
-  std::string doing = it->doing;
+  OnReply then = std::move(it->then);
   waiting_.erase(it);
-  expect_ok(reply, doing);
+  then(reply);
 }
 
 void Sftp::settle_all() {
@@ -146,17 +161,10 @@ void Sftp::settle_all() {
 }
 
 Sftp::Reply Sftp::call(int type, const std::string& body) {
-  uint32_t id = send(type, body);
-  for (;;) {
-    Reply reply = receive();
-    if (reply.id == id) return reply;
-    auto it =
-        std::find_if(waiting_.begin(), waiting_.end(), [&](const Waiting& w) { return w.id == reply.id; });
-    if (it == waiting_.end()) throw Error(ErrorKind::remote, "sftp: answer to no question");
-    std::string doing = it->doing;
-    waiting_.erase(it);
-    expect_ok(reply, doing);
-  }
+  std::optional<Reply> answer;
+  later(send(type, body), [&](const Reply& reply) { answer = reply; });
+  while (!answer) settle_one();
+  return std::move(*answer);
 }
 
 std::string Sftp::open(const std::string& path, uint32_t flags, int mode) {
@@ -168,7 +176,7 @@ std::string Sftp::open(const std::string& path, uint32_t flags, int mode) {
 }
 
 void Sftp::close_later(const std::string& handle, const std::string& path) {
-  later(send(sftp_close, text(handle)), "close " + path);
+  later_ok(send(sftp_close, text(handle)), "close " + path);
 }
 
 void Sftp::write_content(const std::string& handle, uint64_t size, const std::string& name,
@@ -177,7 +185,7 @@ void Sftp::write_content(const std::string& handle, uint64_t size, const std::st
   send_exactly_from(source, size, name, [&](std::string_view bytes) {
     while (!bytes.empty()) {
       std::string_view part = bytes.substr(0, chunk);
-      later(send(sftp_write, text(handle) + u64(offset) + text(part)), "write " + name);
+      later_ok(send(sftp_write, text(handle) + u64(offset) + text(part)), "write " + name);
       offset += part.size();
       bytes.remove_prefix(part.size());
     }
@@ -188,7 +196,7 @@ void Sftp::upload(const RemoteFile& file, const ByteSource& source) {
   std::string path = sftp_path(file.path);
   std::string handle = open(path, open_write | open_create | open_truncate, file.mode);
   write_content(handle, file.size, path, source);
-  later(send(sftp_fsetstat, text(handle) + mode_attributes(file.mode)), "chmod " + path);
+  later_ok(send(sftp_fsetstat, text(handle) + mode_attributes(file.mode)), "chmod " + path);
   close_later(handle, path);
   settle_all();
   auto there = look(path, true);
@@ -235,56 +243,109 @@ void Sftp::make_directories(const std::string& path) {
 }
 
 void Sftp::upload_tree(const fs::path& from, const std::string& to, const ProgressFn& progress) {
-  uint64_t total = measure_tree(from).bytes, done = 0;
   std::string path = sftp_path(to);
   while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  Tree tree = list_tree(from, path);
   make_directories(path);
-  send_directory(from, path, done, total, progress);
+  send_directories(tree);
+  send_files(tree, progress);
+  for (const auto& link : tree.links) {
+    call(sftp_remove, text(link.remote));
+    std::error_code error;
+    std::string target = fs::read_symlink(link.local, error).string();
+    later_ok(send(sftp_symlink, text(target) + text(link.remote)), "symlink " + link.remote);  // OpenSSH's order
+  }
   settle_all();
 }
 
-void Sftp::send_directory(const fs::path& from, const std::string& to, uint64_t& done, uint64_t total,
-                          const ProgressFn& progress) {
-  std::error_code error;
-  std::vector<fs::path> names;
-  for (const auto& entry : fs::directory_iterator(from, error)) names.push_back(entry.path().filename());
-  if (error)
-    throw Error(ErrorKind::user, fmt::format("open {}: {}", from.string(), go_errno_text(error.value())));
-  std::sort(names.begin(), names.end());
-  for (const auto& name : names) {
-    fs::path local = from / name;
-    std::string remote = to + (to.ends_with('/') ? "" : "/") + name.string();
-    struct stat info {};
-    if (::lstat(local.c_str(), &info) != 0) {
-      throw Error(ErrorKind::user, fmt::format("stat {}: {}", local.string(), go_errno_text(errno)));
+Sftp::Tree Sftp::list_tree(const fs::path& from, const std::string& to) {
+  Tree tree;
+  tree.directories.push_back({{from, to}});
+  for (size_t depth = 0; depth < tree.directories.size(); ++depth) {
+    std::vector<LocalFile> below;
+    for (const auto& directory : tree.directories[depth]) {
+      for (const auto& name : sorted_names(directory.local)) {
+        fs::path local = directory.local / name;
+        struct stat info = lstat_of(local);
+        LocalFile file{local, directory.remote + (directory.remote.ends_with('/') ? "" : "/") + name.string(),
+                       static_cast<int>(info.st_mode), static_cast<uint64_t>(info.st_size)};
+        if (S_ISDIR(info.st_mode)) {
+          below.push_back(std::move(file));
+        } else if (S_ISLNK(info.st_mode)) {
+          tree.links.push_back(std::move(file));
+        } else if (S_ISREG(info.st_mode)) {
+          tree.bytes += file.size;
+          tree.files.push_back(std::move(file));
+        }
+      }
     }
-    if (S_ISDIR(info.st_mode)) {
-      make_directory(remote, static_cast<int>(info.st_mode));
-      send_directory(local, remote, done, total, progress);
-    } else if (S_ISLNK(info.st_mode)) {
-      std::string target = fs::read_symlink(local, error).string();
-      call(sftp_remove, text(remote));
-      expect_ok(call(sftp_symlink, text(target) + text(remote)), "symlink " + remote);  // OpenSSH's order
-    } else if (S_ISREG(info.st_mode)) {
-      Fd fd(::open(local.c_str(), O_RDONLY | O_CLOEXEC));
-      if (!fd.is_open())
-        throw Error(ErrorKind::user, fmt::format("open {}: {}", local.string(), go_errno_text(errno)));
-      std::string handle =
-          open(remote, open_write | open_create | open_truncate, static_cast<int>(info.st_mode));
-      write_content(
-          handle, static_cast<uint64_t>(info.st_size), local.string(), [&](char* buffer, size_t size) {
-            ssize_t n = ::read(fd.get(), buffer, size);
-            if (n < 0)
-              throw Error(ErrorKind::user, fmt::format("read {}: {}", local.string(), go_errno_text(errno)));
-            done += static_cast<uint64_t>(n);
-            if (progress) progress(done, total);
-            return static_cast<size_t>(n);
-          });
-      later(send(sftp_fsetstat, text(handle) + mode_attributes(static_cast<int>(info.st_mode))),
-            "chmod " + remote);
-      close_later(handle, remote);
+    if (!below.empty()) tree.directories.push_back(std::move(below));
+  }
+  return tree;
+}
+
+/// All of one depth at once: those below wait until these are there.
+void Sftp::send_directories(const Tree& tree) {
+  for (size_t depth = 1; depth < tree.directories.size(); ++depth) {
+    std::vector<std::pair<const LocalFile*, Reply>> refused;
+    for (const auto& directory : tree.directories[depth]) {
+      later(send(sftp_mkdir, text(directory.remote) + mode_attributes(directory.mode)),
+            [&refused, &directory](const Reply& reply) {
+              std::string_view in = reply.body;
+              if (reply.type != sftp_status || take_number(in, 4) != 0) refused.emplace_back(&directory, reply);
+            });
+    }
+    settle_all();
+    for (const auto& [directory, reply] : refused) {
+      auto there = look(directory->remote, true);
+      if (!there || !S_ISDIR(there->mode)) expect_ok(reply, "mkdir " + directory->remote);
     }
   }
+}
+
+/// Files are opened ahead while those that are open are sent, so that the way there and back is not waited for.
+void Sftp::send_files(const Tree& tree, const ProgressFn& progress) {
+  uint64_t done = 0;
+  auto sent = [&](uint64_t bytes) {
+    done += bytes;
+    if (progress) progress(done, tree.bytes);
+  };
+  std::deque<std::pair<const LocalFile*, std::string>> opened;  // with the handle
+  size_t asked = 0, finished = 0;
+  while (finished < tree.files.size()) {
+    while (asked < tree.files.size() && asked - finished < open_ahead) {
+      const LocalFile& file = tree.files[asked++];
+      later(send(sftp_open, text(file.remote) + u32(open_write | open_create | open_truncate) +
+                                mode_attributes(file.mode)),
+            [this, &opened, &file](const Reply& reply) {
+              if (reply.type != sftp_handle) expect_ok(reply, "open " + file.remote);
+              std::string_view in = reply.body;
+              opened.emplace_back(&file, take_text(in));
+            });
+    }
+    while (opened.empty()) settle_one();
+    auto [file, handle] = std::move(opened.front());
+    opened.pop_front();
+    send_content(*file, handle, sent);
+    ++finished;
+  }
+  settle_all();
+}
+
+void Sftp::send_content(const LocalFile& file, const std::string& handle,
+                        const std::function<void(uint64_t)>& sent) {
+  Fd fd(::open(file.local.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.is_open())
+    throw Error(ErrorKind::user, fmt::format("open {}: {}", file.local.string(), go_errno_text(errno)));
+  write_content(handle, file.size, file.local.string(), [&](char* buffer, size_t size) {
+    ssize_t n = ::read(fd.get(), buffer, size);
+    if (n < 0)
+      throw Error(ErrorKind::user, fmt::format("read {}: {}", file.local.string(), go_errno_text(errno)));
+    sent(static_cast<uint64_t>(n));
+    return static_cast<size_t>(n);
+  });
+  later_ok(send(sftp_fsetstat, text(handle) + mode_attributes(file.mode)), "chmod " + file.remote);
+  close_later(handle, file.remote);
 }
 
 void Sftp::download(const std::string& given, const Sink& out) {
@@ -295,7 +356,7 @@ void Sftp::download(const std::string& given, const Sink& out) {
   std::map<uint32_t, Reply> early;
   bool ended = false;
   while (!ended || !asked.empty()) {
-    while (!ended && asked.size() < in_flight) {
+    while (!ended && asked.size() < reads_in_flight) {
       asked.push_back(send(sftp_read, text(handle) + u64(next) + u32(chunk)));
       next += chunk;
     }

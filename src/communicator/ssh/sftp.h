@@ -2,6 +2,7 @@
 #pragma once
 #include <deque>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -38,14 +39,35 @@ class Sftp {
     std::string name;
     Attributes attributes;
   };
+  /// A file of this machine and where it goes.
+  struct LocalFile {
+    std::filesystem::path local;
+    std::string remote;
+    int mode = 0;
+    uint64_t size = 0;
+  };
+  /// What a tree holds, by what must be there first.
+  struct Tree {
+    std::vector<std::vector<LocalFile>> directories;  ///< one row a depth
+    std::vector<LocalFile> files;
+    std::vector<LocalFile> links;
+    uint64_t bytes = 0;
+  };
+  using OnReply = std::function<void(const Reply&)>;
+
+  /// Puts a request in the row; it leaves with the next flush.
   uint32_t send(int type, const std::string& body);
+  void flush();
   Reply receive();
   Reply call(int type, const std::string& body);
   void expect_ok(const Reply& reply, const std::string& doing);
-  /// Takes one answer to a request whose only good answer is "ok".
+  /// Takes one answer and hands it to who waits for it.
   void settle_one();
   void settle_all();
-  void later(uint32_t id, std::string doing);
+  /// `then` must not wait for answers itself.
+  void later(uint32_t id, OnReply then);
+  /// For a request whose only good answer is "ok".
+  void later_ok(uint32_t id, std::string doing);
   std::string open(const std::string& path, uint32_t flags, int mode);
   void close_later(const std::string& handle, const std::string& path);
   void write_content(const std::string& handle, uint64_t size, const std::string& name,
@@ -53,17 +75,20 @@ class Sftp {
   std::optional<Attributes> look(const std::string& path, bool follow);
   void make_directory(const std::string& path, int mode);
   void make_directories(const std::string& path);
-  void send_directory(const std::filesystem::path& from, const std::string& to, uint64_t& done,
-                      uint64_t total, const ProgressFn& progress);
+  static Tree list_tree(const std::filesystem::path& from, const std::string& to);
+  void send_directories(const Tree& tree);
+  void send_files(const Tree& tree, const ProgressFn& progress);
+  void send_content(const LocalFile& file, const std::string& handle, const std::function<void(uint64_t)>& sent);
   void fetch_directory(const std::string& from, const std::filesystem::path& to);
   std::vector<Entry> list(const std::string& path);
   static Attributes read_attributes(std::string_view& bytes);
 
   RemoteCommand command_;
   uint32_t next_id_ = 1;
+  std::string unsent_;
   struct Waiting {
     uint32_t id;
-    std::string doing;
+    OnReply then;
   };
   std::deque<Waiting> waiting_;
 };

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/text.h"
 #include "communicator/ssh/command.h"
@@ -58,7 +60,7 @@ std::string pattern_word(const std::string& name) {
 
 void send_exactly_from(const ByteSource& source, uint64_t size, const std::string& name,
                        const std::function<void(std::string_view)>& write) {
-  std::string buffer(piece, '\0');
+  std::string buffer(std::min<uint64_t>(piece, size + 1), '\0');  // one more: a source that has grown shows
   uint64_t sent = 0;
   for (;;) {
     size_t n = source(buffer.data(), buffer.size());

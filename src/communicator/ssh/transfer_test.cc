@@ -2,6 +2,7 @@
 #include "communicator/ssh/transfer.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -191,6 +192,22 @@ TEST_P(SshTransfer, TreeFailuresAreTold) {
       [&] { ssh->upload_tree(from / "no", there.string(), nullptr, Deadline::in(20s), scene.stop); });
   EXPECT_EQ(local.kind(), ErrorKind::user);
   EXPECT_EQ(run_remote(*ssh, "echo usable").out, "usable\n");
+}
+
+// What scp would take for the next message when the file is refused.
+TEST_P(SshTransfer, TheContentOfARefusedFileIsNeverTakenForAMessage) {
+  fs::path from = ground.dir.path() / "from", to = there / "t";
+  for (std::string content : {"C0644 5 evil\nevil\n", "D0755 0 evil\nE\n", "plain\nC0644 5 evil\nevil\n", ""}) {
+    fs::create_directories(from);
+    write_file_atomically(from / "ablaze", content);
+    for (int i = 0; i < 60; ++i) write_file_atomically(from / fmt::format("b{}", i), content);
+    fs::create_directories(to / "ablaze/in/the/way");
+    Error e = error_of([&] { ssh->upload_tree(from, to.string(), nullptr, Deadline::in(20s), scene.stop); });
+    EXPECT_EQ(e.kind(), ErrorKind::remote) << content;
+    EXPECT_THAT(e.message(), HasSubstr("ablaze")) << content;
+    EXPECT_FALSE(fs::exists(to / "evil")) << content;
+    EXPECT_EQ(run_remote(*ssh, "echo usable").out, "usable\n");
+  }
 }
 
 class SshWays : public SshTransfer {};

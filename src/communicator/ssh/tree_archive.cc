@@ -1,7 +1,5 @@
 #include "communicator/ssh/tree_archive.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -16,6 +14,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/lazy_archive.h"
 
 namespace kiln {
 
@@ -68,24 +67,6 @@ struct InStream {
   throw Error(ErrorKind::user, fmt::format("open {}: {}", path.string(), go_errno_text(error)));
 }
 
-struct stat look_at(const fs::path& path) {
-  struct stat info {};
-  if (::lstat(path.c_str(), &info) != 0) unreadable(path, errno);
-  return info;
-}
-
-/// Names in a directory, sorted: the same tree makes the same stream.
-std::vector<fs::path> names_in(const fs::path& directory) {
-  std::error_code error;
-  std::vector<fs::path> names;
-  for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
-    names.push_back(it->path().filename());
-  }
-  if (error) unreadable(directory, error.value());
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
 class TreeWriter {
  public:
   TreeWriter(const std::function<void(std::string_view)>& out, const std::function<void(uint64_t)>& progress)
@@ -99,7 +80,7 @@ class TreeWriter {
   }
 
   void add_directory(const fs::path& local, const std::string& inside) {
-    auto names = names_in(local);
+    auto names = sorted_names(local);
     for (const auto& name : names)
       add(local / name, inside.empty() ? name.string() : inside + "/" + name.string());
   }
@@ -110,13 +91,6 @@ class TreeWriter {
   }
 
  private:
-  struct WriteDeleter {
-    void operator()(struct archive* a) const { archive_write_free(a); }
-  };
-  struct EntryDeleter {
-    void operator()(archive_entry* e) const { archive_entry_free(e); }
-  };
-
   void check(int rc) {
     if (stream_.failure) std::rethrow_exception(stream_.failure);
     if (rc == ARCHIVE_OK || rc == ARCHIVE_WARN) return;
@@ -125,7 +99,7 @@ class TreeWriter {
   }
 
   void add(const fs::path& local, const std::string& inside) {
-    struct stat info = look_at(local);
+    struct stat info = lstat_of(local);
     archive_entry_clear(entry_.get());
     archive_entry_set_pathname(entry_.get(), inside.c_str());
     archive_entry_set_perm(entry_.get(), info.st_mode & 07777);
@@ -175,13 +149,30 @@ class TreeWriter {
 
   OutStream stream_;
   const std::function<void(uint64_t)>& progress_;
-  std::unique_ptr<struct archive, WriteDeleter> archive_;
-  std::unique_ptr<archive_entry, EntryDeleter> entry_;
+  std::unique_ptr<struct archive, CallToDelete<archive_write_free>> archive_;
+  std::unique_ptr<archive_entry, CallToDelete<archive_entry_free>> entry_;
   std::string buffer_ = std::string(block, '\0');
   uint64_t done_ = 0;
 };
 
 }  // namespace
+
+struct stat lstat_of(const fs::path& path) {
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0) unreadable(path, errno);
+  return info;
+}
+
+std::vector<fs::path> sorted_names(const fs::path& directory) {
+  std::error_code error;
+  std::vector<fs::path> names;
+  for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
+    names.push_back(it->path().filename());
+  }
+  if (error) unreadable(directory, error.value());
+  std::sort(names.begin(), names.end());
+  return names;
+}
 
 TreeSize measure_tree(const fs::path& from) {
   struct stat top {};
@@ -195,8 +186,8 @@ TreeSize measure_tree(const fs::path& from) {
   while (!open.empty()) {
     fs::path directory = std::move(open.back());
     open.pop_back();
-    for (const auto& name : names_in(directory)) {
-      struct stat info = look_at(directory / name);
+    for (const auto& name : sorted_names(directory)) {
+      struct stat info = lstat_of(directory / name);
       ++size.entries;
       if (S_ISDIR(info.st_mode)) open.push_back(directory / name);
       if (S_ISREG(info.st_mode)) size.bytes += static_cast<uint64_t>(info.st_size);
@@ -219,9 +210,8 @@ void read_tree_archive(const std::function<std::string()>& in, const fs::path& t
     throw Error(ErrorKind::environment,
                 fmt::format("mkdir {}: {}", to.string(), go_errno_text(error.value())));
   InStream stream{in, {}, nullptr};
-  std::unique_ptr<struct archive, int (*)(struct archive*)> reader(archive_read_new(), archive_read_free);
-  std::unique_ptr<struct archive, int (*)(struct archive*)> disk(archive_write_disk_new(),
-                                                                 archive_write_free);
+  std::unique_ptr<struct archive, CallToDelete<archive_read_free>> reader(archive_read_new());
+  std::unique_ptr<struct archive, CallToDelete<archive_write_free>> disk(archive_write_disk_new());
   archive_read_support_format_tar(reader.get());
   // The names are made absolute below `to`, so "absolute" is not refused here but before that.
   archive_write_disk_set_options(disk.get(), ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_SECURE_NODOTDOT);

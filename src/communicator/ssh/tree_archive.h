@@ -1,8 +1,11 @@
 // A local directory as a tar stream, and back.
 #pragma once
+#include <sys/stat.h>
+
 #include <filesystem>
 #include <functional>
 #include <string_view>
+#include <vector>
 
 #include "core/communicator.h"
 
@@ -15,6 +18,11 @@ struct TreeSize {
 /// What there is to send. Throws Error{user} when `from` is no directory or something below cannot be looked
 /// at.
 TreeSize measure_tree(const std::filesystem::path& from);
+
+/// Names in a directory, sorted: the same tree makes the same stream. Throws Error{user}.
+std::vector<std::filesystem::path> sorted_names(const std::filesystem::path& directory);
+/// lstat. Throws Error{user}.
+struct stat lstat_of(const std::filesystem::path& path);
 
 /// Writes the contents of `from` as a tar archive (GNU format: every tar reads it) to `out`: modes and
 /// symbolic links kept, owners left out, plain directories (0755) only where they are empty, so that

@@ -1,7 +1,5 @@
 #include "post_processor/compress/container.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -12,6 +10,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/lazy_archive.h"
 
 namespace kiln {
 
@@ -146,7 +145,7 @@ void write_plain(const std::string& file, ByteSink& out, const TakenFn& taken) {
 
 void write_tar(const std::vector<std::string>& files, ByteSink& out, const TakenFn& taken) {
   TarOutput output{&out, nullptr};  // before the writer, which still writes when it is freed after a failure
-  std::unique_ptr<archive, decltype(&archive_write_free)> writer(archive_write_new(), &archive_write_free);
+  std::unique_ptr<archive, CallToDelete<archive_write_free>> writer(archive_write_new());
   archive_write_set_format_pax_restricted(writer.get());
   archive_write_set_bytes_per_block(writer.get(), 1 << 18);
   archive_write_set_bytes_in_last_block(writer.get(), 1);
@@ -155,8 +154,7 @@ void write_tar(const std::vector<std::string>& files, ByteSink& out, const Taken
     struct stat status {};
     Fd fd = during("Error creating tar: Failed to copy " + file + " data to archive",
                    [&] { return open_input(file, status); });
-    std::unique_ptr<archive_entry, decltype(&archive_entry_free)> entry(archive_entry_new(),
-                                                                        &archive_entry_free);
+    std::unique_ptr<archive_entry, CallToDelete<archive_entry_free>> entry(archive_entry_new());
     archive_entry_copy_stat(entry.get(), &status);
     archive_entry_set_pathname(entry.get(), file.c_str());
     check_tar(archive_write_header(writer.get(), entry.get()), writer.get(), output);
