@@ -92,14 +92,14 @@ void move_paths(Value& value, const std::string& from, const std::string& to) {
   }
 }
 
-using OwnedWriter = std::unique_ptr<archive, decltype(&archive_write_free)>;
-using OwnedReader = std::unique_ptr<archive, decltype(&archive_read_free)>;
+using OwnedWriter = std::unique_ptr<archive, CallToDelete<archive_write_free>>;
+using OwnedReader = std::unique_ptr<archive, CallToDelete<archive_read_free>>;
 
 /// A tar that is being written.
 class ArchiveWriter {
  public:
   ArchiveWriter(int fd, std::string name, bool packed)
-      : archive_(archive_write_new(), archive_write_free), name_(std::move(name)) {
+      : archive_(archive_write_new()), name_(std::move(name)) {
     check(archive_write_set_format_pax_restricted(archive_.get()));
     if (packed) check(archive_write_add_filter_zstd(archive_.get()));
     check(archive_write_set_bytes_in_last_block(archive_.get(), 1));
@@ -183,7 +183,7 @@ void write_content(ArchiveWriter& writer, int fd, const ImageFile& file, const S
 /// A tar that is being read.
 class ArchiveReader {
  public:
-  explicit ArchiveReader(const fs::path& file) : archive_(archive_read_new(), archive_read_free), name_(file.string()) {
+  explicit ArchiveReader(const fs::path& file) : archive_(archive_read_new()), name_(file.string()) {
     archive_read_support_format_tar(archive_.get());
     archive_read_support_filter_zstd(archive_.get());
     archive_read_support_filter_gzip(archive_.get());
