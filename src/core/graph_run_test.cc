@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <functional>
 #include <mutex>
 
+#include "base/error.h"
 #include "core/slots.h"
 
 namespace kiln {
@@ -32,7 +34,10 @@ struct GraphStory {
     GraphWork work;
     work.run = [&](size_t node, const Stop&) {
       add("run " + std::to_string(node));
-      most = std::max(most.load(), ++running);
+      int now = ++running;
+      for (int seen = most; now > seen && !most.compare_exchange_weak(seen, now);) {
+      }
+      if (during) during(node);
       if (pause.count() > 0) sleep_for(pause, Stop());
       --running;
       return std::find(failing.begin(), failing.end(), node) == failing.end();
@@ -44,6 +49,7 @@ struct GraphStory {
     run_graph(nodes, slots, work, fail_fast, stop);
     return lines;
   }
+  std::function<void(size_t node)> during;
   std::chrono::milliseconds pause{0};
   std::atomic<int> running{0};
   std::atomic<int> most{0};
@@ -85,8 +91,16 @@ TEST(GraphRun, WhatWaitsForASlotDoesNotHoldUpOthers) {
   story.slots.limit("rare", 1);
   story.slots.limit("stages", 2);
   story.nodes = {{{}, {{"rare", 1}, {"stages", 1}}}, {{}, {{"rare", 1}, {"stages", 1}}}, {{}, {{"stages", 1}}}};
-  story.pause = std::chrono::milliseconds(20);
-  EXPECT_THAT(story.run(), ElementsAre("run 0", "run 2", "run 1"));
+  Stop last_began;
+  story.during = [&](size_t node) {
+    if (node == 2) last_began.request();
+    if (node == 0) {  // holds "rare" until then
+      EXPECT_THROW(sleep_for(std::chrono::seconds(20), last_began), Error);
+    }
+  };
+  auto lines = story.run();
+  EXPECT_THAT(lines, UnorderedElementsAre("run 0", "run 2", "run 1"));
+  EXPECT_EQ(lines.back(), "run 1");
 }
 
 TEST(GraphRun, MoreThanThereIsIsRefusedAndItsNeedersSkipped) {
