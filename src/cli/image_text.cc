@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "cli/text_table.h"
 
 namespace kiln {
 
@@ -42,21 +43,6 @@ int64_t count_of(const Value& tests, const char* key) {
   const std::string& text = member->as_number().text;
   std::from_chars(text.data(), text.data() + text.size(), number);
   return number;
-}
-
-std::string padded(const std::vector<std::vector<std::string>>& rows) {
-  std::vector<size_t> widths;
-  for (const auto& row : rows) {
-    widths.resize(std::max(widths.size(), row.size()));
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  std::string out;
-  for (const auto& row : rows) {
-    std::string line;
-    for (size_t i = 0; i < row.size(); ++i) line += fmt::format("{:<{}}  ", row[i], widths[i]);
-    out += std::string(trim_right(line)) + "\n";
-  }
-  return out;
 }
 
 void add_line(std::string& out, const char* what, const std::string& text) {
@@ -201,7 +187,7 @@ std::string image_table(const Images& images, TimePoint now) {
                     image.tags.empty() ? "-" : join(image.tags, ","),
                     parents.empty() ? "-" : join(parents, ",")});
   }
-  return padded(rows);
+  return text_table(rows);
 }
 
 std::string image_page(const ImageRecord& image, const Images& images, TimePoint now) {

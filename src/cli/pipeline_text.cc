@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "cli/diagnostic_text.h"
 #include "cli/test_reports.h"
+#include "cli/text_table.h"
 
 namespace kiln {
 
@@ -62,22 +63,6 @@ std::string tests_text(const StageEnd& end) {
   return out;
 }
 
-/// Columns as wide as their widest cell, two blanks between.
-std::string table_text(const std::vector<std::vector<std::string>>& rows) {
-  std::vector<size_t> widths;
-  for (const auto& row : rows) {
-    widths.resize(std::max(widths.size(), row.size()));
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  std::string out;
-  for (const auto& row : rows) {
-    std::string line = "  ";
-    for (size_t i = 0; i < row.size(); ++i) line += fmt::format("{:<{}}", row[i], widths[i] + 2);
-    out += std::string(trim_right(line)) + "\n";
-  }
-  return out;
-}
-
 std::string short_path(const std::string& path) {
   std::error_code error;
   fs::path relative = fs::path(path).is_absolute() ? fs::path(path).lexically_relative(fs::current_path(error)) : fs::path(path);
@@ -126,7 +111,7 @@ void say_outputs(Invocation& invocation, const Pipeline& pipeline) {
     rows.push_back({output.name, "= " + text});
     invocation.ui().machine("output", {output.name, text});
   }
-  if (!rows.empty()) invocation.ui().say("\nOutputs:\n" + std::string(trim_right(table_text(rows))));
+  if (!rows.empty()) invocation.ui().say("\nOutputs:\n" + std::string(trim_right(text_table(rows, "  "))));
   if (wrong.has_errors()) invocation.ui().error(hcl_text(wrong));
 }
 
@@ -235,7 +220,7 @@ void show_what_runs(Invocation& invocation, const Pipeline& pipeline, const Pipe
   Ui ui = invocation.ui();
   std::string text;
   if (fresh > 0) text += fmt::format("{} stage{} up to date.\n", fresh, fresh == 1 ? " is" : "s are");
-  text += table_text(rows);
+  text += text_table(rows, "  ");
   if (others > most_told) text += fmt::format("  ... and {} more stages\n", others - most_told);
   ui.say(std::string(trim_right(text)) + (others > 0 ? "\n" : ""));
   invocation.renderer->prepare(names);
@@ -315,7 +300,7 @@ void report_run(Invocation& invocation, const Pipeline& pipeline, const Pipeline
     bool ran = end.how == StageEnd::How::built || end.how == StageEnd::How::failed;
     rows.push_back({name, word_of(end), ran ? fmt::format("{:.1f} s", std::chrono::duration<double>(end.duration).count()) : "", tests_text(end), artifact});
   }
-  ui.say("\n" + std::string(trim_right(table_text(rows))));
+  ui.say("\n" + std::string(trim_right(text_table(rows, "  "))));
   if (fresh > 0) ui.say(fmt::format("  ... and {} more stages, all well", fresh));
   say_outputs(invocation, pipeline);
   std::string words = format_duration_words(duration);
