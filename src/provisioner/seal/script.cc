@@ -11,7 +11,7 @@ namespace {
 
 // What all parts use. Paths that are told are the machine's own, without $ROOT. A function that ends with a test
 // may return anything: nobody looks.
-const char* const seal_library = R"SH(
+constexpr const char* seal_library = R"SH(
 tell() { printf 'kiln-seal\t%s\t%s\t%s\n' "$1" "$2" "$3"; }
 did() { tell done "$1"; }
 left() { kept "$2" || tell left "${2#"$ROOT"}" "$1"; }
@@ -82,7 +82,7 @@ homes() {
 }
 )SH";
 
-const char* const temporary_keys_part = R"SH(
+constexpr const char* temporary_keys_part = R"SH(
 OTHER_BUILDS='[[:space:]]packer_[0-9a-f]{8}-[0-9a-f-]+[[:space:]]*$'
 key_files() {
   {
@@ -104,7 +104,7 @@ clean_temporary_keys() {
 lint_temporary_keys() { key_files | while IFS= read -r file; do left "holds a build's temporary ssh key" "$file"; done; }
 )SH";
 
-const char* const host_keys_part = R"SH(
+constexpr const char* host_keys_part = R"SH(
 ssh_keys() { paths "$ROOT"/etc/ssh/ssh_host_*key "$ROOT"/etc/ssh/ssh_host_*key.pub; }
 dropbear_keys() { paths "$ROOT"/etc/dropbear/dropbear_*_host_key; }
 
@@ -147,7 +147,7 @@ lint_host_keys() {
 }
 )SH";
 
-const char* const machine_id_part = R"SH(
+constexpr const char* machine_id_part = R"SH(
 clean_machine_id() {
   id="$ROOT/etc/machine-id"
   bus="$ROOT/var/lib/dbus/machine-id"
@@ -170,7 +170,7 @@ lint_machine_id() {
 }
 )SH";
 
-const char* const cloud_init_part = R"SH(
+constexpr const char* cloud_init_part = R"SH(
 # Scripts and the seed in /var/lib/cloud belong to the image.
 cloud_paths() {
   for name in instance instances data sem; do paths "$ROOT/var/lib/cloud/$name"; done
@@ -195,7 +195,7 @@ clean_cloud_init() {
 lint_cloud_init() { cloud_paths | found_all "cloud-init's state: it would not run again"; }
 )SH";
 
-const char* const history_part = R"SH(
+constexpr const char* history_part = R"SH(
 history_files() {
   homes | while IFS= read -r home; do
     for name in .bash_history .ash_history .zsh_history .zhistory .sh_history .history .mysql_history .psql_history \
@@ -208,7 +208,7 @@ clean_history() { history_files | remove_all "removed shell histories"; }
 lint_history() { history_files | found_all "a history of what someone typed"; }
 )SH";
 
-const char* const package_caches_part = R"SH(
+constexpr const char* package_caches_part = R"SH(
 package_files() {
   cache="$ROOT/var/cache"
   paths "$cache"/apt/archives/*.deb "$cache"/apt/archives/partial/* "$cache"/apt/*.bin
@@ -223,7 +223,7 @@ clean_package_caches() { package_files | remove_all "removed package caches"; }
 lint_package_caches() { package_files | found_all "a package cache"; }
 )SH";
 
-const char* const logs_part = R"SH(
+constexpr const char* logs_part = R"SH(
 is_rotated() {
   case "$1" in
     *.gz | *.xz | *.bz2 | *.zst | *.[0-9] | *.[0-9][0-9] | *.old) return 0 ;;
@@ -267,7 +267,7 @@ lint_logs() {
 }
 )SH";
 
-const char* const temporary_files_part = R"SH(
+constexpr const char* temporary_files_part = R"SH(
 temporary_entries() {
   for directory in "$ROOT/tmp" "$ROOT/var/tmp"; do
     if [ -L "$directory" ]; then continue; fi
@@ -293,7 +293,7 @@ lint_temporary_files() {
 }
 )SH";
 
-const char* const leases_part = R"SH(
+constexpr const char* leases_part = R"SH(
 lease_files() {
   lib="$ROOT/var/lib"
   paths "$lib"/dhcp/*.lease* "$lib"/dhclient/*.lease* "$lib"/dhcpcd/*.lease* "$lib"/dhcpcd5/*.lease* "$lib"/dhcpcd/duid \
@@ -304,7 +304,7 @@ clean_leases() { lease_files | remove_all "removed DHCP leases"; }
 lint_leases() { lease_files | found_all "a DHCP lease, or another trace of this machine's network"; }
 )SH";
 
-const char* const random_seed_part = R"SH(
+constexpr const char* random_seed_part = R"SH(
 seed_files() {
   lib="$ROOT/var/lib"
   paths "$lib"/systemd/random-seed "$lib"/systemd/credential.secret "$lib"/urandom/random-seed "$lib"/random-seed \
@@ -323,7 +323,7 @@ clean_random_seed() {
 lint_random_seed() { seed_files | found_all "a seed of the random number generator"; }
 )SH";
 
-const char* const trim_part = R"SH(
+constexpr const char* trim_part = R"SH(
 clean_trim() {
   if ! live; then return 0; fi
   sync
@@ -374,7 +374,7 @@ std::string key_material(const std::string& public_key) {
   return std::string(rest.substr(0, rest.find(' ')));
 }
 
-const char* const become_root = R"SH(
+constexpr const char* become_root = R"SH(
 if [ -z "$ROOT" ] && [ "$(id -u)" != 0 ]; then
   if sudo -n true 2>/dev/null; then exec sudo -n /bin/sh "${SELF:-$0}"; fi
   printf 'kiln-seal\trefused\tit must run as root: log in as root, let sudo need no password, or set execute_command\n'
