@@ -520,7 +520,7 @@ void PipelineRun::test(size_t instance, const PreparedStage& keyed, const Stop& 
     if (plans.empty()) continue;
     std::string key = preparer_->tests_key(plans, known.digest);
     if (!options_.rebuild && tests_passed(end.images[i], key)) continue;
-    end.how = StageEnd::How::built;
+    if (end.how == StageEnd::How::up_to_date) end.how = StageEnd::How::built;  // one build's failure stays the stage's
     std::vector<ImageTestResult> results;
     for (auto& plan : plans) {
       fs::create_directories(image_store_directory() / "scratch");
