@@ -45,7 +45,10 @@ class FileLock {
   static std::optional<FileLock> try_lock(const fs::path& path);
   ~FileLock();
   FileLock(FileLock&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
-  FileLock& operator=(FileLock&&) = delete;
+  FileLock& operator=(FileLock&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
 
  private:
   explicit FileLock(int fd) : fd_(fd) {}

@@ -92,6 +92,11 @@ struct CommandOptions {
   bool resume = false;
   bool rebuild = false;
   bool explain = false;
+  bool cache = false;
+  bool no_cache = false;
+  bool all = false;
+  std::string rebuild_from;
+  std::string at;  ///< shell: the step whose state is opened
   bool update_modules = false;
   std::string artifact_env;
   std::string artifact_json;
@@ -188,6 +193,11 @@ int run_images_export(Invocation&, CommandOptions&, const std::vector<std::strin
 int run_images_import(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_images_verify(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_images_prune(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_cache(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_cache_why(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_cache_gc(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_cache_rm(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_cache_verify(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_verify_attestation(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_sbom_generate(Invocation&, CommandOptions&, const std::vector<std::string>&);
 

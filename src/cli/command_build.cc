@@ -7,6 +7,7 @@
 #include "cli/build_report.h"
 #include "cli/command.h"
 #include "cli/signals.h"
+#include "cli/state_planning.h"
 #include "cli/template_input.h"
 #include "core/engine.h"
 
@@ -59,6 +60,11 @@ bool run_stages(Invocation& invocation, const CommandOptions& options, const std
   auto journal = open_journal(state_directory(), invocation.run_id);
   auto started = Clock::now();
   auto results = run_plan(plan, run, *invocation.renderer, *journal, *invocation.log, stop);
+  for (const auto& stage : plan.stages) {
+    if (!stage.states) continue;
+    trim_states(*stage.states->cache);  // all stages share it
+    break;
+  }
   return report_results(results, Clock::now() - started, stop.requested(), ui);
 }
 
@@ -85,6 +91,7 @@ int run_build(Invocation& invocation, CommandOptions& options, const std::vector
     if (!wrong) ui.error(no_builds);
     return 1;
   }
+  if (wants_states(options, false) && !plan_states(invocation, options, arguments[0], plan)) return 1;
   bool well = run_stages(invocation, options, arguments[0], plan);
   return well && !wrong ? 0 : 1;
 }

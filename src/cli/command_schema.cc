@@ -95,6 +95,9 @@ Schema common_keys(const std::string& kind) {
                       {"description", "Options of their own for builds, by name."}};
   keys["pause_before"] = duration;
   keys["pause_before"]["description"] = "How long to wait first.";
+  keys["max_age"] = duration;
+  keys["max_age"]["description"] = "How long the machine's state after it may be used again. Kiln's own.";
+  keys["cache"] = {{"type", "boolean"}, {"description", "Whether that state is kept at all. Kiln's own."}};
   keys["timeout"] = duration;
   keys["timeout"]["description"] = "How long it may take.";
   keys["max_retries"] = {{"type", {"number", "string"}}, {"description", "How often to try again."}};

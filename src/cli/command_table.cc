@@ -53,6 +53,13 @@ void declare_compatibility(FlagSet& flags, CommandOptions& o) {
                  "HCL2: all data sources first, then all locals.");
 }
 
+/// The cache of machine states.
+void declare_states(FlagSet& flags, CommandOptions& o, bool by_default) {
+  if (!by_default) flags.add_bool("cache", &o.cache, "Keep the machine's state after every step, and go on from the last\nunchanged one. KILN_CACHE=1 does the same.");
+  flags.add_bool("no-cache", &o.no_cache, by_default ? "Keep and use no states of machines." : "Keep and use none, whatever KILN_CACHE says.");
+  flags.add_string("rebuild-from", &o.rebuild_from, "Run this step and those after it whatever is cached: boot, a step's\nnumber, a provisioner's type or name.", "-rebuild-from=STEP");
+}
+
 void declare_build(FlagSet& flags, CommandOptions& o) {
   flags.add_bool("color", &o.color, "Plain output without colours. (Default: colours)", "-color=false");
   flags.add_bool("debug", &o.debug, "One build at a time, with a pause after every step.");
@@ -70,6 +77,9 @@ void declare_build(FlagSet& flags, CommandOptions& o) {
   declare_config_type(flags, o);
   flags.add_bool("warn-on-undeclared-var", &o.warn_on_undeclared_variable,
                  "Warn about values in var files for variables that are not declared.");
+  declare_states(flags, o, false);
+  flags.add_bool("resume", &o.resume, "Go on from the last step that went well: -cache, for a build that was run with it.");
+  flags.add_bool("explain", &o.explain, "Say all that changed of a step that is run again.");
   declare_compatibility(flags, o);
   flags.add_bool("skip-enforcement", &o.skip_enforcement, "Taken for compatibility; there is no registry.");
 }
@@ -122,6 +132,7 @@ void declare_run(FlagSet& flags, CommandOptions& o) {
   flags.add_bool("resume", &o.resume, "Go on as the last run was called: same variables, same targets. Finished stages\nare not run again.");
   flags.add_bool("rebuild", &o.rebuild, "Run stages that are up to date, too.");
   flags.add_bool("force", &o.force, "Replace what is in the way of a stage's result.");
+  declare_states(flags, o, true);
   flags.add_bool("update-modules", &o.update_modules, "Look up anew which commits the git modules' refs are.");
   declare_variables(flags, o);
   flags.add_string("artifact-env", &o.artifact_env, "Write artifacts and outputs as shell assignments, when all is well.", "-artifact-env=FILE");
@@ -231,6 +242,16 @@ void declare_images_prune(FlagSet& flags, CommandOptions& o) {
                    "-older-than=30d");
   declare_image_files(flags, o);
   flags.add_bool("dry-run", &o.dry_run, "Say what would be removed, and remove nothing.");
+}
+
+void declare_cache_why(FlagSet& flags, CommandOptions& o) {
+  declare_selection(flags, o, "Look at");
+  declare_variables(flags, o);
+  declare_config_type(flags, o);
+}
+
+void declare_cache_gc(FlagSet& flags, CommandOptions& o) {
+  flags.add_bool("all", &o.all, "Remove every state that is not in use.");
 }
 
 void declare_fmt(FlagSet& flags, CommandOptions& o) {
@@ -515,6 +536,62 @@ std::vector<Subcommand> make_image_commands() {
   };
 }
 
+std::vector<Subcommand> make_cache_commands() {
+  return {
+      {"cache",
+       "see and look after kept machine states",
+       "cache [subcommand] [options]",
+       "Lists the states of machines that were kept after the steps of builds, the most\n"
+       "recently used first: a build with -cache, and every pipeline, goes on from the last\n"
+       "state whose inputs are unchanged. A KEY may be given by its beginning.\n\n"
+       "The cache is ~/.cache/kiln/states, or where KILN_CACHE_DIR says; it keeps within 20\n"
+       "GiB, or what KILN_CACHE_SIZE says, by dropping what was used least recently.\n\nSubcommands:\n"
+       "    gc           Bring the cache within its budget, and sweep what crashes left\n"
+       "    ls           List the states, as without a subcommand\n"
+       "    rm           Remove states, and those that build on them\n"
+       "    verify       Read states and compare them with their digests\n"
+       "    why          What a build would find, and why a step would run",
+       declare_json,
+       {{"cache", "what there is"}, {"cache -json | jq '.states[] | {key, bytes}'", "for a script"}},
+       run_cache,
+       ours,
+       true},
+      {"cache ls", "", "cache ls [options]", "Lists the states, the most recently used first.", declare_json, {{"cache ls", "what there is"}}, run_cache, never, true},
+      {"cache why",
+       "",
+       "cache why [options] TEMPLATE",
+       "Says for every step of a template's builds whether its state is there, or why it\n"
+       "would run: which file or option changed since it ran last. Nothing is started.",
+       declare_cache_why,
+       {{"cache why -var version=2 app.pkr.hcl", "what that version would cost"}},
+       run_cache_why,
+       never,
+       true},
+      {"cache gc",
+       "",
+       "cache gc [options]",
+       "Removes the least recently used states until the rest fits into the budget, states\n"
+       "that cannot be used any more, and whatever a killed run left half-written.",
+       declare_cache_gc,
+       {{"cache gc", "keep within KILN_CACHE_SIZE"}, {"cache gc -all", "remove every state that is not in use"}},
+       run_cache_gc,
+       never,
+       true},
+      {"cache rm", "", "cache rm KEY...", "Removes states, and those that build on them. One that is in use stays.", declare_nothing,
+       {{"cache rm 3f2a91", "the state whose key begins so"}}, run_cache_rm, never, true},
+      {"cache verify",
+       "",
+       "cache verify [KEY...]",
+       "Reads states, all of them or those given, compares them with their digests, and\n"
+       "removes those that are damaged.",
+       declare_nothing,
+       {{"cache verify", "all of them"}},
+       run_cache_verify,
+       never,
+       true},
+  };
+}
+
 std::vector<Subcommand> make_other_commands() {
   return {
       {"gc",
@@ -677,6 +754,7 @@ const std::vector<Subcommand>& command_table() {
   static const std::vector<Subcommand> table = [] {
     auto all = make_template_commands();
     for (auto& command : make_image_commands()) all.push_back(std::move(command));
+    for (auto& command : make_cache_commands()) all.push_back(std::move(command));
     for (auto& command : make_other_commands()) all.push_back(std::move(command));
     return all;
   }();

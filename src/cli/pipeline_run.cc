@@ -14,6 +14,7 @@
 #include "cli/component_table.h"
 #include "cli/pipeline_publish.h"
 #include "cli/pipeline_state.h"
+#include "cli/state_planning.h"
 #include "core/slots.h"
 
 namespace kiln {
@@ -386,6 +387,7 @@ std::vector<GraphNode> PipelineRun::graph(std::vector<size_t>& of_node) const {
 }
 
 bool PipelineRun::run(const Stop& stop) {
+  if (wants_states(options_, true)) states_ = open_state_cache(state_cache_directory());
   Slots slots;
   limit_slots(slots);
   std::vector<size_t> of_node;
@@ -413,6 +415,7 @@ bool PipelineRun::run(const Stop& stop) {
     end.error = error;
   };
   run_graph(nodes, slots, work, options_.fail_fast, stop);
+  if (states_) trim_states(*states_);
   for (size_t i = 0; i < ends_.size(); ++i) {
     if (wanted_[i] && ends_[i].how != StageEnd::How::built && ends_[i].how != StageEnd::How::up_to_date) return false;
   }
@@ -460,6 +463,7 @@ void PipelineRun::build(size_t instance, const PreparedStage& keyed, const Stop&
       continue;
     }
     at.push_back(i);
+    if (states_) real.plan.stages[i].states = make_state_plan(options_, states_, keyed.states[i]);
     stages.push_back(std::move(real.plan.stages[i]));
   }
   real.plan.stages = std::move(stages);

@@ -91,6 +91,7 @@ class PipelineRun {
   std::unique_ptr<FileDigests> digests_;
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<ImageStore> store_;
+  std::shared_ptr<StateCache> states_;      ///< of machines; none: they are not kept
   std::unique_ptr<EvidenceRoom> evidence_;  ///< of all stages: they run at the same time
   std::unique_ptr<StagePreparer> preparer_;
   std::unique_ptr<Lock> lock_;

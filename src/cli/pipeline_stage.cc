@@ -228,9 +228,11 @@ PreparedStage StagePreparer::prepare(size_t instance, bool timeless, bool replac
     return out;
   }
   if (!out.known || !timeless) return out;
-  for (const auto& build : outline_plan(out.plan, component_table(), hide_)) {
-    out.inputs.push_back(build_inputs(build, sources_of(instance), digests_));
+  auto outlines = outline_plan(out.plan, component_table(), hide_);
+  for (size_t i = 0; i < outlines.size(); ++i) {
+    out.inputs.push_back(build_inputs(outlines[i], sources_of(instance), digests_));
     out.keys.push_back(document_key(out.inputs.back()));
+    out.states.push_back(planned_states(out.plan.stages[i], outlines[i], sources_of(instance), digests_));
   }
   return out;
 }

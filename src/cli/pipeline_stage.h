@@ -45,6 +45,7 @@ struct PreparedStage {
   bool known = true;           ///< no variable waits for another stage
   std::vector<Value> inputs;   ///< of the plan's stages; only when all is known
   std::vector<std::string> keys;
+  std::vector<std::vector<PlannedState>> states;  ///< of the plan's stages, likewise
   std::string mistakes;        ///< all of them, ready to be shown; empty: none
 };
 

@@ -92,6 +92,7 @@ std::string step_words(const Value& step, size_t number) {
 /// Collects differences in the order of what tells most: files, then options, then steps.
 class Difference {
  public:
+  explicit Difference(size_t first_step) : first_step_(first_step) {}
   std::vector<std::string> find(const Value& before, const Value& now, size_t most) {
     if (member_of(before, "kiln") != member_of(now, "kiln")) {
       options_.push_back(fmt::format("Kiln was {} and is {}", short_text(member_of(before, "kiln")), short_text(member_of(now, "kiln"))));
@@ -115,9 +116,9 @@ class Difference {
   void steps(const Value& before, const Value& now) {
     if (!before.is_list() || !now.is_list()) return;
     size_t both = std::min(before.as_list().size(), now.as_list().size());
-    for (size_t i = 0; i < both; ++i) step(before.as_list()[i], now.as_list()[i], i + 1);
-    for (size_t i = both; i < now.as_list().size(); ++i) options_.push_back(step_words(now.as_list()[i], i + 1) + " is new");
-    for (size_t i = both; i < before.as_list().size(); ++i) options_.push_back(step_words(before.as_list()[i], i + 1) + " is gone");
+    for (size_t i = 0; i < both; ++i) step(before.as_list()[i], now.as_list()[i], first_step_ + i);
+    for (size_t i = both; i < now.as_list().size(); ++i) options_.push_back(step_words(now.as_list()[i], first_step_ + i) + " is new");
+    for (size_t i = both; i < before.as_list().size(); ++i) options_.push_back(step_words(before.as_list()[i], first_step_ + i) + " is gone");
   }
 
   void step(const Value& before, const Value& now, size_t number) {
@@ -148,6 +149,7 @@ class Difference {
     }
   }
 
+  size_t first_step_;
   std::vector<std::string> files_, options_;
 };
 
@@ -162,32 +164,63 @@ std::string content_digest(const fs::path& path, FileDigests& digests) {
   return digest_hex("sha256", all);
 }
 
-Value build_inputs(const OutlinedBuild& build, const std::map<std::string, std::string>& sources, FileDigests& digests) {
-  Value steps = Value::empty_list();
-  for (const auto& step : build.steps) {
-    Value one = Value::empty_object();
-    one.set("kind", Value(step.kind));
-    one.set("type", Value(step.type));
-    one.set("name", step.name.empty() ? Value() : Value(step.name));
-    one.set("options", step.result_options);
-    std::map<std::string, std::string> files;
-    for (const auto& path : step.reads) add_file(path, digests, files);
-    one.set("files", Value(files));
-    steps.as_list().push_back(std::move(one));
-  }
+namespace {
+
+Value step_inputs(const OutlinedStep& step, const Value& options, FileDigests& digests) {
+  Value one = Value::empty_object();
+  one.set("kind", Value(step.kind));
+  one.set("type", Value(step.type));
+  one.set("name", step.name.empty() ? Value() : Value(step.name));
+  one.set("options", options);
+  std::map<std::string, std::string> files;
+  for (const auto& path : step.reads) add_file(path, digests, files);
+  one.set("files", Value(files));
+  return one;
+}
+
+Value inputs_document(const std::map<std::string, std::string>& sources, Value::List steps) {
   Value out = Value::empty_object();
   out.set("version", Value(inputs_version));
   out.set("kiln", Value(KILN_VERSION));
-  out.set("build", Value(build.name));
   out.set("sources", Value(sources));
-  out.set("steps", std::move(steps));
+  out.set("steps", Value(std::move(steps)));
+  return out;
+}
+
+}  // namespace
+
+Value build_inputs(const OutlinedBuild& build, const std::map<std::string, std::string>& sources, FileDigests& digests) {
+  Value::List steps;
+  steps.reserve(build.steps.size());
+  for (const auto& step : build.steps) steps.push_back(step_inputs(step, step.result_options, digests));
+  Value out = inputs_document(sources, std::move(steps));
+  out.set("build", Value(build.name));
+  return out;
+}
+
+std::vector<StateKey> state_keys(const OutlinedBuild& build, const std::map<std::string, std::string>& sources,
+                                 FileDigests& digests) {
+  std::vector<StateKey> out;
+  for (const auto& step : build.steps) {
+    if (step.kind != "source" && step.kind != "provisioner") continue;
+    bool first = out.empty();
+    Value one = step_inputs(step, step.state_options, digests);
+    one.set("name", Value());  // what a step is called does not change what it does
+    StateKey state;
+    state.document = inputs_document(first ? sources : std::map<std::string, std::string>(), {std::move(one)});
+    Value link = Value::empty_object();
+    link.set("parent", first ? Value() : Value(out.back().key));
+    link.set("document", state.document);
+    state.key = document_key(link);
+    out.push_back(std::move(state));
+  }
   return out;
 }
 
 std::string document_key(const Value& document) { return digest_hex("sha256", to_json(sorted_members(document))); }
 
-std::vector<std::string> input_differences(const Value& before, const Value& now, size_t most) {
-  return Difference().find(before, now, most);
+std::vector<std::string> input_differences(const Value& before, const Value& now, size_t most, size_t first_step) {
+  return Difference(first_step).find(before, now, most);
 }
 
 HideSecret keyed_hash_of_secrets(const fs::path& state_directory) {

@@ -11,6 +11,16 @@
 
 namespace kiln {
 
+struct MachineState;
+
+/// A state of a machine that is being written: what takes its time, and no longer needs the machine.
+class PendingState {
+ public:
+  virtual ~PendingState() = default;
+  /// Called once, on any thread. Fills details, layers and depends, and puts files into the state's directory.
+  virtual void write(MachineState& state, const Stop& stop) = 0;
+};
+
 /// A machine that is up and can be worked on. It lives until the stage's undo list has run.
 class Machine {
  public:
@@ -21,6 +31,12 @@ class Machine {
   virtual Value build_data() = 0;
   /// After a failure: puts what helps (serial.log, screen.png, reproduce.sh) into `directory`. May throw.
   virtual void collect_evidence(const std::filesystem::path& directory) { (void)directory; }
+  /// What the machine is now, disks and memory of one instant; it stands still only while this runs. `directory` is
+  /// where the state's files go. nullptr: it has none.
+  virtual std::unique_ptr<PendingState> save_state(const std::filesystem::path& directory, StageContext& context) {
+    (void)directory, (void)context;
+    return nullptr;
+  }
 };
 
 /// Contract: prepare() once or twice, then start(), provisioners run, finish(). One object a build.
@@ -34,6 +50,16 @@ class Builder {
   virtual std::unique_ptr<Machine> start(StageContext& context) = 0;
   /// Shuts down and makes the artifact. nullopt: nothing was made.
   virtual std::optional<Artifact> finish(Machine& machine, StageContext& context) = 0;
+  /// Why states of its machines cannot be kept, with this configuration; empty: they can. After prepare().
+  virtual std::string keeps_no_states() const { return "its builder has none"; }
+  /// Instead of start(): the machine as the last of these states was (from the first of its line on), running and
+  /// connected. `goes_on`: further states of it will be saved. The machine is one of its own: what forks of one state
+  /// must not share (random numbers, clock) is renewed before it is handed out. Throws Error when it cannot be, with
+  /// everything registered for undo.
+  virtual std::unique_ptr<Machine> restore(const std::vector<MachineState>& line, bool goes_on, StageContext& context) {
+    (void)line, (void)goes_on, (void)context;
+    return nullptr;
+  }
   /// The configuration under which a builder of this type starts a throw-away machine from an artifact of this one,
   /// with the same way in, working below `scratch` (which does not exist yet) and leaving the artifact as it is:
   /// prepare() and start() it, use the machine, never finish() it. nullopt: its artifacts cannot be started.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/components.h"
+#include "core/state_plan.h"
 #include "lang/template.h"
 
 namespace kiln {
@@ -46,6 +47,7 @@ struct Stage {
   std::optional<PlannedProvisioner> error_cleanup;
   std::vector<std::vector<PlannedPostProcessor>> post_processors;
   std::vector<std::string> left_out;  ///< steps that do not run for this build, each with why
+  std::shared_ptr<const StatePlan> states;  ///< what of its machine's states is kept and used; none: nothing
   bool throw_away = false;  ///< a test of an image: the machine is undone, finish() is not called, nothing is made
 };
 

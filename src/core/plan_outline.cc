@@ -30,6 +30,24 @@ Value keyed(const Value& options, const std::vector<OptionDoc>& docs, bool with_
   return out;
 }
 
+bool mentions_name(const Value& value) {
+  if (value.is_string()) return contains(value.as_string(), ".Name");
+  if (value.is_list()) return std::any_of(value.as_list().begin(), value.as_list().end(), mentions_name);
+  return value.is_object() && std::any_of(value.as_object().begin(), value.as_object().end(),
+                                          [](const Member& member) { return mentions_name(member.value); });
+}
+
+/// What the machine itself may notice. Its name is seen where a boot command or a served file says it.
+Value noticed(const Value& keyed, const std::vector<OptionDoc>& docs) {
+  bool named = mentions_name(keyed);
+  Value out = Value::empty_object();
+  for (const auto& member : keyed.as_object()) {
+    const OptionDoc* doc = doc_of(docs, member.key);
+    if (!doc || !(doc->at_end || (doc->places && !named))) out.set(member.key, member.value);
+  }
+  return out;
+}
+
 void add_strings(const Value& value, std::vector<std::string>& out) {
   if (value.is_string()) out.push_back(value.as_string());
   if (!value.is_list()) return;
@@ -133,8 +151,9 @@ class Outliner {
 
   OutlinedStep step(const char* kind, const std::string& type, const std::string& name, const Value& options,
                     const std::vector<OptionDoc>& docs) {
-    OutlinedStep out{kind, type, name, Shown{*scope_, secrets_, hide_}(options, docs), "", {}, {}};
+    OutlinedStep out{kind, type, name, Shown{*scope_, secrets_, hide_}(options, docs), "", {}, {}, {}};
     out.result_options = keyed(out.options, docs, true);
+    out.state_options = noticed(keyed(out.options, docs), docs);
     out.reads = files_read(out.options, docs);
     out.key = digest_hex("sha256", fmt::format("{}\n{}\n{}\n{}", parent_, kind, type, to_json(keyed(out.options, docs))));
     if (std::string_view(kind) != "error-cleanup-provisioner") parent_ = out.key;

@@ -20,6 +20,9 @@ struct OutlinedStep {
   std::string key;
   /// Of the options those that make the result what it is: the keyed ones, and those that say where it is put.
   Value result_options;
+  /// Of the options those that make the machine what it is after this step: not where the result is put, nor what is
+  /// done to it at the end.
+  Value state_options;
   std::vector<std::string> reads;  ///< local files and directories (maybe patterns) that options name
 };
 

@@ -122,8 +122,9 @@ void run_provisioner(PlannedProvisioner& planned, Communicator& communicator, St
 }
 
 void run_provisioners(std::vector<PlannedProvisioner>& provisioners, Communicator& communicator,
-                      StageContext& context, const PrepareProvisioner& prepare) {
-  for (auto& planned : provisioners) {
+                      StageContext& context, const PrepareProvisioner& prepare, const AroundProvisioners& around) {
+  for (size_t i = around.first; i < provisioners.size(); ++i) {
+    PlannedProvisioner& planned = provisioners[i];
     debug_pause(context, fmt::format("Pausing before the next provisioner {}.", planned.declaration.name));
     Event event;
     event.kind = EventKind::step_started;
@@ -133,8 +134,10 @@ void run_provisioners(std::vector<PlannedProvisioner>& provisioners, Communicato
     event.kind = EventKind::step_finished;
     event.type = "ok";
     auto start = Clock::now();
+    auto run = [&](StageContext& inner) { run_provisioner(planned, communicator, inner, prepare); };
     try {
-      run_provisioner(planned, communicator, context, prepare);
+      if (around.each) around.each(i, run);
+      else run(context);
     } catch (const Error&) {
       event.type = context.stop.requested() ? "cancelled" : "failed";
       event.time = std::chrono::system_clock::now();

@@ -7,6 +7,7 @@
 #include "core/build_data.h"
 #include "core/post_process.h"
 #include "core/provision.h"
+#include "core/stage_states.h"
 #include "core/step_runner.h"
 
 namespace kiln {
@@ -15,9 +16,15 @@ namespace {
 
 /// Machines and builders that -on-error=abort leaves as they are: their destructors would end what the person
 /// wants to look at, so they live until the program ends.
-void leave_alive(std::unique_ptr<Machine> machine, std::unique_ptr<Builder> builder) {
-  static auto* left = new Guarded<std::vector<std::pair<std::unique_ptr<Machine>, std::unique_ptr<Builder>>>>();
-  left->with([&](auto& list) { list.emplace_back(std::move(machine), std::move(builder)); });
+struct LeftAlive {
+  std::unique_ptr<StageStates> states;
+  std::unique_ptr<Builder> builder;
+  std::unique_ptr<Machine> machine;
+};
+
+void leave_alive(LeftAlive left) {
+  static auto* all = new Guarded<std::vector<LeftAlive>>();
+  all->with([&](auto& list) { list.push_back(std::move(left)); });
 }
 
 /// One stage while it runs. run() is the table of contents.
@@ -46,6 +53,7 @@ class StageRun {
         provision();
         std::optional<Artifact> artifact;
         if (!stage_.throw_away) artifact = finish();
+        if (states_) states_->settle();
         steps_.undo_all(stage_.throw_away ? Outcome::cancelled : Outcome::succeeded);
         machine_.reset();
         if (artifact) post_process(*artifact);
@@ -61,9 +69,38 @@ class StageRun {
 
  private:
   void bring_up() {
-    outside_of_steps("StepBuild", [&] { machine_ = stage_.builder->start(context_); });
+    auto start = Clock::now();
+    outside_of_steps("StepBuild", [&] {
+      if (stage_.states) {
+        states_ = std::make_unique<StageStates>(stage_, context_, shared_.redactor);
+        machine_ = states_->resume();
+      }
+      resumed_ = machine_ != nullptr;
+      if (resumed_) return;
+      if (states_) states_->say_why(0);
+      machine_ = stage_.builder->start(context_);
+    });
     KILN_CHECK(machine_ != nullptr);
     learn_build_data();
+    if (!states_) return;
+    if (resumed_) states_->replay();
+    else states_->keep(*machine_, 0, Clock::now() - start);
+  }
+
+  /// A provisioner whose machine's state is kept when it has gone well.
+  AroundProvisioners around_provisioners() {
+    if (!states_) return {};
+    return {states_->done(), [this](size_t index, const std::function<void(StageContext&)>& run) {
+              states_->say_why(index + 1);
+              auto start = Clock::now();
+              try {
+                states_->record(run);
+              } catch (const Error&) {
+                if (!context_.stop.requested()) states_->keep_failed(*machine_, index + 1);
+                throw;
+              }
+              states_->keep(*machine_, index + 1, Clock::now() - start);
+            }};
   }
 
   /// What the machine tells of itself, for everything that is rendered from now on.
@@ -75,7 +112,7 @@ class StageRun {
   void provision() {
     steps_.run("StepProvision", [&] {
       failed_while_provisioning_ = true;
-      run_provisioners(stage_.provisioners, machine_->communicator(), context_, preparer());
+      run_provisioners(stage_.provisioners, machine_->communicator(), context_, preparer(), around_provisioners());
       failed_while_provisioning_ = false;
     });
   }
@@ -111,16 +148,17 @@ class StageRun {
     result_.error = result_.cancelled ? "context canceled" : error.message();
     collect_evidence();
     Outcome outcome = result_.cancelled ? Outcome::cancelled : Outcome::failed;
+    if (states_) states_->settle();
     bool abort = info_.on_error == OnError::abort || steps_.decision() == AfterFailure::abandon;
     if (post_processing_) {
       undo_.run(outcome, undo_report());
     } else if (abort) {
       steps_.abandon_all(error);
-      leave_alive(std::move(machine_), std::move(stage_.builder));
+      leave_alive({std::move(states_), std::move(stage_.builder), std::move(machine_)});
     } else if (steps_.decision() == AfterFailure::provision_only && !result_.cancelled) {
       clean_up_provisioning();
       steps_.abandon_after_cleanup(result_.error);
-      leave_alive(std::move(machine_), std::move(stage_.builder));
+      leave_alive({std::move(states_), std::move(stage_.builder), std::move(machine_)});
     } else {
       if (!result_.cancelled) clean_up_provisioning();
       steps_.undo_all(outcome);
@@ -243,7 +281,9 @@ class StageRun {
   Undo undo_;
   StageContext context_;
   StepRunner steps_;
+  std::unique_ptr<StageStates> states_;
   std::unique_ptr<Machine> machine_;
+  bool resumed_ = false;
   bool failed_while_provisioning_ = false;
   bool post_processing_ = false;
   StageResult result_;

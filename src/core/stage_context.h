@@ -15,6 +15,7 @@
 namespace kiln {
 
 class Journal;
+class StateRun;
 
 /// -on-error
 enum class OnError { cleanup, abort, ask, run_cleanup_provisioner };
@@ -55,6 +56,8 @@ struct StageContext {
   TemplateScope scope;
   /// Runs one named step ("StepRun"): emits step events, and pauses in -debug as Packer does.
   std::function<void(const std::string& name, const std::function<void()>& body)> step;
+  /// Where states of the machine are kept; nullptr: they are not.
+  StateRun* states = nullptr;
 };
 
 }  // namespace kiln

@@ -30,8 +30,12 @@ inline constexpr LazyLibrary lazy_zstd{"libzstd.so.1", "libzstd1"};
 KILN_LAZY_FUNCTION(lazy_zstd, ZSTD_CCtx_setParameter);
 KILN_LAZY_FUNCTION(lazy_zstd, ZSTD_CStreamOutSize);
 KILN_LAZY_FUNCTION(lazy_zstd, ZSTD_compressStream2);
+KILN_LAZY_FUNCTION(lazy_zstd, ZSTD_DStreamInSize);
 KILN_LAZY_FUNCTION(lazy_zstd, ZSTD_createCCtx);
+KILN_LAZY_FUNCTION(lazy_zstd, ZSTD_createDCtx);
+KILN_LAZY_FUNCTION(lazy_zstd, ZSTD_decompressStream);
 KILN_LAZY_FUNCTION(lazy_zstd, ZSTD_freeCCtx);
+KILN_LAZY_FUNCTION(lazy_zstd, ZSTD_freeDCtx);
 KILN_LAZY_FUNCTION(lazy_zstd, ZSTD_getErrorName);
 KILN_LAZY_FUNCTION(lazy_zstd, ZSTD_isError);
 

@@ -27,6 +27,7 @@ struct OptionDoc {
   bool secret = false;
   bool in_key = true;  ///< changes the result, so it belongs to the step's key
   bool raw = false;    ///< kept as written at prepare: the component renders it itself at run time
+  bool at_end = false; ///< only matters when the machine is finished: its states before that are the same without it
   bool places = false; ///< says where the result is put: not what is in it, but the result is no other's
   bool reads = false;  ///< names local files or directories (maybe by pattern) whose content changes the result
   std::vector<std::string> aliases;       ///< older names that are still taken silently

@@ -134,7 +134,7 @@ const HclSchema& build_schema() {
 /// The meta-arguments of a step's block.
 const HclSchema& meta_schema(std::string_view block_type) {
   static const HclSchema provisioner{{{"name"}, {"pause_before"}, {"max_retries"}, {"timeout"}, {"only"}, {"except"},
-                                      {"override"}, {"continue_on_error"}},
+                                      {"override"}, {"continue_on_error"}, {"cache"}, {"max_age"}},
                                      {}};
   static const HclSchema post_processor{{{"name"}, {"only"}, {"except"}, {"keep_input_artifact"}}, {}};
   return block_type == "post-processor" ? post_processor : provisioner;
@@ -474,6 +474,9 @@ ProvisionerDeclaration BuildLowering::provisioner(const Step& step) {
   }
   HclValue goes_on = value_of(step.meta, "continue_on_error", HclType::boolean());
   out.continue_on_error = goes_on.has_content() && goes_on.as_boolean();
+  HclValue cached = value_of(step.meta, "cache", HclType::boolean());
+  out.cache = !cached.has_content() || cached.as_boolean();
+  out.max_age = duration(step, "max_age");
   out.overrides = overrides(step.meta, step);
   out.body = step_body(step);
   return out;

@@ -325,6 +325,9 @@ class TemplateReader {
     out.filter.except = take_names(block, "except", "Except", true, errors);
     out.pause_before = take_duration(block, "pause_before", errors);
     out.timeout = take_duration(block, "timeout", errors);
+    out.max_age = take_duration(block, "max_age", errors);
+    if (const Value* cache = find_fold(block, "cache"); cache && cache->kind() == Value::Kind::boolean) out.cache = cache->as_bool();
+    else if (cache && !cache->is_null()) errors.add(wrong_type_text("cache", "bool", *cache), cache->range);
     if (const Value* retries = find_fold(block, "max_retries")) out.max_retries = *retries;
     const Value* override_value = find_fold(block, "override");
     if (override_value && override_value->is_object()) {
@@ -341,7 +344,7 @@ class TemplateReader {
     }
     out.range = block.range;
     out.body = constant_body(
-        rest_of(block, {"type", "only", "except", "override", "pause_before", "timeout", "max_retries"}));
+        rest_of(block, {"type", "only", "except", "override", "pause_before", "timeout", "max_retries", "cache", "max_age"}));
     return out;
   }
 

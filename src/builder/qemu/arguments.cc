@@ -118,7 +118,7 @@ Switches default_switches(const Config& config, const RunValues& run) {
   put(out, "-smp", smp_value(config));
   put(out, "-m", fmt::format("{}M", config.memory));
   put_firmware(out, config, run);
-  if (run.efi_code.empty()) put(out, "-boot", config.disk_image ? "c" : "once=d");
+  if (run.efi_code.empty()) put(out, "-boot", config.disk_image || run.installed ? "c" : "once=d");
   put_disks(out, config, run);
   put_cdroms(out, config, run);
   if (!run.floppy.empty()) put(out, "-fda", run.floppy);
@@ -154,7 +154,63 @@ bool has_switch(const Switches& switches, std::string_view name) {
   return std::any_of(switches.begin(), switches.end(), [&](const Switch& one) { return one.name == name; });
 }
 
+/// What a machine needs whose states are kept: its memory in a file, a generation by which the guest knows itself copied,
+/// a port for the guest channel.
+void add_state_devices(std::vector<std::string>& argv, const Config& config, const RunValues& run) {
+  if (run.memory_fd < 0) return;
+  auto add = [&](const char* name, std::string value) { argv.insert(argv.end(), {name, std::move(value)}); };
+  for (size_t i = 0; i + 1 < argv.size(); ++i) {
+    if (argv[i] == "-machine") argv[i + 1] += ",memory-backend=kiln-memory";
+  }
+  add("-object", fmt::format("memory-backend-file,id=kiln-memory,size={}M,mem-path=/proc/self/fd/{},share={}", config.memory,
+                             run.memory_fd, run.memory_private ? "off" : "on"));
+  if (config.machine_type.starts_with("pc") || config.machine_type.starts_with("q35")) add("-device", "vmgenid,guid=auto");
+  if (!run.guest_channel.empty()) {
+    add("-device", "virtio-serial,id=kiln-serial");
+    add("-chardev", fmt::format("socket,id=kiln-guest,path={},server=on,wait=off", option_path(run.guest_channel)));
+    add("-device", "virtserialport,bus=kiln-serial.0,chardev=kiln-guest,name=org.kiln.guest");
+  }
+  if (run.incoming) add("-incoming", "defer");
+}
+
 }  // namespace
+
+std::string machine_definition(const Config& config, const RunValues& run, const TemplateScope& scope) {
+  Config plain = config;
+  plain.vm_name = plain.output_directory = "machine";
+  plain.format = "qcow2";  // which is what it works on, whatever it ends as
+  RunValues same = run;
+  same.disks.assign(1 + config.disk_additional_size.size(), "disk");
+  for (auto* file : {&same.cdrom, &same.cd_image, &same.seed_image, &same.floppy, &same.efi_vars}) {
+    if (!file->empty()) *file = "file";
+  }
+  same.host_port = forwards_port(config) ? 1 : 0;
+  same.guest_port = config.comm.port();
+  same.host_address = same.vnc_address = same.display = same.qmp_socket = same.serial_file = "";
+  same.vnc_password = same.incoming = same.installed = same.memory_private = false;
+  same.control_fd = -1;
+  same.memory_fd = same.http_port = 0;
+  same.http_directory = "";
+  same.guest_channel = "file";
+  return join(qemu_arguments(plain, same, scope), "\n");
+}
+
+std::string why_no_states(const Config& config) {
+  if (config.comm.communicator != "ssh") return "its communicator is not ssh";
+  if (config.vtpm) return "it has a TPM, whose state is its own";
+  if (!config.net_bridge.empty()) return "it is on a bridge, where two of it would have one address";
+  for (const auto& item : config.qemuargs) {
+    if (item.empty()) continue;
+    for (const char* own : {"-drive", "-blockdev", "-hda", "-m", "-object", "-numa", "-mem-path", "-incoming", "-fsdev", "-virtfs"}) {
+      if (item[0] == own) return fmt::format("qemuargs sets {}", own);
+    }
+  }
+  return "";
+}
+
+bool forwards_port(const Config& config) {
+  return config.comm.communicator != "none" && config.net_bridge.empty() && !config.skip_nat_mapping;
+}
 
 std::string option_path(const std::string& path) { return replace_all(path, ",", ",,"); }
 
@@ -205,6 +261,7 @@ std::vector<std::string> qemu_arguments(const Config& config, const RunValues& r
     if (!has_switch(defaults, one.name)) write(one);
   }
   if (!run.serial_file.empty() && !has_switch(user, "-serial")) write({"-serial", {"file:" + run.serial_file}});
+  add_state_devices(argv, config, run);
   if (run.control_fd >= 0) {
     write({"-chardev", {fmt::format("socket,id=kiln-control,fd={}", run.control_fd)}});
     write({"-mon", {"chardev=kiln-control,mode=control"}});

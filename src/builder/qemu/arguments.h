@@ -28,6 +28,12 @@ struct RunValues {
   std::string tpm_socket;            ///< swtpm's; empty: no TPM
   std::string qmp_socket;            ///< the user's; empty: none
   std::string serial_file;           ///< where the serial console goes; empty: nowhere
+  // Of machines whose states are kept.
+  int memory_fd = -1;                ///< the inherited descriptor of the file that is the machine's memory; -1: none
+  bool memory_private = false;       ///< it is shared with others, and what this machine writes is seen by none of them
+  std::string guest_channel;         ///< socket of the guest channel's port; empty: no such port
+  bool incoming = false;             ///< waits for its devices' state
+  bool installed = false;            ///< boots from its disk whatever the configuration started from
   int control_fd = -1;               ///< a connected socket the QEMU process inherits for our own QMP
   // What qemuargs may name.
   std::string http_ip;
@@ -38,6 +44,15 @@ struct RunValues {
 /// argv, the program first. Switches come in a fixed order; qemuargs replace the same-named ones entirely, their
 /// fields joined, and new ones come last. Throws Error{user} when a qemuargs template cannot be rendered.
 std::vector<std::string> qemu_arguments(const Config& config, const RunValues& run, const TemplateScope& scope);
+
+/// What of the command line is the machine itself: equal for two starts whose states fit each other. Pure.
+std::string machine_definition(const Config& config, const RunValues& run, const TemplateScope& scope);
+
+/// Why states of such a machine cannot be kept; empty: they can. Pure.
+std::string why_no_states(const Config& config);
+
+/// Whether a port of this host leads to the guest's communicator.
+bool forwards_port(const Config& config);
 
 /// The fields qemuargs templates see.
 Value qemuargs_fields(const Config& config, const RunValues& run);

@@ -44,7 +44,7 @@ void add_machine_options(OptionTable<Config>& t) {
         {.name = "efi_firmware_vars", .default_text = "/usr/share/OVMF/OVMF_VARS.fd",
          .doc = "UEFI variables; copied to efivars.fd in the output directory.", .reads = true});
   t.add(&Config::efi_drop_efivars,
-        {.name = "efi_drop_efivars", .default_text = "false", .doc = "Do not keep efivars.fd with the artifact."});
+        {.name = "efi_drop_efivars", .default_text = "false", .doc = "Do not keep efivars.fd with the artifact.", .at_end = true});
   t.add(&Config::vtpm, {.name = "vtpm", .default_text = "false", .doc = "Emulate a TPM (needs swtpm)."});
   t.add(&Config::use_tpm1, {.name = "use_tpm1", .default_text = "false", .doc = "TPM 1.2 instead of 2.0."});
   t.add(&Config::tpm_device_type,
@@ -79,7 +79,7 @@ void add_disk_options(OptionTable<Config>& t) {
   t.add(&Config::disk_discard, {.name = "disk_discard", .default_text = "ignore", .doc = "unmap or ignore."});
   t.add(&Config::disk_detect_zeroes,
         {.name = "disk_detect_zeroes", .default_text = "off", .doc = "unmap, on or off."});
-  t.add(&Config::format, {.name = "format", .default_text = "qcow2", .doc = "qcow2 or raw."});
+  t.add(&Config::format, {.name = "format", .default_text = "qcow2", .doc = "qcow2 or raw.", .at_end = true});
   t.add(&Config::disk_image,
         {.name = "disk_image", .default_text = "false", .doc = "iso_url is a disk to start from."});
   t.add(&Config::use_backing_file,
@@ -87,10 +87,10 @@ void add_disk_options(OptionTable<Config>& t) {
   t.add(&Config::skip_resize_disk,
         {.name = "skip_resize_disk", .default_text = "false", .doc = "Leave the disk image's size."});
   t.add(&Config::skip_compaction,
-        {.name = "skip_compaction", .default_text = "false", .doc = "Do not rewrite the disk at the end."});
+        {.name = "skip_compaction", .default_text = "false", .doc = "Do not rewrite the disk at the end.", .at_end = true});
   t.add(&Config::disk_compression,
-        {.name = "disk_compression", .default_text = "false", .doc = "Compress it when it is rewritten."});
-  t.add_block(&Config::qemu_img_args, {.name = "qemu_img_args", .doc = "Arguments for qemu-img."},
+        {.name = "disk_compression", .default_text = "false", .doc = "Compress it when it is rewritten.", .at_end = true});
+  t.add_block(&Config::qemu_img_args, {.name = "qemu_img_args", .doc = "Arguments for qemu-img.", .at_end = true},
               img_args_options());
   t.add(&Config::cdrom_interface, {.name = "cdrom_interface", .doc = "How CDs are attached."});
   t.add(&Config::output_directory,

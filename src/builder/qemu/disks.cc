@@ -86,6 +86,7 @@ std::vector<Disk> plan_disks(const Config& config) {
     disk.final = fs::path(config.output_directory) / name;
     disk.working = named ? disk.final : fs::path(disk.final.string() + ".kiln-part");
     disk.size = i == 0 ? config.disk_size : config.disk_additional_size[i - 1];
+    disk.format = config.disk_image ? "" : config.format;
     disk.rewrite = !config.skip_compaction;
     disks.push_back(std::move(disk));
   }
@@ -113,7 +114,7 @@ void finish_disks(const Config& config, const std::vector<Disk>& disks, StageCon
     }
     if (i == 0) context.ui.say("Converting hard drive...");
     fs::path made = disk.final.string() + ".kiln-convert";
-    run_qemu_img(img_convert(config, disk.working.string(), config.disk_image ? "" : config.format, made.string(),
+    run_qemu_img(img_convert(config, disk.working.string(), disk.format, made.string(),
                              config.disk_compression),
                  "converting " + disk.final.filename().string(), context);
     fs::rename(made, disk.final);

@@ -13,6 +13,7 @@ struct Disk {
   fs::path working;
   fs::path final;
   std::string size;      ///< as for qemu-img
+  std::string format;    ///< of `working`; empty: found out
   bool rewrite = false;  ///< working is rewritten into final (compaction, or to become independent of its source)
 };
 

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "builder/qemu/state.h"
 
 namespace kiln::qemu {
 
@@ -27,6 +28,11 @@ Value QemuMachine::build_data() {
   data.set("HTTPIP", r.values.http_ip);
   data.set("HTTPPort", r.values.http_port);
   return data;
+}
+
+std::unique_ptr<PendingState> QemuMachine::save_state(const fs::path& directory, StageContext& context) {
+  if (!running_->memory || running_->values.memory_private) return nullptr;
+  return freeze(*running_, config_, directory, context);
 }
 
 void QemuMachine::collect_evidence(const fs::path& directory) { collect_vm_evidence(*running_, directory); }

@@ -8,6 +8,7 @@
 #include "builder/qemu/arguments.h"
 #include "builder/qemu/config.h"
 #include "builder/qemu/disks.h"
+#include "builder/qemu/memory.h"
 #include "builder/qemu/vm.h"
 #include "core/builder.h"
 
@@ -19,8 +20,11 @@ struct Running {
   std::unique_ptr<HttpServer> http;
   std::optional<Process> tpm;
   std::vector<Disk> disks;
+  std::vector<fs::path> layers;  ///< below them, of states that were kept
+  fs::path base;                 ///< the image that the disk started from and still reads; empty: none
   RunValues values;
   std::vector<std::string> argv;  ///< of QEMU, as started
+  std::shared_ptr<GuestMemory> memory;  ///< of machines whose states are kept; else QEMU has its own
   std::unique_ptr<Vm> vm;
   std::unique_ptr<Communicator> communicator;
   std::string public_key;   ///< of the key pair made for this build, or empty
@@ -34,14 +38,17 @@ struct Running {
 
 class QemuMachine : public Machine {
  public:
-  QemuMachine(std::shared_ptr<Running> running, const Stop& stop) : running_(std::move(running)), stop_(stop) {}
+  QemuMachine(std::shared_ptr<Running> running, const Config& config, const Stop& stop)
+      : running_(std::move(running)), config_(config), stop_(stop) {}
   Communicator& communicator() override { return *running_->communicator; }
   Value build_data() override;
   void collect_evidence(const fs::path& directory) override;
+  std::unique_ptr<PendingState> save_state(const fs::path& directory, StageContext& context) override;
   Running& running() { return *running_; }
 
  private:
   std::shared_ptr<Running> running_;
+  const Config& config_;
   Stop stop_;
 };
 
@@ -65,5 +72,7 @@ void start_vm(const Config& config, const std::string& accelerator, const std::s
 /// boot_wait and boot_command (boot.cc).
 void type_boot_command(const Config& config, Running& running, StageContext& context);
 void connect_machine(const Config& config, Running& running, StageContext& context);
+/// The same for a machine that was brought back with its memory; and makes it one of its own.
+void reconnect_machine(const Config& config, Running& running, StageContext& context);
 
 }  // namespace kiln::qemu

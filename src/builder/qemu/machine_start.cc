@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "builder/qemu/guest_way.h"
 #include "builder/qemu/machine.h"
 #include "builder/qemu/ports.h"
 #include "communicator/none/none.h"
@@ -208,8 +209,7 @@ namespace {
 /// Ports are chosen anew for every attempt to start.
 void choose_ports(const Config& config, Running& running, StageContext& context) {
   RunValues& values = running.values;
-  bool forwards = config.comm.communicator != "none" && config.net_bridge.empty() && !config.skip_nat_mapping;
-  if (forwards) {
+  if (forwards_port(config)) {
     // Reached through 127.0.0.1, so it need not be open to the network, unless another host was asked for.
     values.host_address = config.comm.host().empty() ? "127.0.0.1" : "";
     values.host_port = find_free_port(values.host_address, config.host_port_min, config.host_port_max);
@@ -245,10 +245,15 @@ void start_vm(const Config& config, const std::string& accelerator, const std::s
               StageContext& context) {
   RunValues& values = running->values;
   values.accelerator = accelerator;
+  values.disks.clear();
   for (const auto& disk : running->disks) values.disks.push_back(disk.working.string());
   fs::path evidence = fs::absolute(context.evidence_directory);
   values.serial_file = (evidence / "serial.log").string();
   values.control_fd = control_fd_number;
+  if (running->memory) {
+    values.memory_fd = memory_fd_number;
+    values.guest_channel = (running->directory / "guest.sock").string();
+  }
   if (config.vnc_use_password) {
     running->vnc_password = config.vnc_password.empty() ? hex_encode(random_bytes(4)) : config.vnc_password;
   }
@@ -266,7 +271,8 @@ void start_vm(const Config& config, const std::string& accelerator, const std::s
     running->argv = qemu_arguments(config, values, context.scope);
     context.log.line("Executing " + join(running->argv, " "));
     try {
-      running->vm = Vm::start(running->argv, evidence / "qemu.log", context);
+      int memory = running->memory ? running->memory->fd() : -1;
+      running->vm = Vm::start(running->argv, evidence / "qemu.log", memory, context);
       break;
     } catch (const Error& error) {
       bool taken = contains(error.message(), "Could not set up host forwarding rule");
@@ -304,12 +310,11 @@ std::unique_ptr<Communicator> connect_by_winrm(Running& running, const SshTarget
 
 }  // namespace
 
-void connect_machine(const Config& config, Running& running, StageContext& context) {
+namespace {
+
+/// Over the network, wherever the machine is.
+std::unique_ptr<Communicator> connect_by_network(const Config& config, Running& running, StageContext& context) {
   running.comm = config.comm;
-  if (config.comm.communicator == "none") {
-    running.communicator = make_none_communicator();
-    return;
-  }
   const bool winrm = config.comm.communicator == "winrm";
   std::string& host = winrm ? running.comm.winrm_host : running.comm.ssh_host;
   int& port = winrm ? running.comm.winrm_port : running.comm.ssh_port;
@@ -331,12 +336,47 @@ void connect_machine(const Config& config, Running& running, StageContext& conte
     host = *address;
     return SshTarget{host, port};
   };
-  auto connected = vm.while_alive(context.stop, [&](const Stop& stop) {
+  return vm.while_alive(context.stop, [&](const Stop& stop) {
     StageContext inner = context;
     inner.stop = stop;
     return winrm ? connect_by_winrm(running, target, inner) : connect_by_ssh(running, target, inner);
   });
-  running.communicator = std::make_unique<VmCommunicator>(std::move(connected), vm);
+}
+
+std::unique_ptr<GuestWay> make_way(const Config& config, Running& running, StageContext& context) {
+  auto connect = [&config, &running, &context] { return connect_by_network(config, running, context); };
+  return std::make_unique<GuestWay>(connect, running.values.guest_channel, context.log);
+}
+
+}  // namespace
+
+void connect_machine(const Config& config, Running& running, StageContext& context) {
+  if (config.comm.communicator == "none") {
+    running.comm = config.comm;
+    running.communicator = make_none_communicator();
+    return;
+  }
+  std::unique_ptr<Communicator> way;
+  if (running.memory && !config.comm.ssh_pty) {
+    auto guest = make_way(config, running, context);
+    guest->open(context.stop);
+    way = std::move(guest);
+  } else {
+    way = connect_by_network(config, running, context);
+  }
+  running.communicator = std::make_unique<VmCommunicator>(std::move(way), *running.vm);
+}
+
+void reconnect_machine(const Config& config, Running& running, StageContext& context) {
+  running.comm = config.comm;
+  running.comm.ssh_host = config.comm.host().empty() ? "127.0.0.1" : config.comm.host();
+  if (running.values.host_port != 0) running.comm.ssh_port = running.values.host_port;
+  auto way = make_way(config, running, context);
+  running.vm->while_alive(context.stop, [&](const Stop& stop) {
+    if (!way->find_agent(stop)) way->open(stop);
+    way->renew(stop);
+  });
+  running.communicator = std::make_unique<VmCommunicator>(std::move(way), *running.vm);
 }
 
 }  // namespace kiln::qemu

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "builder/qemu/accelerator.h"
 #include "builder/qemu/machine.h"
+#include "builder/qemu/state.h"
 #include "core/journal.h"
 #include "kit/key_pair.h"
 
@@ -49,12 +50,26 @@ class QemuBuilder : public Builder {
     return {"PackerHTTPIP", "PackerHTTPPort", "PackerHTTPAddr", "SSHHostPort", "HTTPIP", "HTTPPort"};
   }
   std::unique_ptr<Machine> start(StageContext& context) override;
+  std::string keeps_no_states() const override { return why_no_states(config_); }
+  std::unique_ptr<Machine> restore(const std::vector<MachineState>& line, bool goes_on, StageContext& context) override;
   std::optional<Artifact> finish(Machine& machine, StageContext& context) override;
 
  private:
+  void check_program() const;
   void start_steps(const std::shared_ptr<Running>& running, StageContext& context);
+  void restore_steps(const std::shared_ptr<Running>& running, const std::vector<MachineState>& line, bool hot, bool goes_on,
+                     StageContext& context);
+  std::unique_ptr<Machine> bring_up(StageContext& context, const std::function<void(const std::shared_ptr<Running>&)>& steps);
   std::string choose_accelerator(StageContext& context);
   void make_keys(Running& running, StageContext& context);
+  uint64_t memory_bytes() const { return static_cast<uint64_t>(config_.memory) << 20U; }
+  /// The machine works on layers of qcow2 when its states are kept, whatever it ends as.
+  Config working_config(const StageContext& context) const {
+    Config out = config_;
+    if (context.states) out.format = "qcow2";
+    return out;
+  }
+  void keep_states_of(Running& running, const fs::path& source, StageContext& context) const;
   void shut_down(Running& running, StageContext& context);
   Artifact make_artifact(Running& running);
 
@@ -92,11 +107,25 @@ void QemuBuilder::make_keys(Running& running, StageContext& context) {
   running.private_key = pair.private_text;
 }
 
-void QemuBuilder::start_steps(const std::shared_ptr<Running>& running, StageContext& context) {
-  if (!find_program(config_.qemu_binary)) {
-    throw Error(ErrorKind::environment, "Failed creating Qemu driver: the program \"" + config_.qemu_binary +
-                                            "\" was not found on PATH (Debian: apt install qemu-system-x86)");
+/// Memory and disks where their states can be taken.
+void QemuBuilder::keep_states_of(Running& running, const fs::path& source, StageContext& context) const {
+  running.memory = std::make_shared<GuestMemory>(memory_bytes());
+  for (auto& disk : running.disks) {
+    disk.working = context.states->new_layer(".qcow2");
+    disk.format = "qcow2";
+    disk.rewrite = true;
   }
+  if (config_.disk_image) running.base = fs::absolute(source);
+}
+
+void QemuBuilder::check_program() const {
+  if (find_program(config_.qemu_binary)) return;
+  throw Error(ErrorKind::environment, "Failed creating Qemu driver: the program \"" + config_.qemu_binary +
+                                          "\" was not found on PATH (Debian: apt install qemu-system-x86)");
+}
+
+void QemuBuilder::start_steps(const std::shared_ptr<Running>& running, StageContext& context) {
+  check_program();
   make_private_directory(running, context);
   fs::path source;
   context.step("StepDownload", [&] {
@@ -108,14 +137,15 @@ void QemuBuilder::start_steps(const std::shared_ptr<Running>& running, StageCont
     make_extra_images(config_, *running, context);
     make_seed_image(config_, *running, context);
     running->disks = plan_disks(config_);
-    create_disks(config_, running->disks, config_.disk_image ? source : fs::path(), context);
+    if (context.states) keep_states_of(*running, source, context);
+    create_disks(working_config(context), running->disks, config_.disk_image ? source : fs::path(), context);
     if (!config_.disk_image) running->values.cdrom = source.string();
   });
   context.step("StepHTTPServer", [&] { start_http_server(config_, *running, context); });
   context.step("stepRun", [&] {
     start_tpm(config_, running, context);
     choose_display(config_, *running, context);
-    start_vm(config_, choose_accelerator(context), running, context);
+    start_vm(working_config(context), choose_accelerator(context), running, context);
   });
   if (config_.boot.has_command() || config_.boot.boot_wait_set) {
     context.step("stepTypeBootCommand", [&] { type_boot_command(config_, *running, context); });
@@ -123,12 +153,62 @@ void QemuBuilder::start_steps(const std::shared_ptr<Running>& running, StageCont
   context.step("StepConnect", [&] { connect_machine(config_, *running, context); });
 }
 
+/// Not as steps of the build: when this fails the machine is started in another way.
+void QemuBuilder::restore_steps(const std::shared_ptr<Running>& running, const std::vector<MachineState>& line, bool hot, bool goes_on,
+                                StageContext& context) {
+  const MachineState& last = line.back();
+  check_program();
+  make_private_directory(running, context);
+  RunValues& values = running->values;
+  if (!config_.disk_image && hot) values.cdrom = download(config_.iso.request(), context).string();
+  prepare_output_directory(config_, running, context);
+  running->disks = plan_disks(config_);
+  layer_disks(*running, last, context);
+  bring_extras(config_, *running, line.front(), last);
+  if (!last.depends.empty()) running->base = last.depends.front();
+  start_http_server(config_, *running, context);
+  choose_display(config_, *running, context);
+  values.accelerator = choose_accelerator(context);
+  values.installed = !hot;
+  values.incoming = hot;
+  values.memory_private = hot && !goes_on;
+  if (hot) {
+    std::string why = why_not_hot(last, values.accelerator, machine_definition(config_, values, context.scope));
+    if (!why.empty()) throw Error(ErrorKind::environment, why);
+    running->memory = memory_of(line, !goes_on, context.stop);
+  } else {
+    running->memory = std::make_shared<GuestMemory>(memory_bytes());
+  }
+  start_vm(working_config(context), values.accelerator, running, context);
+  if (!hot) return connect_machine(config_, *running, context);
+  thaw(*running, last, context);
+  reconnect_machine(config_, *running, context);
+}
+
+std::unique_ptr<Machine> QemuBuilder::restore(const std::vector<MachineState>& line, bool goes_on, StageContext& context) {
+  size_t undo_before = context.undo.size();
+  try {
+    return bring_up(context, [&](const auto& running) { restore_steps(running, line, true, goes_on, context); });
+  } catch (const Error& error) {
+    if (context.stop.requested() || !can_boot(line.back())) throw;
+    context.ui.say(fmt::format("Boots from the disks of the state, without its memory: {}", error.message()));
+    context.undo.run_down_to(undo_before, Outcome::cancelled,
+                             [&](const std::string& problem) { context.ui.error("Error cleaning up: " + problem); });
+  }
+  return bring_up(context, [&](const auto& running) { restore_steps(running, line, false, goes_on, context); });
+}
+
 std::unique_ptr<Machine> QemuBuilder::start(StageContext& context) {
+  return bring_up(context, [&](const auto& running) { start_steps(running, context); });
+}
+
+std::unique_ptr<Machine> QemuBuilder::bring_up(StageContext& context,
+                                               const std::function<void(const std::shared_ptr<Running>&)>& steps) {
   running_ = std::make_shared<Running>();
   auto running = running_;
-  auto machine = std::make_unique<QemuMachine>(running, context.stop);
+  auto machine = std::make_unique<QemuMachine>(running, config_, context.stop);
   try {
-    start_steps(running, context);
+    steps(running);
   } catch (const Error&) {
     collect_vm_evidence(*running, context.evidence_directory);
     throw;

@@ -56,7 +56,7 @@ Vm::~Vm() {
   force_off();
 }
 
-std::unique_ptr<Vm> Vm::start(std::vector<std::string> argv, const fs::path& log, StageContext& context) {
+std::unique_ptr<Vm> Vm::start(std::vector<std::string> argv, const fs::path& log, int memory, StageContext& context) {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) throw_errno("socketpair");
   Fd ours(ends[0]);
@@ -68,9 +68,9 @@ std::unique_ptr<Vm> Vm::start(std::vector<std::string> argv, const fs::path& log
   std::unique_ptr<Vm> vm;
   try {
     Command command{.argv = std::move(argv), .env = {{"KILN_RESOURCE", resource.token}}, .new_session = true};
-    Process process = Process::start(command, {.out_fd = log_fd.get(),
-                                               .err_fd = log_fd.get(),
-                                               .pass = {{theirs.get(), control_fd_number}}});
+    std::vector<std::pair<int, int>> passed{{theirs.get(), control_fd_number}};
+    if (memory >= 0) passed.emplace_back(memory, memory_fd_number);
+    Process process = Process::start(command, {.out_fd = log_fd.get(), .err_fd = log_fd.get(), .pass = passed});
     theirs.reset();
     vm.reset(new Vm(std::move(process), log, context.journal, resource.id));
   } catch (const Error&) {

@@ -18,13 +18,16 @@ namespace kiln::qemu {
 
 /// The descriptor at which QEMU finds our control connection.
 constexpr int control_fd_number = 3;
+/// And the one that is its memory, where that is a file.
+constexpr int memory_fd_number = 4;
 
 /// Owned by its stage; used by the stage's thread only, but for the watcher inside.
 class Vm {
  public:
   /// Journals and starts QEMU with this argv (which names control_fd_number), stderr going to `log`, and waits
   /// until it answers. Throws Error{environment} with QEMU's own words when it dies at once.
-  static std::unique_ptr<Vm> start(std::vector<std::string> argv, const fs::path& log, StageContext& context);
+  /// `memory` (borrowed; -1: none) becomes memory_fd_number.
+  static std::unique_ptr<Vm> start(std::vector<std::string> argv, const fs::path& log, int memory, StageContext& context);
   ~Vm();
 
   QmpClient& qmp() { return *qmp_; }

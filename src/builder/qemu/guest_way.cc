@@ -1,0 +1,114 @@
+#include "builder/qemu/guest_way.h"
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "base/text.h"
+
+namespace kiln::qemu {
+
+namespace {
+
+constexpr auto agent_limit = std::chrono::seconds(60);   // to be sent and started, under emulation
+constexpr auto answer_limit = std::chrono::seconds(20);  // of an agent that is there
+constexpr size_t seed_bytes = 256;
+
+/// RNDADDENTROPY and RNDRESEEDCRNG (random(4)) by whatever the guest has: writing to /dev/urandom alone is not used
+/// before the kernel's next turn to reseed, up to a minute later.
+std::string renew_script() {
+  std::string seed = hex_encode(random_bytes(seed_bytes));
+  auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  return fmt::format(
+      "s=; [ \"$(id -u)\" = 0 ] || s='sudo -n'\n"
+      "if command -v python3 >/dev/null; then\n"
+      "$s python3 -c 'import fcntl, struct\n"
+      "d = bytes.fromhex(\"{0}\")\n"
+      "f = open(\"/dev/urandom\", \"wb\")\n"
+      "fcntl.ioctl(f, 0x40085203, struct.pack(\"ii\", len(d) * 8, len(d)) + d)\n"
+      "fcntl.ioctl(f, 0x5207)' || exit 1\n"
+      "elif command -v perl >/dev/null; then\n"
+      "$s perl -e '$d = pack(\"H*\", \"{0}\"); open(F, \">\", \"/dev/urandom\") or exit 1;\n"
+      "ioctl(F, 0x40085203, pack(\"ii\", length($d) * 8, length($d)) . $d) or exit 1; ioctl(F, 0x5207, 0) or exit 1;' || exit 1\n"
+      "else exit 1; fi\n"
+      "$s date -s @{1} >/dev/null\n",
+      seed, now);
+}
+
+}  // namespace
+
+void GuestWay::open(const Stop& stop) {
+  network();
+  put_agent_in(stop);
+}
+
+void GuestWay::put_agent_in(const Stop& stop) {
+  Deadline limit = Deadline::in(agent_limit);
+  std::string why;
+  if (install_guest_agent(network(), why, limit, stop)) channel_ = connect_guest_channel(socket_, Deadline::in(answer_limit), stop);
+  if (!channel_) log_.line("guest channel: none, because " + (why.empty() ? "its agent does not answer" : why));
+}
+
+bool GuestWay::find_agent(const Stop& stop) {
+  channel_ = connect_guest_channel(socket_, Deadline::in(answer_limit), stop);
+  return channel_ != nullptr;
+}
+
+void GuestWay::renew(const Stop& stop) {
+  Deadline limit = Deadline::in(agent_limit);
+  if (channel_ && channel_->can_reseed() &&
+      channel_->reseed(random_bytes(seed_bytes), std::chrono::system_clock::now(), limit, stop)) {
+    return;
+  }
+  std::string said;
+  auto note = [&](std::string_view bytes) { said += bytes; };
+  if (way(stop).run(renew_script(), note, note, limit, stop) == 0) return;
+  throw Error(ErrorKind::remote, fmt::format("its random numbers cannot be made its own (that takes root or sudo, and the guest "
+                                             "channel, python3 or perl): {}", trim(said)));
+}
+
+Communicator& GuestWay::network() {
+  if (!network_) network_ = connect_();
+  return *network_;
+}
+
+Communicator& GuestWay::way(const Stop& stop) {
+  if (channel_ && channel_->is_connected()) return *channel_;
+  if (channel_) {
+    channel_.reset();
+    agent_lost_ = true;
+  }
+  network();
+  if (std::exchange(agent_lost_, false)) put_agent_in(stop);
+  return channel_ ? *channel_ : *network_;
+}
+
+int GuestWay::run(const std::string& command, const Sink& out, const Sink& err, const Deadline& deadline, const Stop& stop) {
+  return way(stop).run(command, out, err, deadline, stop);
+}
+
+void GuestWay::upload(const RemoteFile& file, const ByteSource& source, const Deadline& deadline, const Stop& stop) {
+  way(stop).upload(file, source, deadline, stop);
+}
+
+void GuestWay::upload_tree(const fs::path& from, const std::string& to, const ProgressFn& progress, const Deadline& deadline,
+                           const Stop& stop) {
+  way(stop).upload_tree(from, to, progress, deadline, stop);
+}
+
+void GuestWay::download(const std::string& path, const Sink& out, const Deadline& deadline, const Stop& stop) {
+  way(stop).download(path, out, deadline, stop);
+}
+
+void GuestWay::download_tree(const std::string& from, const fs::path& to, const Deadline& deadline, const Stop& stop) {
+  way(stop).download_tree(from, to, deadline, stop);
+}
+
+void GuestWay::disconnect() {
+  if (network_) network_->disconnect();
+  if (channel_) agent_lost_ = true;
+  channel_.reset();
+}
+
+std::optional<Command> GuestWay::shell_command() { return network().shell_command(); }
+
+}  // namespace kiln::qemu

@@ -1,0 +1,49 @@
+// The way into a machine whose states are kept: the guest channel where it works, else the network.
+#pragma once
+#include <functional>
+#include <memory>
+
+#include "base/file.h"
+#include "communicator/guest/guest_channel.h"
+#include "core/stage_context.h"
+
+namespace kiln::qemu {
+
+/// The channel outlives a freeze and its thaw, and costs the guest no key exchange; a connection over the network is only
+/// made when it is needed. After a reboot the agent is put in again.
+class GuestWay : public Communicator {
+ public:
+  using Connect = std::function<std::unique_ptr<Communicator>()>;
+  /// `channel_socket`: QEMU's. `log` says why there is no channel.
+  GuestWay(Connect connect, fs::path channel_socket, const Log& log)
+      : connect_(std::move(connect)), socket_(std::move(channel_socket)), log_(log) {}
+  /// Connects over the network, then puts the agent in.
+  void open(const Stop& stop);
+  /// Connects to the agent that the restored machine has in its memory; false: there is none.
+  bool find_agent(const Stop& stop);
+  /// Fresh randomness and the right time, for a machine that was restored. Throws Error when the guest will not take it.
+  void renew(const Stop& stop);
+
+  int run(const std::string& command, const Sink& out, const Sink& err, const Deadline& deadline, const Stop& stop) override;
+  void upload(const RemoteFile& file, const ByteSource& source, const Deadline& deadline, const Stop& stop) override;
+  void upload_tree(const fs::path& from, const std::string& to, const ProgressFn& progress, const Deadline& deadline,
+                   const Stop& stop) override;
+  void download(const std::string& path, const Sink& out, const Deadline& deadline, const Stop& stop) override;
+  void download_tree(const std::string& from, const fs::path& to, const Deadline& deadline, const Stop& stop) override;
+  void disconnect() override;
+  std::optional<Command> shell_command() override;
+
+ private:
+  Communicator& way(const Stop& stop);
+  Communicator& network();
+  void put_agent_in(const Stop& stop);
+
+  Connect connect_;
+  fs::path socket_;
+  const Log& log_;
+  std::unique_ptr<Communicator> network_;
+  std::unique_ptr<GuestChannel> channel_;
+  bool agent_lost_ = false;
+};
+
+}  // namespace kiln::qemu

@@ -1,0 +1,247 @@
+#include "builder/qemu/memory.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <functional>
+#include <thread>
+
+#include "base/error.h"
+#include "base/sparse.h"
+#include "kit/lazy_codecs.h"
+#include "kit/lazy_xxhash.h"
+
+namespace kiln::qemu {
+
+namespace {
+
+constexpr char magic[8] = {'K', 'I', 'L', 'N', 'M', 'E', 'M', '1'};
+constexpr uint64_t end_mark = ~uint64_t{0};
+constexpr size_t slice_pages = 1024;  // of one worker at a time: 4 MiB
+constexpr unsigned most_workers = 4;
+
+PageDigest digest_of(const char* page) {
+  auto hash = XXH3_128bits(page, page_size);
+  return {hash.low64, hash.high64};
+}
+
+const PageDigest& digest_of_zeroes() {
+  static const PageDigest zeroes = digest_of(std::vector<char>(page_size).data());
+  return zeroes;
+}
+
+/// Does the work for all numbers below `count`, on some threads.
+void in_parallel(size_t count, const std::function<void(size_t)>& work) {
+  std::atomic<size_t> next = 0;
+  auto run = [&] {
+    for (size_t i = next++; i < count; i = next++) work(i);
+  };
+  unsigned workers = std::clamp(std::thread::hardware_concurrency(), 1U, most_workers);
+  std::vector<std::thread> threads;
+  for (unsigned i = 1; i < workers; ++i) threads.emplace_back(run);
+  run();
+  for (auto& thread : threads) thread.join();
+}
+
+/// Whether each slice holds anything at all: holes of the file are zeroes, and need not be looked at (looking would
+/// fill them).
+std::vector<bool> slices_with_data(int fd, uint64_t size) {
+  std::vector<bool> out((size / page_size + slice_pages - 1) / slice_pages);
+  for (off_t at = 0;;) {
+    auto extent = next_extent(fd, at, static_cast<off_t>(size));
+    if (!extent) return out;
+    constexpr off_t slice_bytes = slice_pages * page_size;
+    for (off_t slice = extent->begin / slice_bytes; slice * slice_bytes < extent->end; ++slice) out[static_cast<size_t>(slice)] = true;
+    at = extent->end;
+  }
+}
+
+struct FreeCompressor {
+  void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
+};
+struct FreeDecompressor {
+  void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
+};
+
+class ZstdWriter {
+ public:
+  explicit ZstdWriter(const fs::path& file)
+      : path_(file), fd_(::open(file.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600)), context_(ZSTD_createCCtx()), out_(ZSTD_CStreamOutSize()) {
+    if (!fd_.is_open()) throw_errno("write " + file.string());
+    ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_compressionLevel, 1);
+    ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_checksumFlag, 1);
+  }
+  void put(const void* data, size_t size) { push({data, size, 0}, ZSTD_e_continue); }
+  void put_number(uint64_t number) { put(&number, sizeof number); }
+  void end() { push({nullptr, 0, 0}, ZSTD_e_end); }
+
+ private:
+  void push(ZSTD_inBuffer in, ZSTD_EndDirective directive) {
+    for (;;) {
+      ZSTD_outBuffer out{out_.data(), out_.size(), 0};
+      size_t left = ZSTD_compressStream2(context_.get(), &out, &in, directive);
+      if (ZSTD_isError(left)) throw Error(ErrorKind::internal, std::string("zstd: ") + ZSTD_getErrorName(left));
+      write_all(fd_.get(), {out_.data(), out.pos});
+      if (directive == ZSTD_e_end ? left == 0 : in.pos == in.size) return;
+    }
+  }
+  fs::path path_;
+  Fd fd_;
+  std::unique_ptr<ZSTD_CCtx, FreeCompressor> context_;
+  std::vector<char> out_;
+};
+
+class ZstdReader {
+ public:
+  explicit ZstdReader(const fs::path& file)
+      : path_(file), fd_(::open(file.c_str(), O_RDONLY | O_CLOEXEC)), context_(ZSTD_createDCtx()), buffer_(ZSTD_DStreamInSize()) {
+    if (!fd_.is_open()) throw_errno("read " + file.string());
+  }
+  /// Fills all of it.
+  void get(void* data, size_t size) {
+    ZSTD_outBuffer out{data, size, 0};
+    while (out.pos < out.size) {
+      if (in_.pos == in_.size) refill();
+      step(out);
+    }
+  }
+  uint64_t number() {
+    uint64_t out = 0;
+    get(&out, sizeof out);
+    return out;
+  }
+  /// Whether the frame ends here, with the right checksum, and the file with it.
+  void end() {
+    char more = 0;
+    ZSTD_outBuffer out{&more, 1, 0};
+    while (!ended_) {
+      if (in_.pos == in_.size) refill();
+      step(out);
+      if (out.pos != 0) damaged("there is more than it should hold");
+    }
+  }
+  [[noreturn]] void damaged(const std::string& why) const {
+    throw Error(ErrorKind::environment, fmt::format("{} is damaged: {}", path_.string(), why));
+  }
+
+ private:
+  void step(ZSTD_outBuffer& out) {
+    size_t left = ZSTD_decompressStream(context_.get(), &out, &in_);
+    if (ZSTD_isError(left)) damaged(ZSTD_getErrorName(left));
+    ended_ = left == 0;
+    if (ended_ && out.pos < out.size && in_.pos == in_.size) refill();
+  }
+  void refill() {
+    ssize_t got = ::read(fd_.get(), buffer_.data(), buffer_.size());
+    if (got < 0) throw_errno("read " + path_.string());
+    if (got == 0) damaged("it ends too early");
+    in_ = {buffer_.data(), static_cast<size_t>(got), 0};
+  }
+  fs::path path_;
+  Fd fd_;
+  std::unique_ptr<ZSTD_DCtx, FreeDecompressor> context_;
+  std::vector<char> buffer_;
+  ZSTD_inBuffer in_{nullptr, 0, 0};
+  bool ended_ = false;
+};
+
+}  // namespace
+
+size_t MemoryChanges::pages() const {
+  size_t out = 0;
+  for (const auto& part : parts_) out += part.pages.size();
+  return out;
+}
+
+void MemoryChanges::write(const fs::path& file, const Stop& stop) const {
+  ZstdWriter out(file);
+  out.put(magic, sizeof magic);
+  out.put_number(memory_);
+  for (const auto& part : parts_) {
+    stop.check();
+    const char* content = part.content.get();
+    for (size_t i = 0; i < part.pages.size();) {
+      size_t count = 1;  // of pages in a row that are alike
+      while (i + count < part.pages.size() && part.pages[i + count] == part.pages[i] + count && part.zero[i + count] == part.zero[i]) ++count;
+      out.put_number(part.slice_first + part.pages[i]);
+      out.put_number(count << 1U | (part.zero[i] ? 1U : 0U));
+      if (!part.zero[i]) {
+        out.put(content, count * page_size);
+        content += count * page_size;
+      }
+      i += count;
+    }
+  }
+  out.put_number(end_mark);
+  out.end();
+}
+
+GuestMemory::GuestMemory(uint64_t bytes)
+    : fd_(::memfd_create("kiln-guest-memory", MFD_CLOEXEC)), size_(bytes), known_(bytes / page_size, digest_of_zeroes()) {
+  if (!fd_.is_open() || ::ftruncate(fd_.get(), static_cast<off_t>(bytes)) != 0) throw_errno("memory of the machine");
+  void* mapped = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd_.get(), 0);
+  if (mapped == MAP_FAILED) throw_errno("memory of the machine");
+  mapped_ = static_cast<char*>(mapped);
+}
+
+GuestMemory::~GuestMemory() { ::munmap(mapped_, size_); }
+
+void GuestMemory::apply(const fs::path& file, const Stop& stop) {
+  ZstdReader in(file);
+  char found[sizeof magic];
+  in.get(found, sizeof found);
+  if (std::memcmp(found, magic, sizeof magic) != 0) in.damaged("it is no memory of a machine");
+  if (in.number() != size_) in.damaged("it is of a machine with another size of memory");
+  uint64_t pages = size_ / page_size;
+  for (uint64_t first = in.number(); first != end_mark; first = in.number()) {
+    stop.check();
+    uint64_t number = in.number();
+    uint64_t count = number >> 1U;
+    if (first >= pages || count == 0 || count > pages - first) in.damaged("a page is outside of the memory");
+    if ((number & 1U) == 0) {
+      in.get(mapped_ + first * page_size, count * page_size);
+    } else if (::fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(first * page_size),
+                           static_cast<off_t>(count * page_size)) != 0) {
+      std::memset(mapped_ + first * page_size, 0, count * page_size);
+    }
+  }
+  in.end();
+}
+
+void GuestMemory::remember() { compare(false); }
+
+MemoryChanges GuestMemory::take_changes() { return {size_, compare(true)}; }
+
+std::vector<MemoryChanges::Part> GuestMemory::compare(bool copy) {
+  std::vector<bool> with_data = slices_with_data(fd_.get(), size_);
+  std::vector<MemoryChanges::Part> parts(with_data.size());
+  in_parallel(parts.size(), [&](size_t slice) {
+    size_t first = slice * slice_pages;
+    size_t count = std::min(slice_pages, known_.size() - first);
+    MemoryChanges::Part& part = parts[slice];
+    part.slice_first = first;
+    size_t filled = 0;
+    for (size_t i = 0; i < count; ++i) {
+      const char* page = mapped_ + (first + i) * page_size;
+      PageDigest now = with_data[slice] ? digest_of(page) : digest_of_zeroes();
+      if (now == known_[first + i]) continue;
+      known_[first + i] = now;
+      if (!copy) continue;
+      bool zero = now == digest_of_zeroes();
+      part.pages.push_back(static_cast<uint32_t>(i));
+      part.zero.push_back(zero);
+      if (zero) continue;
+      if (!part.content) part.content.reset(new char[count * page_size]);
+      std::memcpy(part.content.get() + filled++ * page_size, page, page_size);
+    }
+  });
+  std::erase_if(parts, [](const auto& part) { return part.pages.empty(); });
+  return parts;
+}
+
+}  // namespace kiln::qemu

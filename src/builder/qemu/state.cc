@@ -1,0 +1,300 @@
+#include "builder/qemu/state.h"
+
+#include <fmt/format.h>
+
+#include <map>
+
+#include "base/digest.h"
+#include "base/text.h"
+#include "builder/qemu/arguments.h"
+
+namespace kiln::qemu {
+
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr auto qmp_limit = std::chrono::seconds(20);
+constexpr auto device_limit = std::chrono::minutes(2);
+constexpr const char* memory_file = "memory.zst";
+constexpr const char* device_file = "devices";
+constexpr const char* private_key_file = "key";
+constexpr const char* public_key_file = "key.pub";
+
+/// Files that the machine has open and that were made for it: the name in the state, and where the machine has it.
+std::vector<std::pair<const char*, std::string RunValues::*>> extra_files() {
+  return {{"cd.iso", &RunValues::cd_image}, {"seed.iso", &RunValues::seed_image}, {"floppy.img", &RunValues::floppy}, {"efivars.fd", &RunValues::efi_vars}};
+}
+
+std::string text_of(const Value& object, const char* name) {
+  const Value* found = object.find(name);
+  return found && found->is_string() ? found->as_string() : "";
+}
+
+Json execute(Vm& vm, const std::string& command, const Json& arguments, const Stop& stop) {
+  return vm.qmp().execute(command, arguments, Deadline::in(qmp_limit), stop);
+}
+
+void allow_shared_memory(Vm& vm, const Stop& stop) {
+  execute(vm, "migrate-set-capabilities",
+          {{"capabilities", Json::array({{{"capability", "x-ignore-shared"}, {"state", true}}})}}, stop);
+}
+
+/// Waits for the end of a migration, in or out.
+void wait_migrated(Vm& vm, const std::string& what, const Stop& stop) {
+  Deadline limit = Deadline::in(device_limit);
+  for (;;) {
+    Json info = execute(vm, "query-migrate", {}, stop);
+    std::string status = info.value("status", "");
+    if (status == "completed") return;
+    if (status == "failed" || status == "cancelled") {
+      throw Error(ErrorKind::environment, fmt::format("QEMU could not {}: {}", what, info.value("error-desc", status)));
+    }
+    if (limit.passed()) throw Error(ErrorKind::timeout, fmt::format("QEMU did not {} in time", what));
+    sleep_for(Millis(1), stop);
+  }
+}
+
+std::string qemu_version(Vm& vm, const Stop& stop) {
+  Json info = execute(vm, "query-version", {}, stop);
+  const Json& number = info.at("qemu");
+  return fmt::format("{}.{}.{} {}", number.value("major", 0), number.value("minor", 0), number.value("micro", 0), info.value("package", ""));
+}
+
+uint64_t virtual_size(Vm& vm, const std::string& device, const Stop& stop) {
+  for (const auto& block : execute(vm, "query-block", {}, stop)) {
+    if (block.value("device", "") == device) return block.at("inserted").at("image").value("virtual-size", uint64_t{0});
+  }
+  throw Error(ErrorKind::environment, "QEMU has lost the disk " + device);
+}
+
+/// QEMU's name of the drive whose file this is.
+std::string device_of(Vm& vm, const fs::path& file, const Stop& stop) {
+  for (const auto& block : execute(vm, "query-block", {}, stop)) {
+    if (block.contains("inserted") && block["inserted"].value("file", "") == file.string()) return block.value("device", "");
+  }
+  throw Error(ErrorKind::environment, "QEMU does not know the disk " + file.string());
+}
+
+/// A layer over `below`, a file of the same directory.
+void make_layer(const fs::path& path, const fs::path& below, uint64_t size, StageContext& context) {
+  std::vector<std::string> argv{"qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", below.filename().string()};
+  if (size != 0) argv.insert(argv.end(), {"-u", path.string(), fmt::format("{}", size)});  // below is being written to
+  else argv.push_back(path.string());
+  run_qemu_img(argv, "disk", context);
+}
+
+struct NextLayer {
+  std::string device;
+  fs::path path;
+};
+
+std::vector<NextLayer> make_next_layers(Running& running, StageContext& context) {
+  std::vector<NextLayer> out;
+  for (const auto& disk : running.disks) {
+    NextLayer next{device_of(*running.vm, disk.working, context.stop), context.states->new_layer(".qcow2")};
+    make_layer(next.path, disk.working, virtual_size(*running.vm, next.device, context.stop), context);
+    out.push_back(std::move(next));
+  }
+  return out;
+}
+
+/// All disks go on in new layers, at one instant.
+void switch_layers(Vm& vm, const std::vector<NextLayer>& layers, const Stop& stop) {
+  Json actions = Json::array();
+  for (const auto& layer : layers) {
+    actions.push_back({{"type", "blockdev-snapshot-sync"},
+                       {"data", {{"device", layer.device}, {"snapshot-file", layer.path.string()}, {"format", "qcow2"}, {"mode", "existing"}}}});
+  }
+  execute(vm, "transaction", {{"actions", actions}}, stop);
+}
+
+void save_devices(Vm& vm, const fs::path& file, const Stop& stop) {
+  allow_shared_memory(vm, stop);
+  execute(vm, "migrate", {{"uri", "exec:cat > " + shell_quote(file.string())}}, stop);
+  wait_migrated(vm, "save the devices' state", stop);
+}
+
+/// What is written to the disk within the guest is on its disk: the disk alone is worth something, too.
+bool flush_guest(Running& running, StageContext& context) {
+  try {
+    auto drop = [](std::string_view) {};
+    return running.communicator->run("sync", drop, drop, Deadline::in(std::chrono::minutes(2)), context.stop) == 0;
+  } catch (const Error&) {
+    if (context.stop.requested()) throw;
+    return false;
+  }
+}
+
+class FrozenState : public PendingState {
+ public:
+  FrozenState(MemoryChanges memory, fs::path directory, std::vector<std::string> layers, std::vector<std::string> depends, Value details)
+      : memory_(std::move(memory)), directory_(std::move(directory)), layers_(std::move(layers)), depends_(std::move(depends)), details_(std::move(details)) {}
+  void write(MachineState& state, const Stop& stop) override {
+    memory_.write(directory_ / memory_file, stop);
+    state.layers = std::move(layers_);
+    state.depends = std::move(depends_);
+    state.details = std::move(details_);
+  }
+
+ private:
+  MemoryChanges memory_;
+  fs::path directory_;
+  std::vector<std::string> layers_, depends_;
+  Value details_;
+};
+
+}  // namespace
+
+std::string host_cpu_for(const std::string& accelerator) {
+  if (accelerator == "tcg" || accelerator == "none") return "";  // emulated: the same everywhere
+  std::string model, flags;
+  for (const auto& line : split(read_file_if_exists("/proc/cpuinfo").value_or(""), '\n')) {
+    size_t colon = line.find(':');
+    if (colon == std::string::npos) continue;
+    std::string_view name = trim(std::string_view(line).substr(0, colon));
+    if (name == "model name") model = trim(line.substr(colon + 1));
+    if (name == "flags") flags = trim(line.substr(colon + 1));
+  }
+  return model + " " + digest_hex("sha256", flags).substr(0, 16);
+}
+
+std::unique_ptr<PendingState> freeze(Running& running, const Config& config, const fs::path& directory, StageContext& context) {
+  Vm& vm = *running.vm;
+  bool flushed = flush_guest(running, context);
+  std::vector<NextLayer> next = make_next_layers(running, context);
+  std::string version = qemu_version(vm, context.stop);
+  auto start = Clock::now();
+  execute(vm, "stop", {}, context.stop);
+  std::optional<MemoryChanges> changes;
+  try {
+    switch_layers(vm, next, context.stop);
+    save_devices(vm, directory / device_file, context.stop);
+    changes = running.memory->take_changes();
+    keep_extras(running, directory);
+  } catch (const Error&) {
+    execute(vm, "cont", {}, context.stop);
+    throw;
+  }
+  execute(vm, "cont", {}, context.stop);
+  auto pause = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start);
+  context.log.line(fmt::format("state: the machine stood still for {:.1f} ms; {} pages changed", pause.count() / 1000.0, changes->pages()));
+
+  std::vector<std::string> layers, depends;
+  Value disks = Value::empty_list();
+  for (size_t i = 0; i < running.disks.size(); ++i) {
+    Disk& disk = running.disks[i];
+    layers.push_back(disk.working.filename().string());
+    disks.as_list().emplace_back(layers.back());
+    running.layers.push_back(std::exchange(disk.working, next[i].path));
+  }
+  if (!running.base.empty()) depends.push_back(running.base.string());
+  Value details = Value::empty_object();
+  details.set("disks", std::move(disks));
+  details.set("bootable", flushed);
+  details.set("accelerator", running.values.accelerator);
+  details.set("qemu", version);
+  details.set("cpu", host_cpu_for(running.values.accelerator));
+  details.set("machine", digest_hex("sha256", machine_definition(config, running.values, context.scope)));
+  details.set("memory", static_cast<int64_t>(running.memory->size()));
+  details.set("changed_pages", static_cast<int64_t>(changes->pages()));
+  details.set("pause_us", static_cast<int64_t>(pause.count()));
+  return std::make_unique<FrozenState>(std::move(*changes), directory, std::move(layers), std::move(depends), std::move(details));
+}
+
+void keep_extras(const Running& running, const fs::path& directory) {
+  for (const auto& [name, member] : extra_files()) {
+    const std::string& path = running.values.*member;
+    if (!path.empty()) fs::copy_file(path, directory / name);
+  }
+  if (running.private_key.empty()) return;
+  write_file_atomically(directory / private_key_file, running.private_key, 0600);
+  write_file_atomically(directory / public_key_file, running.public_key, 0600);
+}
+
+void bring_extras(const Config& config, Running& running, const MachineState& first, const MachineState& last) {
+  for (const auto& [name, member] : extra_files()) {
+    bool variables = std::string_view(name) == "efivars.fd";
+    fs::path from = (variables ? last : first).directory / name;
+    std::error_code error;
+    if (!fs::exists(from, error)) continue;
+    fs::path to = running.directory / name;
+    if (variables && !config.efi_drop_efivars) to = fs::absolute(fs::path(config.output_directory) / name);
+    fs::copy_file(from, to);
+    running.values.*member = to.string();
+  }
+  if (!running.values.efi_vars.empty()) running.values.efi_code = config.efi_firmware_code;
+  running.private_key = read_file_if_exists(first.directory / private_key_file).value_or("");
+  running.public_key = read_file_if_exists(first.directory / public_key_file).value_or("");
+}
+
+void layer_disks(Running& running, const MachineState& last, StageContext& context) {
+  const Value* layers = last.details.find("disks");
+  if (!layers || !layers->is_list() || layers->as_list().size() != running.disks.size()) {
+    throw Error(ErrorKind::environment, "it has another number of disks");
+  }
+  for (size_t i = 0; i < running.disks.size(); ++i) {
+    Disk& disk = running.disks[i];
+    disk.working = context.states->new_layer(".qcow2");
+    disk.format = "qcow2";
+    disk.rewrite = true;
+    const Value& below = layers->as_list()[i];
+    if (!below.is_string()) throw Error(ErrorKind::environment, "its list of disks is damaged");
+    make_layer(disk.working, context.states->layers_directory() / below.as_string(), 0, context);
+  }
+}
+
+bool can_boot(const MachineState& state) {
+  const Value* bootable = state.details.find("bootable");
+  return bootable && bootable->kind() == Value::Kind::boolean && bootable->as_bool();
+}
+
+std::string why_not_hot(const MachineState& last, const std::string& accelerator, const std::string& definition) {
+  std::string was = text_of(last.details, "accelerator");
+  if (was != accelerator) return fmt::format("it was made with {} and this machine runs with {}", was, accelerator);
+  if (text_of(last.details, "cpu") != host_cpu_for(accelerator)) return "it was made on another CPU";
+  if (text_of(last.details, "machine") != digest_hex("sha256", definition)) return "the machine is defined otherwise (memory, CPUs or devices)";
+  return "";
+}
+
+std::shared_ptr<GuestMemory> memory_of(const std::vector<MachineState>& line, bool share, const Stop& stop) {
+  static auto* shared = new Guarded<std::map<std::string, std::weak_ptr<GuestMemory>>>();
+  const MachineState& last = line.back();
+  const Value* size = last.details.find("memory");
+  if (!size || size->kind() != Value::Kind::number) throw Error(ErrorKind::environment, "it does not say how much memory it has");
+  auto make = [&] {
+    auto memory = std::make_shared<GuestMemory>(std::strtoull(size->as_number().text.c_str(), nullptr, 10));
+    for (const auto& state : line) memory->apply(state.directory / memory_file, stop);
+    return memory;
+  };
+  if (!share) {
+    auto memory = make();
+    memory->remember();
+    return memory;
+  }
+  return shared->with([&](auto& all) {
+    auto& known = all[last.instance];
+    auto memory = known.lock();
+    if (!memory) known = memory = make();
+    std::erase_if(all, [](const auto& one) { return one.second.expired(); });
+    return memory;
+  });
+}
+
+void thaw(Running& running, const MachineState& last, StageContext& context) {
+  Vm& vm = *running.vm;
+  std::string version = qemu_version(vm, context.stop);
+  if (std::string was = text_of(last.details, "qemu"); was != version) {
+    throw Error(ErrorKind::environment, fmt::format("it was made by QEMU {} and this is QEMU {}", trim(was), trim(version)));
+  }
+  allow_shared_memory(vm, context.stop);
+  execute(vm, "migrate-incoming", {{"uri", "exec:cat " + shell_quote((last.directory / device_file).string())}}, context.stop);
+  wait_migrated(vm, "load the devices' state", context.stop);
+  Deadline limit = Deadline::in(qmp_limit);
+  while (!execute(vm, "query-status", {}, context.stop).value("running", false)) {
+    if (limit.passed()) throw Error(ErrorKind::timeout, "the machine does not run on");
+    sleep_for(Millis(1), context.stop);
+  }
+}
+
+}  // namespace kiln::qemu

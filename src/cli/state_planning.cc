@@ -1,0 +1,83 @@
+#include "cli/state_planning.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/text.h"
+#include "cli/component_table.h"
+#include "cli/template_input.h"
+#include "core/plan_outline.h"
+
+namespace kiln {
+
+namespace {
+
+bool environment_wants_states() {
+  std::string word = lower(get_env("KILN_CACHE").value_or(""));
+  return !word.empty() && word != "0" && word != "false" && word != "no" && word != "off";
+}
+
+std::string steps_text(const std::vector<PlannedState>& states) {
+  std::string out = "boot";
+  for (size_t i = 1; i < states.size(); ++i) out += fmt::format(", {} ({})", i + 1, states[i].step);
+  return out;
+}
+
+}  // namespace
+
+bool wants_states(const CommandOptions& options, bool by_default) {
+  if (options.no_cache) return false;
+  if (options.cache || options.resume || !options.rebuild_from.empty()) return true;
+  return get_env("KILN_CACHE") ? environment_wants_states() : by_default;
+}
+
+size_t state_index(const std::vector<PlannedState>& states, const std::string& called, const std::string& flag) {
+  if (called == "boot") return 0;
+  size_t number = 0;
+  auto [end, error] = std::from_chars(called.data(), called.data() + called.size(), number);
+  if (error == std::errc() && end == called.data() + called.size() && number >= 1 && number <= states.size()) return number - 1;
+  for (size_t i = 1; i < states.size(); ++i) {
+    if (states[i].step == called || contains(states[i].what, go_quote(called))) return i;
+  }
+  throw Error(ErrorKind::user, fmt::format("{} names no step: {}. There are: {}.", flag, go_quote(called), steps_text(states)));
+}
+
+std::shared_ptr<StatePlan> make_state_plan(const CommandOptions& options, std::shared_ptr<StateCache> cache, std::vector<PlannedState> states) {
+  auto plan = std::make_shared<StatePlan>();
+  plan->cache = std::move(cache);
+  plan->states = std::move(states);
+  plan->explain = options.explain;
+  if (!options.rebuild_from.empty()) plan->rebuild_from = state_index(plan->states, options.rebuild_from, "-rebuild-from");
+  return plan;
+}
+
+void trim_states(StateCache& cache) {
+  try {
+    cache.trim(state_cache_budget());
+  } catch (const Error&) {
+    // The next run tries again.
+  }
+}
+
+bool plan_states(Invocation& invocation, const CommandOptions& options, const std::string& path, Plan& plan) {
+  CommandOptions still = options;
+  still.timeless = true;
+  auto loaded = load_template(invocation, still, path, DataSources::run);
+  if (!loaded) return false;
+  Diagnostics diagnostics;
+  Plan keyed = plan_template(invocation, still, *loaded, diagnostics);
+  auto outlines = outline_plan(keyed, component_table(), keyed_hash_of_secrets(state_directory()));
+  std::shared_ptr<StateCache> cache = open_state_cache(state_cache_directory());
+  auto digests = open_file_digests(state_directory());
+  for (size_t i = 0; i < keyed.stages.size(); ++i) {
+    const std::string& name = keyed.stages[i].info.display_name;
+    auto stage = std::find_if(plan.stages.begin(), plan.stages.end(), [&](const Stage& one) { return one.info.display_name == name; });
+    if (stage == plan.stages.end()) continue;
+    stage->states = make_state_plan(options, cache, planned_states(keyed.stages[i], outlines[i], {}, *digests));
+  }
+  return true;
+}
+
+}  // namespace kiln

@@ -1,0 +1,239 @@
+#include "core/stage_states.h"
+
+#include <fmt/format.h>
+
+#include "base/digest.h"
+#include "base/error.h"
+#include "base/guarded.h"
+#include "base/text.h"
+
+namespace kiln {
+
+namespace {
+
+constexpr size_t most_words = 2000;  // lines of a step's output that are kept
+
+MachineState state_for(const StatePlan& plan, const Stage& stage, size_t number) {
+  const PlannedState& planned = plan.states[number];
+  MachineState out;
+  out.key = planned.key;
+  out.builder_type = stage.source.type;
+  out.build = stage.info.display_name;
+  out.step = planned.step;
+  out.number = number;
+  out.document = planned.document;
+  return out;
+}
+
+}  // namespace
+
+/// What the writing thread and the stage share. Outlives both.
+struct StageStates::Writing {
+  struct Last {
+    std::optional<MachineState> state;  ///< committed last: the parent of the next
+    std::optional<StateLease> lease;
+    std::string error;                  ///< why nothing more can be kept
+  };
+  Guarded<Last> last;
+};
+
+/// Hands every event on and remembers what a person saw.
+class StageStates::Recording : public EventSink {
+ public:
+  Recording(EventSink& next, const Redactor& redactor) : next_(next), redactor_(redactor) {}
+  void emit(const Event& event) override {
+    next_.emit(event);
+    if (event.kind != EventKind::say && event.kind != EventKind::message && event.kind != EventKind::error) return;
+    words_.with([&](auto& words) {
+      if (words.size() >= most_words) return;
+      words.push_back(event);
+      words.back().text = redactor_.redact(event.text);
+    });
+  }
+  std::string ask(const std::string& stage, const std::string& question, const Stop& stop) override {
+    return next_.ask(stage, question, stop);
+  }
+  std::vector<Event> take() {
+    return words_.with([](auto& words) { return std::exchange(words, {}); });
+  }
+
+ private:
+  EventSink& next_;
+  const Redactor& redactor_;
+  Guarded<std::vector<Event>> words_;
+};
+
+StageStates::StageStates(const Stage& stage, StageContext& context, const Redactor& redactor)
+    : stage_(stage), context_(context), redactor_(redactor), plan_(*stage.states), writing_(std::make_shared<Writing>()) {
+  if (std::string why = stage.builder->keeps_no_states(); !why.empty()) {
+    keeping_ = false;
+    if (!plan_.read_only) context_.ui.say(fmt::format("States of this machine are not kept: {}.", why));
+    return;
+  }
+  run_ = plan_.cache->open_run();
+  context_.states = run_.get();
+}
+
+StageStates::~StageStates() { settle(); }
+
+void StageStates::settle() {
+  if (writer_.joinable()) writer_.join();
+}
+
+void StageStates::give_up(const std::string& why) {
+  if (keeping_) context_.ui.say("No further states of this machine are kept: " + why);
+  keeping_ = false;
+  making_.reset();
+}
+
+/// Whether the state after this one is ours to make; if another run makes it now, waits until it has ended.
+bool StageStates::wait_for_maker(size_t next) {
+  if (plan_.read_only || next >= plan_.states.size() || !plan_.states[next].keep) return true;
+  making_ = plan_.cache->try_make(plan_.states[next].key);
+  if (making_) return true;
+  context_.ui.say(fmt::format("Another build is making the state after {}: waiting for it.", plan_.states[next].what));
+  while (!making_) {
+    sleep_for(std::chrono::milliseconds(100), context_.stop);
+    making_ = plan_.cache->try_make(plan_.states[next].key);
+  }
+  return false;
+}
+
+void StageStates::lock_next(size_t next) {
+  if (next < plan_.states.size() && plan_.states[next].keep) making_ = plan_.cache->try_make(plan_.states[next].key);
+}
+
+std::unique_ptr<Machine> StageStates::resume() {
+  if (!keeping_) return nullptr;
+  StateReach reach = reach_of(plan_);
+  while (!wait_for_maker(reach.index ? *reach.index + 1 : 0)) reach = reach_of(plan_);
+  why_next_ = reach.why_not_next;
+  if (!reach.state) return nullptr;
+  auto lease = plan_.cache->lease(*reach.state);
+  if (!lease) return nullptr;
+  size_t undo_before = context_.undo.size();
+  try {
+    auto machine = stage_.builder->restore(plan_.cache->lineage(*reach.state), !plan_.read_only, context_);
+    if (!machine) return nullptr;
+    resumed_ = reach.index;
+    resumed_state_ = *reach.state;
+    writing_->last.with([&](auto& last) {
+      last.state = resumed_state_;
+      last.lease = std::move(lease);
+    });
+    return machine;
+  } catch (const Error& error) {
+    if (context_.stop.requested()) throw;
+    context_.ui.say(fmt::format("The state after {} cannot be used: {}", plan_.states[*reach.index].what, error.message()));
+    context_.undo.run_down_to(undo_before, Outcome::cancelled, [&](const std::string& problem) {
+      context_.ui.error("Error cleaning up: " + problem);
+    });
+    return nullptr;
+  }
+}
+
+void StageStates::replay() {
+  if (!resumed_) return;
+  auto line = plan_.cache->lineage(resumed_state_);
+  for (const auto& state : line) {
+    if (state.number == 0) continue;
+    context_.ui.say(fmt::format("Cached: {} (ran in {}, {})", plan_.states[state.number].what, format_duration_words(state.cost),
+                                format_rfc3339_utc(state.made)));
+    for (Event event : state.output) {
+      event.stage = context_.ui.stage();
+      event.text = "[cached] " + event.text;
+      event.kind = event.kind == EventKind::say ? EventKind::message : event.kind;
+      context_.ui.sink().emit(event);
+    }
+  }
+}
+
+void StageStates::say_why(size_t number) {
+  if (!keeping_ || number >= plan_.states.size()) return;
+  std::string why = std::exchange(why_next_, "");
+  if (why.empty()) return;
+  context_.ui.say(number == 0 ? "Starts the machine, because " + why
+                              : fmt::format("Runs {}, because {}", plan_.states[number].what, why));
+}
+
+void StageStates::record(const std::function<void(StageContext& context)>& step) {
+  Recording recording(context_.ui.sink(), redactor_);
+  StageContext inner = context_;
+  inner.ui = Ui(recording, context_.ui.stage());
+  try {
+    step(inner);
+  } catch (...) {
+    words_ = recording.take();
+    throw;
+  }
+  words_ = recording.take();
+}
+
+void StageStates::keep(Machine& machine, size_t number, std::chrono::nanoseconds cost) {
+  if (!keeping_ || plan_.read_only) return;
+  if (!plan_.states[number].keep) return give_up(plan_.states[number].what + " says cache = false.");
+  if (save(machine, number, cost, false)) lock_next(number + 1);
+}
+
+void StageStates::keep_failed(Machine& machine, size_t number) {
+  if (!keeping_ || plan_.read_only || number >= plan_.states.size()) return;
+  save(machine, number, {}, true);
+  settle();
+}
+
+bool StageStates::save(Machine& machine, size_t number, std::chrono::nanoseconds cost, bool failed) {
+  std::optional<FileLock> making;  // until it is written
+  try {
+    std::filesystem::path directory = run_->begin();
+    auto pending = machine.save_state(directory, context_);
+    if (!pending) {
+      give_up("its builder has none.");
+      return false;
+    }
+    MachineState state = state_for(plan_, stage_, number);
+    state.cost = cost;
+    state.failed = failed;
+    if (failed) state.key = digest_hex("sha256", "failed:" + state.key);
+    state.output = std::exchange(words_, {});
+    if (!failed) making = std::move(making_);
+    write(std::move(pending), std::move(state), std::move(directory), std::move(making));
+    return true;
+  } catch (const Error& error) {
+    if (context_.stop.requested()) throw;
+    give_up(error.message());
+    return false;
+  }
+}
+
+/// One state after the other: each builds on the one before.
+void StageStates::write(std::unique_ptr<PendingState> pending, MachineState state, std::filesystem::path directory,
+                        std::optional<FileLock> making) {
+  settle();
+  std::string error = writing_->last.with([](auto& last) { return last.error; });
+  if (!error.empty()) return give_up(error);
+  writer_ = std::thread([pending = std::move(pending), state = std::move(state), directory = std::move(directory),
+                         making = std::move(making), writing = writing_,
+                         run = run_.get(), cache = plan_.cache, stop = context_.stop, log = &context_.log]() mutable {
+    auto parent = writing->last.with([](auto& last) { return last.state; });
+    try {
+      only_errors([&] {
+        if (parent) {
+          state.parent = parent->key;
+          state.parent_instance = parent->instance;
+        }
+        pending->write(state, stop);
+        MachineState made = run->commit(std::move(state), directory);
+        auto lease = cache->lease(made);
+        writing->last.with([&](auto& last) {
+          last.state = std::move(made);
+          last.lease = std::move(lease);
+        });
+      });
+    } catch (const Error& failure) {
+      log->line("state cache: " + failure.message());
+      writing->last.with([&](auto& last) { last.error = failure.message(); });
+    }
+  });
+}
+
+}  // namespace kiln

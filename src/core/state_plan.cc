@@ -1,0 +1,79 @@
+#include "core/state_plan.h"
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "core/build_inputs.h"
+#include "core/plan.h"
+
+namespace kiln {
+
+namespace {
+
+std::string too_old(const PlannedState& planned, const MachineState& state) {
+  if (planned.max_age.count() == 0 || std::chrono::system_clock::now() - state.made <= planned.max_age) return "";
+  return fmt::format("it is older than its max_age of {}", format_go_duration(planned.max_age));
+}
+
+}  // namespace
+
+std::vector<PlannedState> planned_states(const Stage& stage, const OutlinedBuild& outline, const std::map<std::string, std::string>& sources,
+                                         FileDigests& digests) {
+  std::vector<PlannedState> out;
+  for (auto& state : state_keys(outline, sources, digests)) {
+    size_t number = out.size();
+    PlannedState planned{std::move(state.key), std::move(state.document), "boot", "the start of the machine", true, {}};
+    if (number > 0) {
+      const auto& declaration = stage.provisioners.at(number - 1).declaration;
+      planned.step = declaration.type;
+      planned.what = fmt::format("provisioner {} (step {})", declaration.name.empty() ? declaration.type : declaration.type + " " + go_quote(declaration.name), number + 1);
+      planned.keep = declaration.cache;
+      planned.max_age = declaration.max_age;
+    }
+    out.push_back(std::move(planned));
+  }
+  return out;
+}
+
+StateReach reach_of(const StatePlan& plan) {
+  StateReach out;
+  for (size_t i = 0; i < plan.states.size(); ++i) {
+    const PlannedState& planned = plan.states[i];
+    std::string why;
+    if (!planned.keep) why = "its block says cache = false";
+    else if (i >= plan.rebuild_from) why = "it is to be made anew";
+    StateCache::Found found;
+    if (why.empty()) {
+      found = plan.cache->find(planned.key);
+      why = found.state ? too_old(planned, *found.state) : found.why_not;
+    }
+    if (found.state && why.empty()) {
+      out.index = i;
+      out.state = std::move(found.state);
+      out.why_not_next.clear();
+      continue;
+    }
+    if (!why.empty()) {  // nothing behind it counts
+      out.why_not_next = why;
+      return out;
+    }
+    if (out.why_not_next.empty()) out.why_not_next = join(why_state_is_missing(plan, i, plan.explain ? 100 : 3), ", ");
+  }
+  if (out.index && *out.index + 1 == plan.states.size()) out.why_not_next.clear();
+  return out;
+}
+
+std::vector<std::string> why_state_is_missing(const StatePlan& plan, size_t index, size_t most) {
+  const PlannedState& wanted = plan.states[index];
+  const MachineState* before = nullptr;
+  auto all = plan.cache->list();
+  for (const auto& state : all) {
+    // The same step of the same line, made last.
+    bool same_place = state.number == index && !state.failed && (index == 0 || state.parent == plan.states[index - 1].key);
+    if (same_place && (!before || state.made > before->made)) before = &state;
+  }
+  if (!before) return {};
+  return input_differences(before->document, wanted.document, most, index + 1);
+}
+
+}  // namespace kiln
