@@ -6,8 +6,8 @@ import pathlib
 import re
 import sys
 
-RANK = {"base": 0, "lang": 1, "wire": 1, "core": 2, "communicator": 3, "kit": 3, "builder": 4, "provisioner": 4,
-        "post_processor": 4, "data_source": 4, "executor": 4, "tester": 4, "plugin": 4, "endpoint": 4, "report": 4, "cli": 5}
+RANK = {"base": 0, "lang": 1, "wire": 1, "core": 2, "kit": 3, "communicator": 4, "builder": 5, "provisioner": 5,
+        "post_processor": 5, "data_source": 5, "executor": 5, "tester": 5, "plugin": 5, "endpoint": 5, "report": 5, "cli": 6}
 GROUPS = {"communicator", "builder", "provisioner", "post_processor", "data_source", "executor", "tester"}
 ABSENT = [  # pattern, where it is allowed, why
     (re.compile(r"\b(std::cout|std::cerr|printf\(|puts\()"), ("cli/", "report/", "base/error.cc", "_test.cc"), "only renderers print: emit an Event"),

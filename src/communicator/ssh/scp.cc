@@ -13,7 +13,8 @@
 #include "base/text.h"
 #include "communicator/ssh/command.h"
 #include "communicator/ssh/transfer.h"
-#include "communicator/ssh/tree_archive.h"
+#include "kit/shell_transfer.h"
+#include "kit/tree_archive.h"
 
 namespace kiln {
 
@@ -229,7 +230,7 @@ void scp_read_content(RemoteCommand& command, uint64_t size, const Sink& out, co
 bool upload_by_scp(const TransferContext& context, const RemoteFile& file, const ByteSource& source) {
   ScpTarget target = scp_split(file.path);
   std::string doing = "upload " + file.path;
-  RemoteCommand command(context.session, "scp -t " + remote_word(target.directory), context.deadline,
+  SshCommand command(context.session, "scp -t " + remote_word(target.directory), context.deadline,
                         context.stop);
   if (!scp_answer(command, doing)) return false;
   ScpSender sender(command, doing);
@@ -245,8 +246,8 @@ bool upload_tree_by_scp(const TransferContext& context, const fs::path& from, co
   uint64_t total = measure_tree(from).bytes, done = 0;
   std::string doing = "upload to " + to, path = to;
   while (path.size() > 1 && path.ends_with('/')) path.pop_back();
-  RemoteCommand(context.session, "mkdir -p " + remote_word(path), context.deadline, context.stop).finish();
-  RemoteCommand command(context.session, "scp -r -t " + remote_word(path), context.deadline, context.stop);
+  SshCommand(context.session, "mkdir -p " + remote_word(path), context.deadline, context.stop).finish();
+  SshCommand command(context.session, "scp -r -t " + remote_word(path), context.deadline, context.stop);
   if (!scp_answer(command, doing)) return false;
   ScpSender sender(command, doing);
   scp_send_directory(sender, from, done, total, progress);
@@ -257,7 +258,7 @@ bool upload_tree_by_scp(const TransferContext& context, const fs::path& from, co
 
 bool download_by_scp(const TransferContext& context, const std::string& path, const Sink& out) {
   std::string doing = "download " + path;
-  RemoteCommand command(context.session, "scp -f " + remote_word(path), context.deadline, context.stop);
+  SshCommand command(context.session, "scp -f " + remote_word(path), context.deadline, context.stop);
   command.write(scp_ok);
   ScpHeader header = scp_read_header(command, doing);
   if (header.kind == 0) {
@@ -276,7 +277,7 @@ bool download_tree_by_scp(const TransferContext& context, const std::string& fro
   bool pattern = from.find_first_of("*?[") != from.npos;
   if (!pattern) what += from.ends_with('/') ? "." : "/.";
   std::string word = pattern ? replace_all(what, " ", "\\ ") : remote_word(what);
-  RemoteCommand command(context.session, "scp -r -f " + word, context.deadline, context.stop);
+  SshCommand command(context.session, "scp -r -f " + word, context.deadline, context.stop);
   fs::create_directories(to);
   command.write(scp_ok);
   std::vector<fs::path> inside{to};

@@ -11,7 +11,8 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/text.h"
-#include "communicator/ssh/tree_archive.h"
+#include "kit/shell_transfer.h"
+#include "kit/tree_archive.h"
 
 namespace kiln {
 

@@ -83,7 +83,7 @@ class Sftp {
   std::vector<Entry> list(const std::string& path);
   static Attributes read_attributes(std::string_view& bytes);
 
-  RemoteCommand command_;
+  SshCommand command_;
   uint32_t next_id_ = 1;
   std::string unsent_;
   struct Waiting {

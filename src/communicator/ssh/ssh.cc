@@ -8,6 +8,7 @@
 #include "communicator/ssh/connect.h"
 #include "communicator/ssh/sftp.h"
 #include "communicator/ssh/transfer.h"
+#include "kit/shell_transfer.h"
 
 namespace kiln {
 
@@ -50,7 +51,7 @@ class SshCommunicator : public Communicator {
               const Stop& stop) override {
     transfer(deadline, stop, [&](const TransferContext& context) {
       const std::string& method = connector_->config().ssh_file_transfer_method;
-      if (method.empty() && upload_by_shell(context, file, source)) return;
+      if (method.empty() && upload_by_shell(starter(context), file, source)) return;
       if (method != "sftp" && upload_by_scp(context, file, source)) return;
       if (method == "scp") no_scp();
       sftp(context).upload(file, source);
@@ -61,7 +62,7 @@ class SshCommunicator : public Communicator {
                    const Deadline& deadline, const Stop& stop) override {
     transfer(deadline, stop, [&](const TransferContext& context) {
       const std::string& method = connector_->config().ssh_file_transfer_method;
-      if (method.empty() && upload_tree_by_tar(context, from, to, progress)) return;
+      if (method.empty() && upload_tree_by_tar(starter(context), from, to, progress)) return;
       if (method != "sftp" && upload_tree_by_scp(context, from, to, progress)) return;
       if (method == "scp") no_scp();
       sftp(context).upload_tree(from, to, progress);
@@ -72,7 +73,7 @@ class SshCommunicator : public Communicator {
                 const Stop& stop) override {
     transfer(deadline, stop, [&](const TransferContext& context) {
       const std::string& method = connector_->config().ssh_file_transfer_method;
-      if (method.empty() && download_by_shell(context, path, out)) return;
+      if (method.empty() && download_by_shell(starter(context), path, out)) return;
       if (method != "sftp" && download_by_scp(context, path, out)) return;
       if (method == "scp") no_scp();
       sftp(context).download(path, out);
@@ -83,7 +84,7 @@ class SshCommunicator : public Communicator {
                      const Stop& stop) override {
     transfer(deadline, stop, [&](const TransferContext& context) {
       const std::string& method = connector_->config().ssh_file_transfer_method;
-      if (method.empty() && download_tree_by_tar(context, from, to)) return;
+      if (method.empty() && download_tree_by_tar(starter(context), from, to)) return;
       if (method != "sftp" && download_tree_by_scp(context, from, to)) return;
       if (method == "scp") no_scp();
       sftp(context).download_tree(from, to);
@@ -173,6 +174,12 @@ class SshCommunicator : public Communicator {
       throw;
     }
     last_use_ = Clock::now();
+  }
+
+  static StartCommand starter(const TransferContext& context) {
+    return [&context](const std::string& command) -> std::unique_ptr<RemoteCommand> {
+      return std::make_unique<SshCommand>(context.session, command, context.deadline, context.stop);
+    };
   }
 
   [[noreturn]] static void no_scp() {

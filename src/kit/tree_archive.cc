@@ -1,4 +1,4 @@
-#include "communicator/ssh/tree_archive.h"
+#include "kit/tree_archive.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>

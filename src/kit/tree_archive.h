@@ -4,10 +4,9 @@
 
 #include <filesystem>
 #include <functional>
+#include <string>
 #include <string_view>
 #include <vector>
-
-#include "core/communicator.h"
 
 namespace kiln {
 
