@@ -20,8 +20,6 @@ constexpr size_t shown_digits = 12;
 
 std::string short_key(const MachineState& state) { return state.key.substr(0, shown_digits); }
 
-std::string counted(size_t n, const char* what) { return fmt::format("{} {}{}", n, what, n == 1 ? "" : "s"); }
-
 std::string step_text(const MachineState& state) {
   if (state.number == 0) return "boot";
   return fmt::format("{} (step {}){}", state.step, state.number + 1, state.failed ? ", failed" : "");
@@ -111,6 +109,7 @@ int run_cache(Invocation& invocation, CommandOptions& options, const std::vector
 
 int run_cache_why(Invocation& invocation, CommandOptions& options, const std::vector<std::string>& arguments) {
   if (arguments.size() != 1) return show_help;
+  options.force = true;  // a result that is there is in nobody's way: nothing is built
   auto loaded = load_template(invocation, options, arguments[0], DataSources::run);
   if (!loaded) return 1;
   Diagnostics diagnostics;

@@ -10,6 +10,7 @@
 #include "cli/command.h"
 #include "cli/image_text.h"
 #include "cli/signals.h"
+#include "cli/text_table.h"
 #include "core/image_store.h"
 #include "core/journal.h"
 
@@ -22,8 +23,6 @@ auto now() { return std::chrono::system_clock::now(); }
 std::unique_ptr<ImageStore> open_store() { return open_image_store(image_store_directory()); }
 
 std::string short_text(const ImageRecord& image) { return fmt::format("{} ({})", image.id, image.name); }
-
-std::string counted(size_t n, const char* what) { return fmt::format("{} {}{}", n, what, n == 1 ? "" : "s"); }
 
 /// The images that the references mean, each once. Throws for the first that means none.
 std::vector<ImageRecord> images_of(ImageStore& store, const std::vector<std::string>& references) {

@@ -124,6 +124,13 @@ void declare_test(FlagSet& flags, CommandOptions& o) {
   flags.add_bool("color", &o.color, "Plain output without colours. (Default: colours)", "-color=false");
 }
 
+void declare_shell(FlagSet& flags, CommandOptions& o) {
+  flags.add_string("at", &o.at, "Of a TEMPLATE: after this step. boot, a step's number, a provisioner's type or\nname, or failed.", "-at=STEP");
+  declare_machine(flags, o);
+  declare_selection(flags, o, "Of a TEMPLATE:");
+  declare_variables(flags, o);
+}
+
 void declare_run(FlagSet& flags, CommandOptions& o) {
   declare_targets(flags, o);
   flags.add_int("parallel", &o.parallel, "How many stages run at once. (Default: the number of CPUs, at least 2)", "-parallel=N");
@@ -372,11 +379,15 @@ std::vector<Subcommand> make_template_commands() {
        Subcommand::Shown::as_kiln},
       {"shell",
        "a shell on a throw-away machine of an image",
-       "shell [options] IMAGE",
+       "shell [options] IMAGE | -at=STEP TEMPLATE",
        "Starts a throw-away machine from IMAGE and opens a shell on it. What is changed\n"
-       "there is gone when the shell ends; the image itself is not touched.",
-       declare_machine,
+       "there is gone when the shell ends; the image itself is not touched.\n\n"
+       "With -at the machine is one in the middle of a template's build, as it was after\n"
+       "that step: builds with -cache keep it.",
+       declare_shell,
        {{"shell atlas/app", "look around in an image"},
+        {"shell -at=3 app.pkr.hcl", "after the third step of a build"},
+        {"shell -at=failed app.pkr.hcl", "where its last failing step left it"},
         {"shell -machine-type=qemu -set memory=2048 -set ssh_username=vagrant disk.qcow2", "of a file, in a virtual machine"}},
        run_shell,
        Subcommand::Shown::as_kiln},

@@ -13,6 +13,7 @@
 #include "cli/component_table.h"
 #include "cli/environment.h"
 #include "cli/signals.h"
+#include "cli/state_shell.h"
 #include "cli/template_input.h"
 #include "cli/test_reports.h"
 #include "core/image_store.h"
@@ -161,6 +162,8 @@ Command ssh_command(const Value& data, const fs::path& scratch) {
     fs::path file = scratch / "key";
     write_file_atomically(file, key + (key.ends_with('\n') ? "" : "\n"), 0600);
     command.argv.insert(command.argv.end(), {"-i", file.string(), "-o", "IdentitiesOnly=yes"});
+  } else if (std::string named = text("SSHPrivateKeyFile"); !named.empty()) {
+    command.argv.insert(command.argv.end(), {"-i", expand_home(named).string(), "-o", "IdentitiesOnly=yes"});
   } else if (std::string password = text("Password"); !password.empty()) {
     fs::path file = scratch / "askpass";
     write_file_atomically(file, "#!/bin/sh\nprintf '%s\\n' \"$KILN_ASKPASS_WORD\"\n", 0700);
@@ -220,8 +223,11 @@ int run_test(Invocation& invocation, CommandOptions& options, const std::vector<
 int run_shell(Invocation& invocation, CommandOptions& options, const std::vector<std::string>& arguments) {
   if (arguments.size() != 1) return show_help;
   Ui ui = invocation.ui();
-  Subject subject = find_subject(arguments[0]);
-  ImageTestPlan plan = machine_plan(invocation, options, subject, "shell");
+  std::optional<ImageTestPlan> found;
+  if (options.at.empty()) found = machine_plan(invocation, options, find_subject(arguments[0]), "shell");
+  else found = plan_of_state(invocation, options, arguments[0]);
+  if (!found) return 1;
+  ImageTestPlan& plan = *found;
   plan.timeout = std::chrono::hours(24);
   plan.visit = [&](Communicator& communicator, StageContext& context) {
     invocation.renderer->close();  // the terminal is the shell's from here on: no status lines

@@ -23,4 +23,6 @@ std::string text_table(const std::vector<std::vector<std::string>>& rows, const 
   return out;
 }
 
+std::string counted(size_t n, const char* what) { return fmt::format("{} {}{}", n, what, n == 1 ? "" : "s"); }
+
 }  // namespace kiln

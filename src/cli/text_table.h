@@ -9,4 +9,7 @@ namespace kiln {
 /// stands before each line.
 std::string text_table(const std::vector<std::vector<std::string>>& rows, const std::string& indent = "");
 
+/// "1 state", "3 states".
+std::string counted(size_t n, const char* what);
+
 }  // namespace kiln

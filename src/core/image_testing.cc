@@ -186,6 +186,7 @@ ImageTestResult run_image_test(ImageTestPlan& plan, const Components& components
   Plan one;
   Stage stage;
   stage.throw_away = true;
+  stage.states = plan.states;
   stage.info = machine_info(plan);
   stage.source.type = plan.builder_type;
   stage.source.name = plan.name;

@@ -33,6 +33,7 @@ struct ImageTestPlan {
   std::vector<std::pair<std::string, std::string>> uploads;
   /// Done once the machine is ready, before the tests (`shell`).
   std::function<void(Communicator& communicator, StageContext& context)> visit;
+  std::shared_ptr<const StatePlan> states;  ///< the machine is one of these states brought back, where one can be used
   BuildInfo info;            ///< display_name and names are set from `name`
 };
 

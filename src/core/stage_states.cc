@@ -133,11 +133,11 @@ std::unique_ptr<Machine> StageStates::resume() {
 }
 
 void StageStates::replay() {
-  if (!resumed_) return;
+  if (!resumed_ || plan_.read_only) return;
   auto line = plan_.cache->lineage(resumed_state_);
   for (const auto& state : line) {
     if (state.number == 0) continue;
-    context_.ui.say(fmt::format("Cached: {} (ran in {}, {})", plan_.states[state.number].what, format_duration_words(state.cost),
+    context_.ui.say(fmt::format("Cached: {} (ran in {}, {})", plan_.states.at(state.number).what, format_duration_words(state.cost),
                                 format_rfc3339_utc(state.made)));
     for (Event event : state.output) {
       event.stage = context_.ui.stage();
@@ -177,8 +177,10 @@ void StageStates::keep(Machine& machine, size_t number, std::chrono::nanoseconds
 
 void StageStates::keep_failed(Machine& machine, size_t number) {
   if (!keeping_ || plan_.read_only || number >= plan_.states.size()) return;
-  save(machine, number, {}, true);
+  if (!save(machine, number, {}, true)) return;
   settle();
+  context_.ui.say("The machine is kept as the failure left it: `shell -at=failed` opens a copy. The next build with -cache or "
+                  "-resume goes on where this step began.");
 }
 
 bool StageStates::save(Machine& machine, size_t number, std::chrono::nanoseconds cost, bool failed) {

@@ -73,7 +73,12 @@ std::vector<std::string> why_state_is_missing(const StatePlan& plan, size_t inde
     if (same_place && (!before || state.made > before->made)) before = &state;
   }
   if (!before) return {};
-  return input_differences(before->document, wanted.document, most, index + 1);
+  auto out = input_differences(before->document, wanted.document, most, index + 1);
+  std::string itself = fmt::format("provisioner {} (step {}): ", wanted.step, index + 1);  // that is said already
+  for (auto& sentence : out) {
+    if (sentence.starts_with(itself)) sentence.erase(0, itself.size());
+  }
+  return out;
 }
 
 }  // namespace kiln

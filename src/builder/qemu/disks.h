@@ -14,6 +14,7 @@ struct Disk {
   fs::path final;
   std::string size;      ///< as for qemu-img
   std::string format;    ///< of `working`; empty: found out
+  std::string device;    ///< QEMU's name of its drive; empty: not asked for yet
   bool rewrite = false;  ///< working is rewritten into final (compaction, or to become independent of its source)
 };
 

@@ -42,6 +42,7 @@ void GuestWay::open(const Stop& stop) {
 }
 
 void GuestWay::put_agent_in(const Stop& stop) {
+  --tries_left_;
   Deadline limit = Deadline::in(agent_limit);
   std::string why;
   if (install_guest_agent(network(), why, limit, stop)) channel_ = connect_guest_channel(socket_, Deadline::in(answer_limit), stop);
@@ -73,12 +74,9 @@ Communicator& GuestWay::network() {
 
 Communicator& GuestWay::way(const Stop& stop) {
   if (channel_ && channel_->is_connected()) return *channel_;
-  if (channel_) {
-    channel_.reset();
-    agent_lost_ = true;
-  }
+  if (channel_) disconnect();
   network();
-  if (std::exchange(agent_lost_, false)) put_agent_in(stop);
+  if (tries_left_ > 0) put_agent_in(stop);
   return channel_ ? *channel_ : *network_;
 }
 
@@ -105,7 +103,7 @@ void GuestWay::download_tree(const std::string& from, const fs::path& to, const 
 
 void GuestWay::disconnect() {
   if (network_) network_->disconnect();
-  if (channel_) agent_lost_ = true;
+  if (channel_) tries_left_ = most_tries;  // it went with the guest's memory
   channel_.reset();
 }
 

@@ -34,6 +34,7 @@ class GuestWay : public Communicator {
   std::optional<Command> shell_command() override;
 
  private:
+  static constexpr int most_tries = 3;
   Communicator& way(const Stop& stop);
   Communicator& network();
   void put_agent_in(const Stop& stop);
@@ -43,7 +44,7 @@ class GuestWay : public Communicator {
   const Log& log_;
   std::unique_ptr<Communicator> network_;
   std::unique_ptr<GuestChannel> channel_;
-  bool agent_lost_ = false;
+  int tries_left_ = most_tries;  ///< to put the agent in: a guest that is just up may not know its port yet
 };
 
 }  // namespace kiln::qemu

@@ -91,8 +91,10 @@ struct NextLayer {
 
 std::vector<NextLayer> make_next_layers(Running& running, StageContext& context) {
   std::vector<NextLayer> out;
-  for (const auto& disk : running.disks) {
-    NextLayer next{device_of(*running.vm, disk.working, context.stop), context.states->new_layer(".qcow2")};
+  for (auto& disk : running.disks) {
+    // Asked once: later QEMU tells the file in words of its own.
+    if (disk.device.empty()) disk.device = device_of(*running.vm, disk.working, context.stop);
+    NextLayer next{disk.device, context.states->new_layer(".qcow2")};
     make_layer(next.path, disk.working, virtual_size(*running.vm, next.device, context.stop), context);
     out.push_back(std::move(next));
   }
@@ -290,11 +292,7 @@ void thaw(Running& running, const MachineState& last, StageContext& context) {
   allow_shared_memory(vm, context.stop);
   execute(vm, "migrate-incoming", {{"uri", "exec:cat " + shell_quote((last.directory / device_file).string())}}, context.stop);
   wait_migrated(vm, "load the devices' state", context.stop);
-  Deadline limit = Deadline::in(qmp_limit);
-  while (!execute(vm, "query-status", {}, context.stop).value("running", false)) {
-    if (limit.passed()) throw Error(ErrorKind::timeout, "the machine does not run on");
-    sleep_for(Millis(1), context.stop);
-  }
+  execute(vm, "cont", {}, context.stop);  // it stood still when it was frozen
 }
 
 }  // namespace kiln::qemu
