@@ -652,7 +652,7 @@ static int find_port(char* path, size_t size) {
   return found;
 }
 
-static int open_port(const char* given) {
+static int open_port(const char* given, int sudo_failed) {
   char path[512];
   snprintf(path, sizeof path, "%s%s", given ? given : "/dev/virtio-ports/", given ? "" : port_name);
   int flags = O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
@@ -665,7 +665,7 @@ static int open_port(const char* given) {
     } else if (error == EBUSY || error == EMFILE) {
       fprintf(stderr, "another program has %s open\n", path);
     } else {
-      fprintf(stderr, "%s: %s\n", path, strerror(error));
+      fprintf(stderr, "%s: %s%s\n", path, strerror(error), sudo_failed ? ", and `sudo -n` does not work" : "");
     }
     return -1;
   }
@@ -747,8 +747,9 @@ int main(int argc, char** argv) {
     return 1;
   }
   runs_for_other = for_caller && geteuid() == 0;
-  if (!for_caller && geteuid() != 0 && start_as_root(self, given_port) == 0) return 0;
-  if (open_port(given_port) != 0) return 1;
+  int wants_root = !for_caller && geteuid() != 0;
+  if (wants_root && start_as_root(self, given_port) == 0) return 0;
+  if (open_port(given_port, wants_root) != 0) return 1;
   if (self[0]) unlink(self);
   become_daemon();
   int signals = take_signal_fd();
