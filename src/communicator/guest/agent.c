@@ -546,14 +546,19 @@ static void take_bytes(const unsigned char* bytes, size_t size) {
   }
 }
 
+static void host_is_away(void) {
+  if (port.is_terminal) exit(0);  // it hung up, for good
+  port.away = 1;
+}
+
 static void read_port(void) {
   for (int rounds = 0; rounds < 16; ++rounds) {  // then it is the command's turn
     ssize_t n = read(port.fd, port.in, sizeof port.in);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EAGAIN) return;
-    if (n < 0 && (errno == ENODEV || (errno == EIO && port.is_terminal))) exit(0);  // unplugged, hung up: for good
+    if (n < 0 && errno == ENODEV) exit(0);  // unplugged
     if (n <= 0) {
-      port.away = 1;
+      host_is_away();
       return;
     }
     take_bytes(port.in, (size_t)n);
@@ -605,7 +610,7 @@ static void serve(int signals) {
     } else if (ready > 0 && fds[1].revents & POLLIN) {
       read_port();
     } else if (ready > 0 && fds[1].revents & (POLLHUP | POLLERR)) {
-      port.away = 1;
+      host_is_away();
     }
     // What was read above may have closed or replaced the command's pipes: only what is still open is looked at.
     if (ready > 0 && fds[3].revents && command.out == fds[3].fd) read_output(&command.out, frame_output);
@@ -647,7 +652,7 @@ static int find_port(char* path, size_t size) {
   return found;
 }
 
-static int open_port(const char* given) {
+static int open_port(const char* given, int sudo_failed) {
   char path[512];
   snprintf(path, sizeof path, "%s%s", given ? given : "/dev/virtio-ports/", given ? "" : port_name);
   int flags = O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
@@ -660,7 +665,7 @@ static int open_port(const char* given) {
     } else if (error == EBUSY || error == EMFILE) {
       fprintf(stderr, "another program has %s open\n", path);
     } else {
-      fprintf(stderr, "%s: %s\n", path, strerror(error));
+      fprintf(stderr, "%s: %s%s\n", path, strerror(error), sudo_failed ? ", and `sudo -n` does not work" : "");
     }
     return -1;
   }
@@ -742,8 +747,9 @@ int main(int argc, char** argv) {
     return 1;
   }
   runs_for_other = for_caller && geteuid() == 0;
-  if (!for_caller && geteuid() != 0 && start_as_root(self, given_port) == 0) return 0;
-  if (open_port(given_port) != 0) return 1;
+  int wants_root = !for_caller && geteuid() != 0;
+  if (wants_root && start_as_root(self, given_port) == 0) return 0;
+  if (open_port(given_port, wants_root) != 0) return 1;
   if (self[0]) unlink(self);
   become_daemon();
   int signals = take_signal_fd();

@@ -12,6 +12,7 @@
 
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
@@ -59,7 +60,10 @@ class PortServer {
     thread_.join();
   }
   /// Hangs up on the client there is.
-  void drop_client() { drop_.request(); }
+  void drop_client() {
+    std::lock_guard lock(mutex_);
+    drop_.request();
+  }
 
  private:
   void serve() {
@@ -67,9 +71,8 @@ class PortServer {
       for (;;) {
         wait(listener_.get(), POLLIN, Deadline::never(), ended_);
         Fd client(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-        drop_ = ended_.child();
         try {
-          exchange(client.get());
+          exchange(client.get(), renewed_drop());
         } catch (const Error&) {
           ended_.check();
         }
@@ -78,16 +81,21 @@ class PortServer {
     }
   }
 
-  void exchange(int client) {
+  Stop renewed_drop() {
+    std::lock_guard lock(mutex_);
+    return drop_ = ended_.child();
+  }
+
+  void exchange(int client, const Stop& drop) {
     std::string to_port, to_client;
     for (;;) {
       auto events = [](const std::string& from, const std::string& to) {
         return static_cast<short>((from.empty() ? POLLIN : 0) | (to.empty() ? 0 : POLLOUT));
       };
       pollfd fds[] = {{client, events(to_port, to_client), 0}, {port_, events(to_client, to_port), 0}};
-      wait(fds, Deadline::never(), drop_);
+      wait(fds, Deadline::never(), drop);
       if (fds[1].revents & POLLHUP && !(fds[1].revents & POLLIN)) {  // no agent has it open
-        sleep_for(5ms, drop_);
+        sleep_for(5ms, drop);
         if (fds[0].revents & POLLHUP) return;
         if (to_client.empty()) continue;
       }
@@ -113,6 +121,7 @@ class PortServer {
   }
 
   Stop ended_;
+  std::mutex mutex_;
   Stop drop_;
   Fd listener_;
   int port_;

@@ -241,7 +241,7 @@ TEST_F(GuestChannelTest, WithoutSudoOrTheRightToThePortItSaysSo) {
                            .env = {{"PATH", "/nowhere"}}},
                           Deadline::in(20s), stop);
   EXPECT_NE(result.status.code, 0);
-  EXPECT_EQ(result.err, agent.terminal + ": Permission denied\n");
+  EXPECT_EQ(result.err, agent.terminal + ": Permission denied, and `sudo -n` does not work\n");
 }
 
 // ---- nobody, nothing, nonsense --------------------------------------------------------------------------------------
