@@ -8,9 +8,9 @@
 #include "builder/qemu/arguments.h"
 #include "builder/qemu/config.h"
 #include "builder/qemu/disks.h"
-#include "builder/qemu/memory.h"
 #include "builder/qemu/vm.h"
 #include "core/builder.h"
+#include "kit/page_file.h"
 
 namespace kiln::qemu {
 
@@ -24,7 +24,7 @@ struct Running {
   fs::path base;                 ///< the image that the disk started from and still reads; empty: none
   RunValues values;
   std::vector<std::string> argv;  ///< of QEMU, as started
-  std::shared_ptr<GuestMemory> memory;  ///< of machines whose states are kept; else QEMU has its own
+  std::shared_ptr<PageFile> memory;  ///< of machines whose states are kept; else QEMU has its own
   std::unique_ptr<Vm> vm;
   std::unique_ptr<Communicator> communicator;
   std::string public_key;   ///< of the key pair made for this build, or empty

@@ -109,7 +109,7 @@ void QemuBuilder::make_keys(Running& running, StageContext& context) {
 
 /// Memory and disks where their states can be taken.
 void QemuBuilder::keep_states_of(Running& running, const fs::path& source, StageContext& context) const {
-  running.memory = std::make_shared<GuestMemory>(memory_bytes());
+  running.memory = std::make_shared<PageFile>(PageFile::memory(memory_bytes()));
   for (auto& disk : running.disks) {
     disk.working = context.states->new_layer(".qcow2");
     disk.format = "qcow2";
@@ -177,7 +177,7 @@ void QemuBuilder::restore_steps(const std::shared_ptr<Running>& running, const s
     if (!why.empty()) throw Error(ErrorKind::environment, why);
     running->memory = memory_of(line, !goes_on, context.stop);
   } else {
-    running->memory = std::make_shared<GuestMemory>(memory_bytes());
+    running->memory = std::make_shared<PageFile>(PageFile::memory(memory_bytes()));
   }
   start_vm(working_config(context), values.accelerator, running, context);
   if (!hot) return connect_machine(config_, *running, context);

@@ -130,7 +130,7 @@ bool flush_guest(Running& running, StageContext& context) {
 
 class FrozenState : public PendingState {
  public:
-  FrozenState(MemoryChanges memory, fs::path directory, std::vector<std::string> layers, std::vector<std::string> depends, Value details)
+  FrozenState(PageChanges memory, fs::path directory, std::vector<std::string> layers, std::vector<std::string> depends, Value details)
       : memory_(std::move(memory)), directory_(std::move(directory)), layers_(std::move(layers)), depends_(std::move(depends)), details_(std::move(details)) {}
   void write(MachineState& state, const Stop& stop) override {
     memory_.write(directory_ / memory_file, stop);
@@ -140,7 +140,7 @@ class FrozenState : public PendingState {
   }
 
  private:
-  MemoryChanges memory_;
+  PageChanges memory_;
   fs::path directory_;
   std::vector<std::string> layers_, depends_;
   Value details_;
@@ -168,7 +168,7 @@ std::unique_ptr<PendingState> freeze(Running& running, const Config& config, con
   std::string version = qemu_version(vm, context.stop);
   auto start = Clock::now();
   execute(vm, "stop", {}, context.stop);
-  std::optional<MemoryChanges> changes;
+  std::optional<PageChanges> changes;
   try {
     switch_layers(vm, next, context.stop);
     save_devices(vm, directory / device_file, context.stop);
@@ -259,13 +259,13 @@ std::string why_not_hot(const MachineState& last, const std::string& accelerator
   return "";
 }
 
-std::shared_ptr<GuestMemory> memory_of(const std::vector<MachineState>& line, bool share, const Stop& stop) {
-  static auto* shared = new Guarded<std::map<std::string, std::weak_ptr<GuestMemory>>>();
+std::shared_ptr<PageFile> memory_of(const std::vector<MachineState>& line, bool share, const Stop& stop) {
+  static auto* shared = new Guarded<std::map<std::string, std::weak_ptr<PageFile>>>();
   const MachineState& last = line.back();
   const Value* size = last.details.find("memory");
   if (!size || size->kind() != Value::Kind::number) throw Error(ErrorKind::environment, "it does not say how much memory it has");
   auto make = [&] {
-    auto memory = std::make_shared<GuestMemory>(std::strtoull(size->as_number().text.c_str(), nullptr, 10));
+    auto memory = std::make_shared<PageFile>(PageFile::memory(std::strtoull(size->as_number().text.c_str(), nullptr, 10)));
     for (const auto& state : line) memory->apply(state.directory / memory_file, stop);
     return memory;
   };

@@ -25,7 +25,7 @@ std::string why_not_hot(const MachineState& last, const std::string& accelerator
 /// Whether its disks alone are a state to boot from.
 bool can_boot(const MachineState& state);
 /// The memory of the line's last state. Machines that do not go on share it, as long as one of them is there.
-std::shared_ptr<GuestMemory> memory_of(const std::vector<MachineState>& line, bool share, const Stop& stop);
+std::shared_ptr<PageFile> memory_of(const std::vector<MachineState>& line, bool share, const Stop& stop);
 /// Loads the devices' state into a machine that waits for it, and lets it run.
 void thaw(Running& running, const MachineState& last, StageContext& context);
 

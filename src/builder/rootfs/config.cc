@@ -51,8 +51,8 @@ void add_image_options(OptionTable<RootfsConfig>& t) {
                                                   "build's name."});
   t.add(&C::size, {.name = "size", .doc = "Size of the disk, e.g. \"4G\". Default: the source image's size, else 4G. "
                                           "Larger than the source image: its root file system grows."});
-  t.add(&C::format, {.name = "format", .default_text = "qcow2", .doc = "qcow2, raw or vmdk."});
-  t.add(&C::compress, {.name = "compress", .default_text = "false", .doc = "Compress the qcow2 image (zstd)."});
+  t.add(&C::format, {.name = "format", .default_text = "qcow2", .doc = "qcow2, raw or vmdk.", .at_end = true});
+  t.add(&C::compress, {.name = "compress", .default_text = "false", .doc = "Compress the qcow2 image (zstd).", .at_end = true});
   t.add(&C::output_directory, {.name = "output_directory", .default_text = "output-BUILDNAME",
                                .doc = "Directory of the result; must not exist unless -force is given.",
                                .in_key = false, .places = true});
@@ -82,13 +82,13 @@ void add_run_options(OptionTable<RootfsConfig>& t) {
                                 .doc = "How long the container may take to come up, also after a reboot.",
                                 .in_key = false});
   t.add(&C::shutdown_command, {.name = "shutdown_command", .doc = "Run inside before the container is shut down. "
-                                                                  "Default: an orderly power-off."});
+                                                                  "Default: an orderly power-off.", .at_end = true});
   t.add(&C::shutdown_timeout, {.name = "shutdown_timeout", .default_text = "2m",
-                               .doc = "How long shutting down may take before it is forced.", .in_key = false});
+                               .doc = "How long shutting down may take before it is forced.", .in_key = false, .at_end = true});
   t.add(&C::communicator, {.name = "communicator", .default_text = "container", .doc = "Only \"container\"."});
   t.add(&C::clean, {.name = "clean", .default_text = "true",
                     .doc = "Remove package caches and lists, the machine id, ssh host keys (made anew at the first "
-                           "boot), journals, cloud-init's state and what is in /tmp."});
+                           "boot), journals, cloud-init's state and what is in /tmp.", .at_end = true});
 }
 
 void check_choice(const std::string& name, const std::string& value, const std::vector<std::string>& choices,

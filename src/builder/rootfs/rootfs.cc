@@ -1,5 +1,8 @@
 #include "builder/rootfs/rootfs.h"
 
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +18,8 @@
 #include "communicator/container/container.h"
 #include "communicator/container/container_communicator.h"
 #include "core/journal.h"
+#include "core/state_cache.h"
+#include "kit/page_file.h"
 
 namespace kiln {
 
@@ -39,12 +44,63 @@ struct RootfsPaths {
         console(work / "console.log") {}
 };
 
+constexpr const char* disk_changes_file = "disk.zst";
+constexpr const char* resolv_conf_path = "/etc/resolv.conf";
+
+/// A file system that takes no writes as long as this lives: what is on its disk is whole.
+class FrozenFileSystem {
+ public:
+  explicit FrozenFileSystem(const fs::path& mounted) : root_(::open(mounted.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    if (!root_.is_open() || ::ioctl(root_.get(), FIFREEZE, 0) != 0) throw_errno("freeze " + mounted.string());
+  }
+  ~FrozenFileSystem() { ::ioctl(root_.get(), FITHAW, 0); }
+  FrozenFileSystem(const FrozenFileSystem&) = delete;
+
+ private:
+  Fd root_;
+};
+
+/// Pages of the disk on their way into the cache.
+class FrozenDisk : public PendingState {
+ public:
+  FrozenDisk(PageChanges changes, fs::path file, Value details)
+      : changes_(std::move(changes)), file_(std::move(file)), details_(std::move(details)) {}
+  void write(MachineState& state, const Stop& stop) override {
+    changes_.write(file_, stop);
+    state.details = std::move(details_);
+  }
+
+ private:
+  PageChanges changes_;
+  fs::path file_;
+  Value details_;
+};
+
 class RootfsMachine : public Machine {
  public:
-  RootfsMachine(std::shared_ptr<Container> container, const RootfsConfig& config, RootfsPaths paths)
+  /// `disk`: what changes are told from, where states are kept; `details` is what each of them says.
+  RootfsMachine(std::shared_ptr<Container> container, const RootfsConfig& config, RootfsPaths paths, std::shared_ptr<PageFile> disk,
+                Value details)
       : container_(std::move(container)),
         communicator_(*container_, config.container_timeout),
-        paths_(std::move(paths)) {}
+        paths_(std::move(paths)),
+        disk_(std::move(disk)),
+        details_(std::move(details)) {}
+  std::unique_ptr<PendingState> save_state(const fs::path& directory, StageContext& context) override {
+    if (!disk_) return nullptr;
+    auto start = Clock::now();
+    PageChanges changes = [&] {
+      FrozenFileSystem frozen(paths_.root);
+      return disk_->take_changes();
+    }();
+    auto pause = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start);
+    context.log.line("state: writes stood still for " + std::to_string(pause.count() / 1000) + " ms; " + std::to_string(changes.pages()) +
+                     " pages changed");
+    Value details = details_;
+    details.set("changed_pages", static_cast<int64_t>(changes.pages()));
+    details.set("pause_us", static_cast<int64_t>(pause.count()));
+    return std::make_unique<FrozenDisk>(std::move(changes), directory / disk_changes_file, std::move(details));
+  }
   Communicator& communicator() override { return communicator_; }
   Value build_data() override {
     Value data = Value::empty_object();
@@ -70,6 +126,8 @@ class RootfsMachine : public Machine {
   std::shared_ptr<Container> container_;
   ContainerCommunicator communicator_;
   RootfsPaths paths_;
+  std::shared_ptr<PageFile> disk_;
+  Value details_;
 };
 
 /// Programs that are not there, with the Debian package that brings each.
@@ -115,10 +173,16 @@ class RootfsBuilder : public Builder {
     }
   }
   std::unique_ptr<Machine> start(StageContext& context) override;
+  std::string keeps_no_states() const override { return ""; }
+  std::unique_ptr<Machine> restore(const std::vector<MachineState>& line, bool goes_on, StageContext& context) override;
   std::optional<Artifact> finish(Machine& machine, StageContext& context) override;
   std::optional<Value> fresh_machine(const Artifact& artifact, const fs::path& scratch) const override;
 
  private:
+  void find_host(StageContext& context);
+  std::unique_ptr<Machine> start_machine(const RootfsPaths& paths, std::shared_ptr<PageFile> disk, StageContext& context,
+                                         const std::function<void(Container&)>& when_up);
+  Value state_details(const RootfsPaths& paths) const;
   void make_output(StageContext& context, const RootfsPaths& paths);
   void make_new_root(StageContext& context, const RootfsPaths& paths, const ToolRun& tool);
   void take_source_image(StageContext& context, const RootfsPaths& paths, const ToolRun& tool);
@@ -138,6 +202,7 @@ class RootfsBuilder : public Builder {
   std::string architecture_;
   std::string token_;
   std::optional<DiskLayout> layout_;  ///< of a disk made here
+  Extent root_;                       ///< where on the disk the root is
   ContainerNetwork network_ = ContainerNetwork::isolated_user;
   std::string resolv_conf_;
 };
@@ -291,7 +356,8 @@ void RootfsBuilder::make_new_root(StageContext& context, const RootfsPaths& path
     unmount(paths.root, true);  // a second try begins anew
     fs::remove(paths.disk);
     create_disk(paths.disk, *layout_, architecture_, tool);
-    mount_extent(paths.disk, layout_->root, paths.root, tool);
+    root_ = layout_->root;
+    mount_extent(paths.disk, root_, paths.root, tool);
     if (!plan_.config.suite.empty()) {
       bootstrap(context, paths, tool);
     } else {
@@ -315,6 +381,7 @@ void RootfsBuilder::take_source_image(StageContext& context, const RootfsPaths& 
     auto candidates = import_disk(plan_.config.source_image, paths.disk, plan_.size, tool);
     FoundPartition root = mount_root(paths.disk, candidates, paths.root, tool);
     context.log.line("root file system on partition " + std::to_string(root.number));
+    root_ = root.extent;
     if (plan_.size != 0) {
       unmount(paths.root, false);
       grow_file_system(paths.disk, root.extent, tool);
@@ -355,11 +422,16 @@ void RootfsBuilder::install_loader(Container& container, const RootfsPaths& path
   }
 }
 
-std::unique_ptr<Machine> RootfsBuilder::start(StageContext& context) {
+/// What the build needs of this machine.
+void RootfsBuilder::find_host(StageContext& context) {
   require_programs(plan_);
   architecture_ = plan_.config.architecture.empty() ? host_architecture() : plan_.config.architecture;
   network_ = choose_network(plan_.config, context.ui);
   resolv_conf_ = container_resolv_conf(network_, read_file_if_exists("/etc/resolv.conf").value_or(""));
+}
+
+std::unique_ptr<Machine> RootfsBuilder::start(StageContext& context) {
+  find_host(context);
   RootfsPaths paths(plan_.output_directory);
   make_output(context, paths);
   ToolRun tool = tool_run(context);
@@ -370,19 +442,64 @@ std::unique_ptr<Machine> RootfsBuilder::start(StageContext& context) {
   }
   prepare_for_provisioning(RootTree(paths.root), resolv_conf_);
   write_cloud_seed(RootTree(paths.root), plan_.config.seed, "iid-" + random_uuid());
+  auto disk = context.states ? std::make_shared<PageFile>(PageFile::disk(paths.disk)) : nullptr;
+  return start_machine(paths, disk, context, [&](Container& container) {
+    if (layout_ && plan_.bootable()) {
+      make_initramfs(container, tool.deadline, context.stop);
+      install_loader(container, paths, tool);
+    }
+    make_users(container, plan_.config, Deadline::in(plan_.config.container_timeout), context.stop);
+  });
+}
+
+std::unique_ptr<Machine> RootfsBuilder::start_machine(const RootfsPaths& paths, std::shared_ptr<PageFile> disk, StageContext& context,
+                                                      const std::function<void(Container&)>& when_up) {
   auto container = std::make_shared<Container>(container_spec(paths));
   context.undo.add("stop the container", [container](Outcome) { container->kill(); });
   context.step("StepStartContainer", [&] {
     context.ui.say("Starting the container...");
     container->kill();
     container->start(Deadline::in(plan_.config.container_timeout), context.stop);
-    if (layout_ && plan_.bootable()) {
-      make_initramfs(*container, tool.deadline, context.stop);
-      install_loader(*container, paths, tool);
-    }
-    make_users(*container, plan_.config, Deadline::in(plan_.config.container_timeout), context.stop);
+    when_up(*container);
   });
-  return std::make_unique<RootfsMachine>(container, plan_.config, paths);
+  Value details = disk ? state_details(paths) : Value();
+  return std::make_unique<RootfsMachine>(container, plan_.config, paths, std::move(disk), std::move(details));
+}
+
+Value RootfsBuilder::state_details(const RootfsPaths& paths) const {
+  Value details = Value::empty_object();
+  details.set("size", static_cast<int64_t>(fs::file_size(paths.disk)));
+  details.set("root_offset", static_cast<int64_t>(root_.offset));
+  details.set("root_size", static_cast<int64_t>(root_.size));
+  details.set("made_here", layout_.has_value());
+  details.set("resolv_conf", resolv_conf_);
+  return details;
+}
+
+/// The disk as the state's, put together from what each step changed; the container is started on it.
+std::unique_ptr<Machine> RootfsBuilder::restore(const std::vector<MachineState>& line, bool goes_on, StageContext& context) {
+  const Value& details = line.back().details;
+  auto number = [&](const char* name) -> uint64_t {
+    const Value* found = details.find(name);
+    if (!found || found->kind() != Value::Kind::number) throw Error(ErrorKind::environment, std::string("it does not say its ") + name);
+    return std::strtoull(found->as_number().text.c_str(), nullptr, 10);
+  };
+  find_host(context);
+  RootfsPaths paths(plan_.output_directory);
+  make_output(context, paths);
+  auto disk = std::make_shared<PageFile>(PageFile::new_disk(paths.disk, number("size")));
+  for (const auto& state : line) disk->apply(state.directory / disk_changes_file, context.stop);
+  if (goes_on) disk->remember();
+  root_ = {number("root_offset"), number("root_size")};
+  if (const Value* made = details.find("made_here"); made && made->kind() == Value::Kind::boolean && made->as_bool()) {
+    layout_.emplace();
+    layout_->root = root_;
+  }
+  mount_extent(paths.disk, root_, paths.root, tool_run(context));
+  RootTree tree(paths.root);
+  const Value* resolv = details.find("resolv_conf");  // the network may be another one by now
+  if (resolv && resolv->is_string() && tree.read(resolv_conf_path) == resolv->as_string()) tree.write(resolv_conf_path, resolv_conf_);
+  return start_machine(paths, goes_on ? disk : nullptr, context, [](Container&) {});
 }
 
 std::optional<Artifact> RootfsBuilder::finish(Machine& machine, StageContext& context) {

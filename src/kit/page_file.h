@@ -1,15 +1,16 @@
-// A machine's memory as a file that QEMU maps: what changed of it between two states, and how it is put together again.
+// A machine's memory or disk as a file of pages: what changed of it between two states, and how it is put together again.
 // Format of the changes: docs/formats/states.md.
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/wait.h"
 
-namespace kiln::qemu {
+namespace kiln {
 
 constexpr size_t page_size = 4096;
 
@@ -20,7 +21,7 @@ struct PageDigest {
 };
 
 /// Pages that are not as they were, copied. A plain value; large.
-class MemoryChanges {
+class PageChanges {
  public:
   struct Part {
     size_t slice_first = 0;           ///< page
@@ -28,41 +29,48 @@ class MemoryChanges {
     std::vector<bool> zero;           ///< of each, whether it holds nothing
     std::unique_ptr<char[]> content;  ///< of those that are not zero, one after the other
   };
-  MemoryChanges(uint64_t memory, std::vector<Part> parts) : memory_(memory), parts_(std::move(parts)) {}
+  PageChanges(uint64_t size, std::vector<Part> parts) : size_(size), parts_(std::move(parts)) {}
   size_t pages() const;
   /// Compressed with zstd, with checksums. Throws Error.
   void write(const fs::path& file, const Stop& stop) const;
 
  private:
-  uint64_t memory_;
+  uint64_t size_;
   std::vector<Part> parts_;
 };
 
-/// The memory itself. It has no name in any file system and is gone when nobody uses it any more.
-class GuestMemory {
+/// The file itself. Its size stays what it is.
+class PageFile {
  public:
-  /// Empty memory of so many bytes, a multiple of the page size.
-  explicit GuestMemory(uint64_t bytes);
-  ~GuestMemory();
-  GuestMemory(const GuestMemory&) = delete;
-  GuestMemory& operator=(const GuestMemory&) = delete;
+  /// Memory: so many bytes of nothing, a multiple of the page size. It has no name in any file system and is gone when
+  /// nobody uses it any more.
+  static PageFile memory(uint64_t bytes);
+  /// A disk: a file that is there. It is not written to but by apply().
+  static PageFile disk(const fs::path& file);
+  /// The same, made anew, empty; its parents' changes are to be applied.
+  static PageFile new_disk(const fs::path& file, uint64_t bytes);
+  ~PageFile();
+  PageFile(PageFile&& other) noexcept;
+  PageFile& operator=(PageFile&&) = delete;
 
   int fd() const { return fd_.get(); }
   uint64_t size() const { return size_; }
-  /// Puts changes into it. Throws Error{environment} when the file is damaged.
+  /// Puts changes into it (written by PageChanges::write). Throws Error{environment} when the file is damaged.
   void apply(const fs::path& file, const Stop& stop);
   /// Remembers its content as what changes are told from. At first that is: nothing but zeroes.
   void remember();
-  /// What changed since it was remembered last, or since this was called last. The machine must stand still.
-  MemoryChanges take_changes();
+  /// What changed since it was remembered last, or since this was called last. Nobody may write to it meanwhile.
+  PageChanges take_changes();
 
  private:
-  std::vector<MemoryChanges::Part> compare(bool copy);
+  PageFile(Fd fd, std::string name, uint64_t bytes);
+  std::vector<PageChanges::Part> compare(bool copy);
 
   Fd fd_;
+  std::string name_;
   uint64_t size_;
   char* mapped_ = nullptr;
   std::vector<PageDigest> known_;
 };
 
-}  // namespace kiln::qemu
+}  // namespace kiln

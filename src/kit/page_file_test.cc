@@ -1,4 +1,4 @@
-#include "builder/qemu/memory.h"
+#include "kit/page_file.h"
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
@@ -7,12 +7,12 @@
 
 #include "base/error.h"
 
-namespace kiln::qemu {
+namespace kiln {
 namespace {
 
 /// The memory as the guest would see it.
 struct View {
-  explicit View(const GuestMemory& memory)
+  explicit View(const PageFile& memory)
       : data(static_cast<char*>(::mmap(nullptr, memory.size(), PROT_READ | PROT_WRITE, MAP_SHARED, memory.fd(), 0))), size(memory.size()) {}
   ~View() { ::munmap(data, size); }
   void fill(size_t page, char value) const { std::memset(data + page * page_size, value, page_size); }
@@ -23,23 +23,23 @@ struct View {
 
 constexpr uint64_t small = 5000 * page_size;
 
-TEST(GuestMemory, TellsChangesAndPutsThemTogether) {
+TEST(PageFile, TellsChangesAndPutsThemTogether) {
   TempDir dir;
-  GuestMemory memory(small);
+  PageFile memory = PageFile::memory(small);
   View view(memory);
   for (size_t page : {0, 1, 2, 1023, 1024, 4999}) view.fill(page, static_cast<char>('a' + page % 7));
-  MemoryChanges first = memory.take_changes();
+  PageChanges first = memory.take_changes();
   EXPECT_EQ(first.pages(), 6U);
   first.write(dir.path() / "1", Stop());
   view.fill(1, 'x');
   view.fill(2, 0);
   view.fill(3000, 'y');
-  MemoryChanges second = memory.take_changes();
+  PageChanges second = memory.take_changes();
   EXPECT_EQ(second.pages(), 3U);
   second.write(dir.path() / "2", Stop());
   EXPECT_EQ(memory.take_changes().pages(), 0U);
 
-  GuestMemory again(small);
+  PageFile again = PageFile::new_disk(dir.path() / "again", small);
   again.apply(dir.path() / "1", Stop());
   again.apply(dir.path() / "2", Stop());
   EXPECT_TRUE(View(again).all() == view.all());
@@ -47,18 +47,18 @@ TEST(GuestMemory, TellsChangesAndPutsThemTogether) {
   EXPECT_EQ(again.take_changes().pages(), 0U);
 }
 
-TEST(GuestMemory, AFreshOneHasNoChanges) { EXPECT_EQ(GuestMemory(small).take_changes().pages(), 0U); }
+TEST(PageFile, AFreshOneHasNoChanges) { EXPECT_EQ(PageFile::memory(small).take_changes().pages(), 0U); }
 
-TEST(GuestMemory, RefusesDamage) {
+TEST(PageFile, RefusesDamage) {
   TempDir dir;
-  GuestMemory memory(small);
+  PageFile memory = PageFile::memory(small);
   View view(memory);
   for (size_t page = 0; page < 100; ++page) view.fill(page, static_cast<char>(page));
   memory.take_changes().write(dir.path() / "whole", Stop());
   std::string whole = read_file(dir.path() / "whole");
   auto refuses = [&](const std::string& bytes) {
     write_file_atomically(dir.path() / "damaged", bytes);
-    EXPECT_THROW(GuestMemory(small).apply(dir.path() / "damaged", Stop()), Error);
+    EXPECT_THROW(PageFile::memory(small).apply(dir.path() / "damaged", Stop()), Error);
   };
   for (size_t length = 0; length < whole.size(); length += 1 + whole.size() / 50) refuses(whole.substr(0, length));
   for (size_t at = 0; at < whole.size(); at += 1 + whole.size() / 50) {
@@ -66,8 +66,8 @@ TEST(GuestMemory, RefusesDamage) {
     flipped[at] = static_cast<char>(flipped[at] ^ 0x40);
     refuses(flipped);
   }
-  EXPECT_THROW(GuestMemory(small + page_size).apply(dir.path() / "whole", Stop()), Error);
+  EXPECT_THROW(PageFile::memory(small + page_size).apply(dir.path() / "whole", Stop()), Error);
 }
 
 }  // namespace
-}  // namespace kiln::qemu
+}  // namespace kiln

@@ -1,4 +1,4 @@
-#include "builder/qemu/memory.h"
+#include "kit/page_file.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -10,17 +10,18 @@
 #include <cstring>
 #include <functional>
 #include <thread>
+#include <utility>
 
 #include "base/error.h"
 #include "base/sparse.h"
 #include "kit/lazy_codecs.h"
 #include "kit/lazy_xxhash.h"
 
-namespace kiln::qemu {
+namespace kiln {
 
 namespace {
 
-constexpr char magic[8] = {'K', 'I', 'L', 'N', 'M', 'E', 'M', '1'};
+constexpr char magic[8] = {'K', 'I', 'L', 'N', 'P', 'G', 'S', '1'};
 constexpr uint64_t end_mark = ~uint64_t{0};
 constexpr size_t slice_pages = 1024;  // of one worker at a time: 4 MiB
 constexpr unsigned most_workers = 4;
@@ -152,16 +153,16 @@ class ZstdReader {
 
 }  // namespace
 
-size_t MemoryChanges::pages() const {
+size_t PageChanges::pages() const {
   size_t out = 0;
   for (const auto& part : parts_) out += part.pages.size();
   return out;
 }
 
-void MemoryChanges::write(const fs::path& file, const Stop& stop) const {
+void PageChanges::write(const fs::path& file, const Stop& stop) const {
   ZstdWriter out(file);
   out.put(magic, sizeof magic);
-  out.put_number(memory_);
+  out.put_number(size_);
   for (const auto& part : parts_) {
     stop.check();
     const char* content = part.content.get();
@@ -181,28 +182,51 @@ void MemoryChanges::write(const fs::path& file, const Stop& stop) const {
   out.end();
 }
 
-GuestMemory::GuestMemory(uint64_t bytes)
-    : fd_(::memfd_create("kiln-guest-memory", MFD_CLOEXEC)), size_(bytes), known_(bytes / page_size, digest_of_zeroes()) {
-  if (!fd_.is_open() || ::ftruncate(fd_.get(), static_cast<off_t>(bytes)) != 0) throw_errno("memory of the machine");
+PageFile::PageFile(Fd fd, std::string name, uint64_t bytes)
+    : fd_(std::move(fd)), name_(std::move(name)), size_(bytes), known_(bytes / page_size, digest_of_zeroes()) {
+  if (bytes == 0 || bytes % page_size != 0) throw Error(ErrorKind::environment, name_ + " is not made of whole pages of 4096 bytes");
   void* mapped = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd_.get(), 0);
-  if (mapped == MAP_FAILED) throw_errno("memory of the machine");
+  if (mapped == MAP_FAILED) throw_errno("map " + name_);
   mapped_ = static_cast<char*>(mapped);
 }
 
-GuestMemory::~GuestMemory() { ::munmap(mapped_, size_); }
+PageFile::PageFile(PageFile&& other) noexcept
+    : fd_(std::move(other.fd_)), name_(std::move(other.name_)), size_(other.size_), mapped_(std::exchange(other.mapped_, nullptr)), known_(std::move(other.known_)) {}
 
-void GuestMemory::apply(const fs::path& file, const Stop& stop) {
+PageFile PageFile::memory(uint64_t bytes) {
+  Fd fd(::memfd_create("kiln-guest-memory", MFD_CLOEXEC));
+  if (!fd.is_open() || ::ftruncate(fd.get(), static_cast<off_t>(bytes)) != 0) throw_errno("memory of the machine");
+  return {std::move(fd), "memory of the machine", bytes};
+}
+
+PageFile PageFile::disk(const fs::path& file) {
+  Fd fd(::open(file.c_str(), O_RDWR | O_CLOEXEC));
+  if (!fd.is_open()) throw_errno("open " + file.string());
+  return {std::move(fd), file.string(), fs::file_size(file)};
+}
+
+PageFile PageFile::new_disk(const fs::path& file, uint64_t bytes) {
+  Fd fd(::open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!fd.is_open() || ::ftruncate(fd.get(), static_cast<off_t>(bytes)) != 0) throw_errno("write " + file.string());
+  return {std::move(fd), file.string(), bytes};
+}
+
+PageFile::~PageFile() {
+  if (mapped_) ::munmap(mapped_, size_);
+}
+
+void PageFile::apply(const fs::path& file, const Stop& stop) {
   ZstdReader in(file);
   char found[sizeof magic];
   in.get(found, sizeof found);
-  if (std::memcmp(found, magic, sizeof magic) != 0) in.damaged("it is no memory of a machine");
-  if (in.number() != size_) in.damaged("it is of a machine with another size of memory");
+  if (std::memcmp(found, magic, sizeof magic) != 0) in.damaged("it holds no pages");
+  if (in.number() != size_) in.damaged("it is of a memory or disk of another size");
   uint64_t pages = size_ / page_size;
   for (uint64_t first = in.number(); first != end_mark; first = in.number()) {
     stop.check();
     uint64_t number = in.number();
     uint64_t count = number >> 1U;
-    if (first >= pages || count == 0 || count > pages - first) in.damaged("a page is outside of the memory");
+    if (first >= pages || count == 0 || count > pages - first) in.damaged("a page is outside of it");
     if ((number & 1U) == 0) {
       in.get(mapped_ + first * page_size, count * page_size);
     } else if (::fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(first * page_size),
@@ -213,17 +237,17 @@ void GuestMemory::apply(const fs::path& file, const Stop& stop) {
   in.end();
 }
 
-void GuestMemory::remember() { compare(false); }
+void PageFile::remember() { compare(false); }
 
-MemoryChanges GuestMemory::take_changes() { return {size_, compare(true)}; }
+PageChanges PageFile::take_changes() { return {size_, compare(true)}; }
 
-std::vector<MemoryChanges::Part> GuestMemory::compare(bool copy) {
+std::vector<PageChanges::Part> PageFile::compare(bool copy) {
   std::vector<bool> with_data = slices_with_data(fd_.get(), size_);
-  std::vector<MemoryChanges::Part> parts(with_data.size());
+  std::vector<PageChanges::Part> parts(with_data.size());
   in_parallel(parts.size(), [&](size_t slice) {
     size_t first = slice * slice_pages;
     size_t count = std::min(slice_pages, known_.size() - first);
-    MemoryChanges::Part& part = parts[slice];
+    PageChanges::Part& part = parts[slice];
     part.slice_first = first;
     size_t filled = 0;
     for (size_t i = 0; i < count; ++i) {
@@ -244,4 +268,4 @@ std::vector<MemoryChanges::Part> GuestMemory::compare(bool copy) {
   return parts;
 }
 
-}  // namespace kiln::qemu
+}  // namespace kiln
