@@ -237,7 +237,7 @@ bool PipelineRun::forecast_tests(size_t instance, const PreparedStage& prepared,
     std::optional<Artifact> artifact;
     std::optional<StageArtifact> known;
     if (i < out.images.size() && !out.images[i].id.empty()) {
-      artifact = plain_artifact(out.images[i]);
+      artifact = artifact_of_image(out.images[i]);
       known = artifact_of(build.info.display_name, out.images[i]);
     }
     auto plans = preparer_->test_plans(instance, build, artifact ? &*artifact : nullptr, known ? &*known : nullptr, wrong);
@@ -307,16 +307,6 @@ bool PipelineRun::has_files(const ImageRecord& image) const {
 
 StageArtifact PipelineRun::artifact_of(const std::string& build, const ImageRecord& image) const {
   StageArtifact out{build, image.artifact_id, {}, image.digest, image.builder_id};
-  for (const auto& file : image.files) out.files.push_back(file.path);
-  return out;
-}
-
-Artifact PipelineRun::plain_artifact(const ImageRecord& image) const {
-  Artifact out;
-  out.builder_id = image.builder_id;
-  out.id = image.artifact_id;
-  out.description = image.description;
-  out.state = image.state;
   for (const auto& file : image.files) out.files.push_back(file.path);
   return out;
 }
@@ -498,16 +488,7 @@ void PipelineRun::keep(size_t instance, const PreparedStage& keyed, size_t at, c
   std::vector<std::string> files;
   if (!result.artifacts.empty()) {
     const Artifact& artifact = result.artifacts[0];
-    image.builder_id = artifact.builder_id;
-    image.artifact_id = artifact.id;
-    image.description = artifact.description;
-    image.state = artifact.state;
-    if (image.state.is_object()) image.state.take("generated_data");  // it may hold passwords
-    for (const auto& file : artifact.files) {
-      if (fs::is_regular_file(file)) files.push_back(fs::absolute(file).string());
-    }
-    // Other stages run elsewhere: an id that is a path must mean the same to them.
-    if (!artifact.id.empty() && fs::exists(artifact.id)) image.artifact_id = fs::absolute(artifact.id).lexically_normal().string();
+    files = describe_artifact(artifact, image);
     if (auto machine = build.builder->fresh_machine(artifact, "")) image.fresh_machine = stored_machine(*machine, build.source.type, build.info.scope);
   }
   end.images[at] = store_->add(std::move(image), files, stop);
@@ -516,7 +497,7 @@ void PipelineRun::keep(size_t instance, const PreparedStage& keyed, size_t at, c
 
 void PipelineRun::test(size_t instance, const PreparedStage& keyed, const Stop& stop, StageSink& sink, StageEnd& end) {
   for (size_t i = 0; i < end.images.size(); ++i) {
-    Artifact artifact = plain_artifact(end.images[i]);
+    Artifact artifact = artifact_of_image(end.images[i]);
     StageArtifact known = artifact_of(keyed.plan.stages[i].info.display_name, end.images[i]);
     Diagnostics wrong;
     auto plans = preparer_->test_plans(instance, keyed.plan.stages[i], &artifact, &known, wrong);
@@ -557,7 +538,7 @@ void PipelineRun::publish(size_t instance, const PreparedStage& keyed, const Sto
       if (!options_.rebuild && published_[name] == key) continue;
     }
     end.how = StageEnd::How::built;
-    StageResult result = run_publishes(publishes, plain_artifact(end.images[i]), keyed.plan.stages[i].info,
+    StageResult result = run_publishes(publishes, artifact_of_image(end.images[i]), keyed.plan.stages[i].info,
                                        run_options(pipeline_.instances()[instance].name + " publish"), sink, *journal_,
                                        *invocation_.log, stop);
     if (!result.error.empty()) {

@@ -80,7 +80,6 @@ class PipelineRun {
   void test(size_t instance, const PreparedStage& keyed, const Stop& stop, StageSink& sink, StageEnd& end);
   void publish(size_t instance, const PreparedStage& keyed, const Stop& stop, StageSink& sink, StageEnd& end);
   StageArtifact artifact_of(const std::string& build, const ImageRecord& image) const;
-  Artifact plain_artifact(const ImageRecord& image) const;
   RunOptions run_options(const std::string& what) const;
   std::filesystem::path log_of(size_t instance) const;
 

@@ -25,6 +25,12 @@ std::string steps_text(const std::vector<PlannedState>& states) {
   return out;
 }
 
+/// The build up to its artifact: what post-processors make of it is made anew each time.
+OutlinedBuild made_by_builder(OutlinedBuild build) {
+  std::erase_if(build.steps, [](const OutlinedStep& step) { return step.kind == "post-processor" || step.kind == "error-cleanup-provisioner"; });
+  return build;
+}
+
 }  // namespace
 
 bool wants_states(const CommandOptions& options, bool by_default) {
@@ -49,6 +55,7 @@ std::shared_ptr<StatePlan> make_state_plan(const CommandOptions& options, std::s
   plan->cache = std::move(cache);
   plan->states = std::move(states);
   plan->explain = options.explain;
+  if (options.rebuild) plan->rebuild_from = 0;
   if (!options.rebuild_from.empty()) plan->rebuild_from = state_index(plan->states, options.rebuild_from, "-rebuild-from");
   return plan;
 }
@@ -70,12 +77,19 @@ bool plan_states(Invocation& invocation, const CommandOptions& options, const st
   Plan keyed = plan_template(invocation, still, *loaded, diagnostics);
   auto outlines = outline_plan(keyed, component_table(), keyed_hash_of_secrets(state_directory()));
   std::shared_ptr<StateCache> cache = open_state_cache(state_cache_directory());
+  std::shared_ptr<ImageStore> images = open_image_store(image_store_directory());
   auto digests = open_file_digests(state_directory());
   for (size_t i = 0; i < keyed.stages.size(); ++i) {
     const std::string& name = keyed.stages[i].info.display_name;
     auto stage = std::find_if(plan.stages.begin(), plan.stages.end(), [&](const Stage& one) { return one.info.display_name == name; });
     if (stage == plan.stages.end()) continue;
-    stage->states = make_state_plan(options, cache, planned_states(keyed.stages[i], outlines[i], {}, *digests));
+    auto states = make_state_plan(options, cache, planned_states(keyed.stages[i], outlines[i], {}, *digests));
+    if (stage->builder->keeps_no_states().empty()) {
+      states->images = images;
+      states->result_inputs = build_inputs(made_by_builder(outlines[i]), {}, *digests);
+      states->result_key = document_key(states->result_inputs);
+    }
+    stage->states = std::move(states);
   }
   return true;
 }

@@ -430,4 +430,33 @@ fs::path image_store_directory() {
               "neither HOME nor KILN_STORE_DIR is set: there is no place for the store of images");
 }
 
+Artifact artifact_of_image(const ImageRecord& record) {
+  Artifact out;
+  out.builder_id = record.builder_id;
+  out.id = record.artifact_id;
+  out.description = record.description;
+  out.state = record.state;
+  for (const auto& file : record.files) out.files.push_back(file.path);
+  out.destroy = [files = out.files] {
+    std::error_code error;
+    for (const auto& file : files) fs::remove(file, error);
+    for (const auto& file : files) ::rmdir(fs::path(file).parent_path().c_str());  // unless something else is in it
+  };
+  return out;
+}
+
+std::vector<std::string> describe_artifact(const Artifact& artifact, ImageRecord& record) {
+  record.builder_id = artifact.builder_id;
+  record.artifact_id = artifact.id;
+  record.description = artifact.description;
+  record.state = artifact.state;
+  if (record.state.is_object()) record.state.take("generated_data");  // it may hold passwords
+  if (!artifact.id.empty() && fs::exists(artifact.id)) record.artifact_id = fs::absolute(artifact.id).lexically_normal().string();
+  std::vector<std::string> files;
+  for (const auto& file : artifact.files) {
+    if (fs::is_regular_file(file)) files.push_back(fs::absolute(file).string());
+  }
+  return files;
+}
+
 }  // namespace kiln

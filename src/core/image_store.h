@@ -103,6 +103,12 @@ class ImageStore {
                                    const Stop& stop) = 0;
 };
 
+/// The image as an artifact that was built before; destroying it deletes its files, and the directory they leave empty.
+Artifact artifact_of_image(const ImageRecord& record);
+/// Describes the artifact in the record, without secrets; returns its files, to be added. An id that is a path becomes
+/// an absolute one.
+std::vector<std::string> describe_artifact(const Artifact& artifact, ImageRecord& record);
+
 /// Opens (makes) the store below `directory`. What is half-written is entered into `journal` (borrowed; it outlives
 /// the store); without one, what a killed process leaves is swept when the store is next opened.
 std::unique_ptr<ImageStore> open_image_store(const std::filesystem::path& directory, Journal* journal = nullptr);

@@ -49,11 +49,14 @@ class StageRun {
     announce(EventKind::stage_started, {});
     try {
       only_errors([&] {
-        bring_up();
-        provision();
-        std::optional<Artifact> artifact;
-        if (!stage_.throw_away) artifact = finish();
-        if (states_) states_->settle();
+        if (stage_.states) states_ = std::make_unique<StageStates>(stage_, context_, shared_.redactor);
+        std::optional<Artifact> artifact = finished_before();
+        if (!artifact) {
+          bring_up();
+          provision();
+          if (!stage_.throw_away) artifact = finish();
+          if (states_) states_->settle();
+        }
         steps_.undo_all(stage_.throw_away ? Outcome::cancelled : Outcome::succeeded);
         machine_.reset();
         if (artifact) post_process(*artifact);
@@ -68,13 +71,19 @@ class StageRun {
   }
 
  private:
+  std::optional<Artifact> finished_before() {
+    std::optional<Artifact> artifact;
+    if (!states_) return artifact;
+    outside_of_steps("StepBuild", [&] { artifact = states_->finished_before(); });
+    if (!artifact) return artifact;
+    if (const Value* data = artifact->state.find("generated_data")) info_.scope.build_data = context_.scope.build_data = *data;
+    return artifact;
+  }
+
   void bring_up() {
     auto start = Clock::now();
     outside_of_steps("StepBuild", [&] {
-      if (stage_.states) {
-        states_ = std::make_unique<StageStates>(stage_, context_, shared_.redactor);
-        machine_ = states_->resume();
-      }
+      if (states_) machine_ = states_->resume();
       resumed_ = machine_ != nullptr;
       if (resumed_) return;
       if (states_) states_->say_why(0);
@@ -125,6 +134,7 @@ class StageRun {
       if (artifact->state.find("generated_data") == nullptr) {
         artifact->state.set("generated_data", context_.scope.build_data);
       }
+      if (states_) states_->keep_result(*artifact);
     }
     return artifact;
   }

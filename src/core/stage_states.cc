@@ -25,6 +25,12 @@ MachineState state_for(const StatePlan& plan, const Stage& stage, size_t number)
   return out;
 }
 
+/// Build data that post-processors may ask for, without what opens the machine.
+Value without_access(Value data) {
+  for (auto name : {"Password", "WinRMPassword", "SSHPrivateKey"}) data.take(name);
+  return data;
+}
+
 }  // namespace
 
 /// What the writing thread and the stage share. Outlives both.
@@ -97,6 +103,41 @@ bool StageStates::wait_for_maker(size_t next) {
     making_ = plan_.cache->try_make(plan_.states[next].key);
   }
   return false;
+}
+
+std::optional<Artifact> StageStates::finished_before() {
+  if (!plan_.images || plan_.rebuild_from != SIZE_MAX) return std::nullopt;
+  for (const auto& state : plan_.states) {
+    if (!state.keep) return std::nullopt;
+    if (state.max_age.count() == 0) continue;
+    StateReach reach = reach_of(plan_);  // how old it is, its state tells
+    if (!reach.index || *reach.index + 1 != plan_.states.size()) return std::nullopt;
+    break;
+  }
+  auto image = plan_.images->find_by_key(plan_.result_key);
+  if (!image || image->files.empty()) return std::nullopt;
+  bool put_back = plan_.images->restore(*image, context_.stop);
+  context_.ui.say(fmt::format("Cached: nothing changed since the image was made ({}){}", format_rfc3339_utc(image->made),
+                              put_back ? "; it is put back from the store" : "; it is where it belongs"));
+  return artifact_of_image(*image);
+}
+
+void StageStates::keep_result(const Artifact& artifact) {
+  if (!plan_.images || plan_.read_only) return;
+  try {
+    ImageRecord record;
+    auto files = describe_artifact(artifact, record);
+    if (files.empty()) return;
+    record.key = plan_.result_key;
+    record.inputs = plan_.result_inputs;
+    record.name = stage_.info.display_name;
+    record.builder_type = stage_.source.type;
+    record.state.set("generated_data", without_access(context_.scope.build_data));
+    plan_.images->add(std::move(record), files, context_.stop);
+  } catch (const Error& error) {
+    if (context_.stop.requested()) throw;
+    context_.ui.say("The image is not kept in the store: " + error.message());
+  }
 }
 
 void StageStates::lock_next(size_t next) {

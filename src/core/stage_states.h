@@ -17,6 +17,11 @@ class StageStates {
   /// Waits for what is being written.
   ~StageStates();
 
+  /// What the whole build made before, when nothing of it changed; its files are where they belong.
+  std::optional<Artifact> finished_before();
+  /// Keeps what the build made.
+  void keep_result(const Artifact& artifact);
+
   /// The machine as the furthest state that can be used left it; nullptr: it is to be started. Waits while another run
   /// makes the state that is needed next.
   std::unique_ptr<Machine> resume();

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/image_store.h"
 #include "core/state_cache.h"
 
 namespace kiln {
@@ -26,13 +27,16 @@ struct StatePlan {
   std::shared_ptr<StateCache> cache;
   std::vector<PlannedState> states;
   size_t rebuild_from = SIZE_MAX;  ///< states from this one on are made anew
+  /// Where finished images are kept, to be handed out when nothing at all changed; none: they are not.
+  std::shared_ptr<ImageStore> images;
+  std::string result_key;
+  Value result_inputs;
   bool read_only = false;          ///< states are used, none is made: a throw-away fork
   bool explain = false;            ///< says all that changed
 };
 
 struct Stage;
 struct OutlinedBuild;
-class FileDigests;
 
 /// The states of a stage. Reads the files that options name. Throws Error when one cannot be read.
 std::vector<PlannedState> planned_states(const Stage& stage, const OutlinedBuild& outline, const std::map<std::string, std::string>& sources,
