@@ -130,7 +130,7 @@ class FileByFile {
       do_there("rm -f \"$1\"; ln -s " + shell_quote(fs::read_symlink(local).string()) + " \"$1\"", inside);
     } else if (S_ISDIR(info.st_mode)) {
       if (!directory(local, inside)) return false;
-      if (int mode = info.st_mode & 07777; mode != 0755) do_there(fmt::format("chmod {:o} \"$1\"", mode), inside);
+      if (mode_t mode = info.st_mode & 07777; mode != 0755) do_there(fmt::format("chmod {:o} \"$1\"", mode), inside);
     } else if (S_ISREG(info.st_mode)) {
       return file(local, inside, info);
     }
