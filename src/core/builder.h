@@ -39,6 +39,9 @@ class Machine {
   }
 };
 
+/// What keeps_no_states() says of a builder whose machines have none at all.
+inline constexpr const char* builder_without_states = "its builder has none";
+
 /// Contract: prepare() once or twice, then start(), provisioners run, finish(). One object a build.
 class Builder {
  public:
@@ -51,7 +54,7 @@ class Builder {
   /// Shuts down and makes the artifact. nullopt: nothing was made.
   virtual std::optional<Artifact> finish(Machine& machine, StageContext& context) = 0;
   /// Why states of its machines cannot be kept, with this configuration; empty: they can. After prepare().
-  virtual std::string keeps_no_states() const { return "its builder has none"; }
+  virtual std::string keeps_no_states() const { return builder_without_states; }
   /// Instead of start(): the machine as the last of these states was (from the first of its line on), running and
   /// connected. `goes_on`: further states of it will be saved. The machine is one of its own: what forks of one state
   /// must not share (random numbers, clock) is renewed before it is handed out. Throws Error when it cannot be, with

@@ -73,7 +73,7 @@ StageStates::StageStates(const Stage& stage, StageContext& context, const Redact
     : stage_(stage), context_(context), redactor_(redactor), plan_(*stage.states), writing_(std::make_shared<Writing>()) {
   if (std::string why = stage.builder->keeps_no_states(); !why.empty()) {
     keeping_ = false;
-    if (!plan_.read_only) context_.ui.say(fmt::format("States of this machine are not kept: {}.", why));
+    if (!plan_.read_only && why != builder_without_states) context_.ui.say(fmt::format("States of this machine are not kept: {}.", why));
     return;
   }
   run_ = plan_.cache->open_run();

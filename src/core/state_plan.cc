@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "base/text.h"
 #include "core/build_inputs.h"
 #include "core/plan.h"
@@ -37,29 +39,24 @@ std::vector<PlannedState> planned_states(const Stage& stage, const OutlinedBuild
 
 StateReach reach_of(const StatePlan& plan) {
   StateReach out;
+  bool gap = false;  // behind the last state that may be used
   for (size_t i = 0; i < plan.states.size(); ++i) {
     const PlannedState& planned = plan.states[i];
-    std::string why;
-    if (!planned.keep) why = "its block says cache = false";
-    else if (i >= plan.rebuild_from) why = "it is to be made anew";
+    bool barred = !planned.keep || i >= plan.rebuild_from;
     StateCache::Found found;
-    if (why.empty()) {
-      found = plan.cache->find(planned.key);
-      why = found.state ? too_old(planned, *found.state) : found.why_not;
-    }
+    if (!barred) found = plan.cache->find(planned.key);
+    std::string why = !planned.keep ? "its block says cache = false" : barred ? "it is to be made anew"
+                      : found.state ? too_old(planned, *found.state) : found.why_not;
     if (found.state && why.empty()) {
       out.index = i;
       out.state = std::move(found.state);
       out.why_not_next.clear();
+      gap = false;
       continue;
     }
-    if (!why.empty()) {  // nothing behind it counts
-      out.why_not_next = why;
-      return out;
-    }
-    if (out.why_not_next.empty()) out.why_not_next = join(why_state_is_missing(plan, i, plan.explain ? 100 : 3), ", ");
+    if (!std::exchange(gap, true)) out.why_not_next = !why.empty() ? why : join(why_state_is_missing(plan, i, plan.explain ? 100 : 3), ", ");
+    if (!why.empty()) break;  // nothing behind it counts
   }
-  if (out.index && *out.index + 1 == plan.states.size()) out.why_not_next.clear();
   return out;
 }
 
@@ -69,7 +66,7 @@ std::vector<std::string> why_state_is_missing(const StatePlan& plan, size_t inde
   auto all = plan.cache->list();
   for (const auto& state : all) {
     // The same step of the same line, made last.
-    bool same_place = state.number == index && !state.failed && (index == 0 || state.parent == plan.states[index - 1].key);
+    bool same_place = state.number == index && (index == 0 || state.parent == plan.states[index - 1].key);
     if (same_place && (!before || state.made > before->made)) before = &state;
   }
   if (!before) return {};

@@ -1,0 +1,387 @@
+#!/usr/bin/env python3
+"""The cache of machine states, with real machines: builds go on from the last unchanged step, forks differ, nothing that
+was half-written or damaged is used, and what comes out is what a build from nothing makes.
+Usage: states_vm.py KILN SOURCE_DIRECTORY [TEST...]. KILN_TINY_GUEST names a tiny guest that is made already."""
+import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+from vm_support import Site, missing_programs, tiny_guest
+
+KILN = str(pathlib.Path(sys.argv[1]).resolve())
+SOURCE = pathlib.Path(sys.argv[2]).resolve()
+
+SEED = int(os.environ.get("KILN_TEST_SEED", "20261127"))
+
+
+def shell(*lines, **more):
+    return {"type": "shell", "inline": list(lines), **more}
+
+
+class Build:
+    """One template of provisioners for a tiny machine."""
+
+    def __init__(self, site, guest, name="build"):
+        self.site, self.name = site, name
+        self.machine = {"type": "qemu", "name": name, "output_directory": f"out-{name}", "vm_name": "disk", "disk_image": True,
+                        "iso_url": str(guest / "tiny-bios.qcow2"), "iso_checksum": "none", "disk_size": "2G", "memory": 128,
+                        "headless": True, "ssh_username": "root", "ssh_private_key_file": str(guest / "id_ed25519"),
+                        "ssh_timeout": "180s", "shutdown_command": "poweroff"}
+        self.steps = []
+        self.variables = {}
+
+    def write(self):
+        self.site.write(f"{self.name}.json", json.dumps(
+            {"variables": self.variables, "builders": [self.machine], "provisioners": self.steps,
+             "sensitive-variables": list(self.variables)}, indent=1))
+
+    def run(self, *arguments, exits=0, cache=True):
+        self.write()
+        code, output = self.site.kiln("build", "-color=false", "-force", *(["-cache"] if cache else ["-no-cache"]), *arguments,
+                                      f"{self.name}.json")
+        assert code == exits, f"exit {code}, not {exits}:\n{output}"
+        return output
+
+    def states(self):
+        return json.loads(self.site.kiln("cache", "-json")[1])["states"]
+
+    def own_states(self):
+        """Those that this build made, and not by failing."""
+        return [state for state in self.states() if state["build"] == f"qemu.{self.name}" and not state["failed"]]
+
+    def at(self, step, commands):
+        """What commands say in a fork of the machine as it was after a step."""
+        self.write()
+        code, output = self.site.kiln("shell", f"-at={step}", f"{self.name}.json", input=commands)
+        return output
+
+    @property
+    def image(self):
+        return self.site.directory / f"out-{self.name}" / "disk"
+
+
+def has(output, *words):
+    for word in words:
+        assert word in output, f"{word!r} is not in:\n{output}"
+
+
+def has_not(output, *words):
+    for word in words:
+        assert word not in output, f"{word!r} is in:\n{output}"
+
+
+def goes_on_from_the_last_unchanged_step(site, guest):
+    build = Build(site, guest)
+    build.variables = {"word": "sesame-open"}
+    site.write("three.txt", "three\n")
+    build.steps = [shell("echo one >/one", "echo said one"), shell("echo {{user `word`}} >/two"),
+                   {"type": "file", "source": "three.txt", "destination": "/three"},
+                   shell("cat /one /three; wc -c </two; echo $((6 * 7)) >/four")]
+    output = build.run()
+    has(output, "said one", "three")
+    assert [state["number"] for state in sorted(build.states(), key=lambda state: state["number"])] == [0, 1, 2, 3, 4]
+    assert len(site.take_calls()[0]) == 1
+
+    # Nothing changed: no machine at all.
+    has(build.run(), "Cached: nothing changed since the image was made")
+    assert site.take_calls()[0] == []
+
+    # The last of the steps.
+    build.steps[3] = shell("cat /one /three; wc -c </two; echo fourth time >/four")
+    output = build.run()
+    has(output, "Cached: provisioner shell (step 2)", "[cached] said one",
+        "Runs provisioner shell (step 5), because inline changed")
+    has_not(output, "Connected to SSH")  # the agent is in the machine's memory
+    machines = site.take_calls()[0]
+    assert len(machines) == 1 and "-incoming defer" in machines[0], machines
+
+    # The content of a file.
+    site.write("three.txt", "third\n")
+    code, why = site.kiln("cache", "why", "build.json")
+    assert code == 0, why
+    has(why, "4  file   runs, because three.txt changed")
+    output = build.run()
+    has(output, "Runs provisioner file (step 4), because three.txt changed", "third")
+
+    # Secrets are neither in manifests nor in words.
+    found = subprocess.run(["grep", "-rla", "sesame-open", site.directory / "states", "--include=state.json"], capture_output=True, text=True)
+    assert found.stdout == "", found.stdout
+
+    # What only matters at the end does not matter before.
+    build.machine["shutdown_command"] = "sync; poweroff"
+    output = build.run()
+    has(output, "Cached: provisioner shell (step 5)")
+
+    # -rebuild-from.
+    output = build.run("-rebuild-from=3")
+    has(output, "Cached: provisioner shell (step 2)", "Runs provisioner shell (step 3), because it is to be made anew")
+    has_not(output, "Cached: provisioner shell (step 3)")
+
+    # Another machine: its memory does not fit, its disks do.
+    build.machine["memory"] = 160
+    output = build.run("-rebuild-from=5")
+    has(output, "Boots from the disks of the state, without its memory: the machine is defined otherwise", "third")
+    return build
+
+
+def steps_say_how_long_they_keep(site, guest):
+    build = Build(site, guest, "ages")
+    build.steps = [shell("date +%N >/one"), shell("date +%N >/two", cache=False), shell("cat /one /two")]
+    build.run()
+    assert max(state["number"] for state in build.own_states()) == 1
+    output = build.run()
+    has(output, "Cached: provisioner shell (step 2)", "Runs provisioner shell (step 3), because its block says cache = false")
+    build.steps = [shell("date +%N >/one", max_age="1h"), shell("cat /one", max_age="1ms")]
+    build.run()
+    output = build.run()
+    has(output, "Cached: provisioner shell (step 2)", "because it is older than its max_age of 1ms")
+
+
+def a_failed_step_is_kept_and_gone_on_from(site, guest):
+    build = Build(site, guest, "failing")
+    build.steps = [shell("echo one >/one"), shell("echo half >/half; exit 3"), shell("cat /one; test ! -e /half")]
+    output = build.run(exits=1)
+    has(output, "exit status: 3", "The machine is kept as the failure left it")
+    has(build.at("failed", "cat /one /half; echo done-$((1 + 1))\n"), "one", "half", "done-2")
+    has(build.at(2, "ls /half; cat /one\n"), "No such file", "one")
+    site.take_calls()
+    build.steps[1] = shell("true")
+    output = build.run("-resume")
+    has(output, "Cached: provisioner shell (step 2)", "Runs provisioner shell (step 3)")
+    machines = site.take_calls()[0]
+    assert len(machines) == 1 and "-incoming defer" in machines[0], machines
+
+
+def a_reboot_in_a_step_is_behind_the_state(site, guest):
+    build = Build(site, guest, "rebooting")
+    build.steps = [shell("cat /proc/sys/kernel/random/boot_id >/before; sync; reboot", expect_disconnect=True),
+                   shell("cmp /before /proc/sys/kernel/random/boot_id && exit 1; echo rebooted")]
+    has(build.run(), "rebooted")
+    build.steps[1] = shell("cmp /before /proc/sys/kernel/random/boot_id && exit 1; echo rebooted again")
+    site.take_calls()
+    output = build.run()
+    has(output, "Cached: provisioner shell (step 2)", "rebooted again")
+    assert "-incoming defer" in site.take_calls()[0][0]
+
+
+def forks_are_machines_of_their_own(site, guest):
+    build = Build(site, guest, "forks")
+    build.steps = [shell("echo one >/one; sync")]
+    build.run()
+    build.write()
+    drawn = "head -c 32 /dev/urandom | od -An -tx1; cat /proc/sys/kernel/random/uuid; date +%s; cat /one\n"
+    runs = [site.start("shell", "-at=2", "forks.json", stdin=subprocess.PIPE) for _ in range(4)]
+    outputs = [run.communicate(drawn, timeout=240)[0] for run in runs]
+    outputs.append(build.at(2, drawn))
+    seen = set()
+    for output in outputs:
+        bytes_drawn = re.findall(r"^((?: [0-9a-f]{2}){16})$", output, re.M)
+        assert len(bytes_drawn) == 2, output
+        uuid = re.search(r"^[0-9a-f]{8}-[0-9a-f-]{27}$", output, re.M)
+        assert uuid, output
+        for one in (*bytes_drawn, uuid.group()):
+            assert one not in seen, f"two forks drew {one}"
+            seen.add(one)
+        clock = int(re.search(r"^1[0-9]{9}$", output, re.M).group())
+        assert abs(clock - time.time()) < 120, (clock, time.time())
+        has(output, "one")
+
+
+def builds_at_once_make_a_state_once(site, guest):
+    builds = [Build(site, guest, f"side{i}") for i in range(3)]
+    for i, build in enumerate(builds):
+        build.machine["memory"] = 136  # nobody else's
+        build.machine["net_device"] = "virtio-net-pci"
+        build.steps = [shell("echo shared >/shared; sleep 1"), shell(f"echo {i} >/own; cat /shared")]
+        build.write()
+    site.take_calls()
+    runs = [site.start("build", "-color=false", "-cache", f"{build.name}.json") for build in builds]
+    for run in runs:
+        output = run.communicate(timeout=240)[0]
+        assert run.returncode == 0, output
+        has(output, "shared")
+    machines = site.take_calls()[0]
+    assert len([line for line in machines if "-incoming" not in line]) == 1, machines
+    assert len([line for line in machines if "-incoming" in line]) == 2, machines
+
+
+def killed_while_working_nothing_half_is_found(site, guest):
+    build = Build(site, guest, "killed")
+    build.steps = [shell("echo one >/one"), shell("echo HOLDING; sleep 1000")]
+    build.write()
+    run = site.start("build", "-color=false", "-cache", "killed.json")
+    while "HOLDING" not in (line := run.stdout.readline()):
+        assert line, "it ended"
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait(60)
+    assert site.kiln("gc")[0] == 0
+    assert site.live_machines() == []
+    build.steps[1] = shell("cat /one")
+    output = build.run()
+    has(output, "Cached: provisioner shell (step 2)")
+    code, output = site.kiln("cache", "verify")
+    assert code == 0, output
+    site.kiln("cache", "gc")
+    assert os.listdir(site.directory / "states/tmp") == [], os.listdir(site.directory / "states/tmp")
+
+    # At any moment while states are written.
+    chance = random.Random(SEED)
+    for attempt in range(3):
+        build.steps = [shell(f"head -c 8000000 /dev/urandom >/data{attempt}-{i}") for i in range(4)]
+        build.write()
+        run = site.start("build", "-color=false", "-force", "-cache", "killed.json")
+        time.sleep(1.5 + 4 * chance.random())
+        os.killpg(run.pid, signal.SIGKILL)
+        run.communicate(timeout=60)
+        site.kiln("gc")
+        code, output = site.kiln("cache", "verify")
+        assert code == 0, output
+    build.run()
+
+
+def damage_is_seen_and_made_anew(site, guest):
+    build = Build(site, guest, "damaged")
+    build.steps = [shell("echo one >/one"), shell("echo two >/two")]
+    build.run()
+    states = {state["number"]: state for state in build.own_states()}
+    layer = site.directory / "states/layers" / states[1]["details"]["disks"][0]
+    with open(layer, "r+b") as file:
+        file.truncate(layer.stat().st_size // 2)
+    build.steps[1] = shell("cat /one")
+    output = build.run()
+    has(output, f"because {layer} changed", "one")
+
+    # Memory whose content is wrong although everything looks right: the machine boots from the disks.
+    states = {state["number"]: state for state in build.own_states()}
+    memory = site.directory / "states/states" / states[1]["key"] / "memory.zst"
+    stamp = memory.stat()
+    with open(memory, "r+b") as file:
+        file.seek(stamp.st_size // 2)
+        byte = file.read(1)
+        file.seek(stamp.st_size // 2)
+        file.write(bytes([byte[0] ^ 0x55]))
+    os.utime(memory, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    build.steps[1] = shell("cat /one; echo mended")
+    output = build.run()
+    has(output, "Boots from the disks of the state, without its memory", "memory.zst is damaged", "mended")
+    code, output = site.kiln("cache", "verify")
+    assert code == 1, output
+    has(output, "content differs", "damaged and removed")
+    assert site.kiln("cache", "verify")[0] == 0
+
+
+def content_of(image, directory):
+    """Every file of the image's root: (path, mode, owner, content or target). Times aside."""
+    raw = directory / "compared.raw"
+    subprocess.run(["qemu-img", "convert", "-O", "raw", image, raw], check=True)
+    table = subprocess.run(["sfdisk", "-J", raw], capture_output=True, text=True)
+    offset = 0
+    if table.returncode == 0:
+        offset = json.loads(table.stdout)["partitiontable"]["partitions"][-1]["start"] * 512
+    mounted = directory / "compared"
+    mounted.mkdir(exist_ok=True)
+    # A journal to be replayed is replayed in the copy.
+    subprocess.run(["mount", "-o", f"loop,offset={offset}", raw, mounted], check=True)
+    try:
+        out = {}
+        for root, directories, files in os.walk(mounted):
+            for name in directories + files:
+                path = pathlib.Path(root) / name
+                status = path.lstat()
+                content = os.readlink(path) if path.is_symlink() else path.read_bytes() if path.is_file() else ""
+                attributes = {one: os.getxattr(path, one, follow_symlinks=False) for one in os.listxattr(path, follow_symlinks=False)}
+                out[str(path.relative_to(mounted))] = (status.st_mode, status.st_uid, status.st_gid, content, attributes)
+        return out
+    finally:
+        subprocess.run(["umount", mounted], check=True)
+        raw.unlink()
+
+
+def random_step(chance, site, number):
+    path = f"/p{number}"
+    kind = chance.randrange(4)
+    if kind == 0:
+        return shell(f"echo {chance.randrange(10 ** 9)} >>{path}; chmod {chance.choice(['600', '644', '755'])} {path}")
+    if kind == 1:
+        return shell(f"mkdir -p {path}.d/{chance.randrange(3)}; ln -sf target-{chance.randrange(9)} {path}.link",
+                     f"cat /p* 2>/dev/null | wc -c >{path}.sum", f"chown {chance.randrange(2000)} {path}.sum")
+    if kind == 2:
+        site.write(f"files/{number}", chance.choice("xyz") * chance.randrange(1, 200000))
+        return {"type": "file", "source": f"files/{number}", "destination": path}
+    return shell(f"rm -f /p{chance.randrange(number + 1)}; seq {chance.randrange(5000)} >{path}.seq")
+
+
+def what_comes_out_is_what_a_build_from_nothing_makes(site, guest):
+    """Random steps, random edits; the image through the cache against the one from nothing, file by file."""
+    if os.geteuid() != 0:
+        print("skipped: comparing images mounts them, which takes root")
+        return
+    chance = random.Random(SEED)
+    build = Build(site, guest, "random")
+    build.steps = [random_step(chance, site, i) for i in range(5)]
+    build.run()
+    for turn in range(4):
+        edited = chance.randrange(5)
+        for i in range(5):
+            if i == edited or chance.random() < 0.15:
+                build.steps[i] = random_step(chance, site, i)
+        build.run()
+        if turn % 2 == 0:
+            continue
+        cached = content_of(build.image, site.directory)
+        build.run(cache=False)
+        fresh = content_of(build.image, site.directory)
+        for volatile in [name for name in {*cached, *fresh} if name.startswith(("tmp", "var/log", "run", "etc/dropbear", "lost+found"))]:
+            cached.pop(volatile, None), fresh.pop(volatile, None)
+        different = [name for name in sorted({*cached, *fresh}) if cached.get(name) != fresh.get(name)]
+        assert not different, f"seed {SEED}, turn {turn}: {different}\n" + json.dumps(build.steps, indent=1)
+        assert any(name.startswith("p") for name in fresh), sorted(fresh)[:50]
+
+
+def gc_leaves_nothing(site, guest):
+    code, output = site.kiln("cache", "gc", "-all")
+    assert code == 0, output
+    assert json.loads(site.kiln("cache", "-json")[1])["states"] == []
+    left = [str(path) for path in (site.directory / "states").rglob("*") if path.is_file()]
+    assert left == [], left
+    assert not list((site.directory / "tmp").iterdir()), list((site.directory / "tmp").iterdir())
+
+
+TESTS = [goes_on_from_the_last_unchanged_step, steps_say_how_long_they_keep, a_failed_step_is_kept_and_gone_on_from,
+         a_reboot_in_a_step_is_behind_the_state, forks_are_machines_of_their_own, builds_at_once_make_a_state_once,
+         killed_while_working_nothing_half_is_found, damage_is_seen_and_made_anew,
+         what_comes_out_is_what_a_build_from_nothing_makes, gc_leaves_nothing]
+
+
+def main():
+    missing = missing_programs("qemu-system-x86_64", "qemu-img")
+    if missing:
+        print(f"skipped: {missing[0]} is not installed")
+        return
+    guest = tiny_guest(SOURCE)
+    wanted = sys.argv[3:]
+    with tempfile.TemporaryDirectory() as directory:
+        site = Site(KILN, directory)
+        begin = time.monotonic()
+        try:
+            for test in TESTS:
+                if wanted and test.__name__ not in wanted:
+                    continue
+                start = time.monotonic()
+                test(site, guest)
+                print(f"{time.monotonic() - start:6.1f} s  {test.__name__}", flush=True)
+            assert site.live_machines() == [], site.live_machines()
+        finally:
+            site.end_machines()
+        print(f"states of machines in {time.monotonic() - begin:.0f} s")
+
+
+main()

@@ -1,0 +1,85 @@
+"""What tests with real machines share: the tiny guest, and a directory in which kiln runs apart from everything."""
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+
+PATIENCE = 240  # seconds for a step of the machine; only a hang reaches it
+
+
+def missing_programs(*programs):
+    return [program for program in programs if not shutil.which(program)]
+
+
+def tiny_guest(source):
+    """The directory of a guest that is up in seconds; KILN_TINY_GUEST names one that is made already."""
+    given = os.environ.get("KILN_TINY_GUEST")
+    if given:
+        return pathlib.Path(given)
+    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")))
+    out = cache / "kiln/tiny-guest"
+    subprocess.run(["bash", source / "tests/support/tiny_guest/make.sh", out], check=True, timeout=600)
+    return out
+
+
+def is_alive(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+class Site:
+    """A directory with state, stores and caches of its own, and a qemu-system that writes down each start."""
+
+    def __init__(self, kiln, directory):
+        self.program = kiln
+        self.directory = pathlib.Path(directory)
+        (self.directory / "bin").mkdir()
+        (self.directory / "tmp").mkdir()
+        self.calls = self.directory / "qemu-calls"
+        self.taken = 0
+        real = shutil.which("qemu-system-x86_64")
+        self.write("bin/qemu-system-x86_64", f'#!/bin/sh\necho "$$ $*" >>{self.calls}\nexec {real} "$@"\n', 0o755)
+        self.env = dict(os.environ, HOME=str(directory), TMPDIR=str(self.directory / "tmp"),
+                        KILN_STATE_DIR=f"{directory}/state", KILN_STORE_DIR=f"{directory}/images",
+                        KILN_CACHE_DIR=f"{directory}/states", PATH=f"{directory}/bin:{os.environ['PATH']}",
+                        PACKER_CACHE_DIR=f"{directory}/cache", CHECKPOINT_DISABLE="1")
+        for name in ("KILN_CACHE", "PACKER_LOG"):
+            self.env.pop(name, None)
+
+    def write(self, name, text, mode=0o644):
+        path = self.directory / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        path.chmod(mode)
+
+    def start(self, *arguments, stdin=subprocess.DEVNULL):
+        return subprocess.Popen([self.program, *arguments], cwd=self.directory, env=self.env, stdin=stdin,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+
+    def kiln(self, *arguments, input=None):
+        """Exit code and output."""
+        process = self.start(*arguments, stdin=subprocess.DEVNULL if input is None else subprocess.PIPE)
+        try:
+            output = process.communicate(input, timeout=PATIENCE)[0]
+        finally:
+            process.kill()
+        return process.returncode, output
+
+    def take_calls(self):
+        """Machines that were started since the last time, and all starts: some only ask QEMU something."""
+        lines = self.calls.read_text().splitlines() if self.calls.exists() else []
+        new = lines[self.taken:]
+        self.taken = len(lines)
+        return [line for line in new if "-netdev" in line], new
+
+    def live_machines(self):
+        """Of all that the wrapper started."""
+        lines = self.calls.read_text().splitlines() if self.calls.exists() else []
+        return [int(line.split()[0]) for line in lines if "-netdev" in line and is_alive(line.split()[0])]
+
+    def end_machines(self):
+        for pid in self.live_machines():
+            os.kill(pid, signal.SIGKILL)
