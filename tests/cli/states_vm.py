@@ -249,7 +249,7 @@ def killed_while_working_nothing_half_is_found(site, guest):
 
 def damage_is_seen_and_made_anew(site, guest):
     build = Build(site, guest, "damaged")
-    build.steps = [shell("echo one >/one"), shell("echo two >/two")]
+    build.steps = [shell("echo damaged one >/one"), shell("echo two >/two")]
     build.run()
     states = {state["number"]: state for state in build.own_states()}
     layer = site.directory / "states/layers" / states[1]["details"]["disks"][0]
