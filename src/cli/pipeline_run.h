@@ -76,7 +76,8 @@ class PipelineRun {
 
   void run_instance(size_t instance, const Stop& stop);
   void build(size_t instance, const PreparedStage& keyed, const Stop& stop, StageSink& sink, StageEnd& end);
-  void keep(size_t instance, const PreparedStage& keyed, size_t at, const StageResult& result, const Stop& stop, StageEnd& end);
+  void keep(size_t instance, const PreparedStage& keyed, size_t at, const StageResult& result, const Stop& stop,
+            StageEnd& end);
   void test(size_t instance, const PreparedStage& keyed, const Stop& stop, StageSink& sink, StageEnd& end);
   void publish(size_t instance, const PreparedStage& keyed, const Stop& stop, StageSink& sink, StageEnd& end);
   StageArtifact artifact_of(const std::string& build, const ImageRecord& image) const;
