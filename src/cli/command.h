@@ -92,6 +92,7 @@ struct CommandOptions {
   bool resume = false;
   bool rebuild = false;
   bool explain = false;
+  bool steps = false;
   bool update_modules = false;
   std::string artifact_env;
   std::string artifact_json;

@@ -307,6 +307,7 @@ bool PipelineRun::forecast_one(size_t instance) {
   if (!forecast_tests(instance, prepared, out)) {
     if (out.what == StageForecast::What::up_to_date) out.what = StageForecast::What::test;
   }
+  if (options_.steps) out.builds = preparer_->outline(instance, prepared, out.what != StageForecast::What::waits);
   return true;
 }
 

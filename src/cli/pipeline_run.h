@@ -27,6 +27,7 @@ struct StageForecast {
   std::vector<std::string> reasons;
   std::vector<ImageRecord> images;  ///< of its builds, when they are there
   std::string template_path;
+  std::vector<OutlinedBuild> builds;  ///< with CommandOptions::steps
 };
 
 /// How a stage ended.

@@ -341,6 +341,35 @@ std::vector<ImageTestPlan> StagePreparer::test_plans(size_t instance, const Stag
   return out;
 }
 
+std::vector<OutlinedBuild> StagePreparer::outline(size_t instance, const PreparedStage& prepared, bool keys) const {
+  auto out = outline_plan(prepared.plan, component_table());
+  auto artifacts = loaded_.pipeline->artifacts(instance);  // none: not known yet
+  for (size_t i = 0; i < out.size(); ++i) {
+    auto add = [&](const char* kind, const std::string& type, const std::string& name, const Value& config,
+                   const std::vector<OptionDoc>& docs) -> Value& {
+      const TemplateScope& scope = prepared.plan.stages[i].info.scope;
+      Value options = outline_options(config, docs, scope, prepared.plan.secrets);
+      return out[i].steps.emplace_back(OutlinedStep{kind, type, name == type ? "" : name, options, "", {}, {}}).options;
+    };
+    if (!keys) {
+      for (auto& step : out[i].steps) step.key.clear();
+    }
+    const StageArtifact* artifact = i < artifacts.size() ? &artifacts[i] : nullptr;
+    Diagnostics told;  // by test_plans() and the like
+    for (const auto& test : loaded_.pipeline->tests(instance, artifact, told)) {
+      Value& options = add("test", test.kind, test.name, test.config, tester_entry(test.kind)->options);
+      if (!test.machine_type.empty()) options.set("machine_type", Value(test.machine_type));
+      Value::List waits(test.wait_for.begin(), test.wait_for.end());
+      if (!waits.empty()) options.set("wait_for", Value(std::move(waits)));
+    }
+    for (const auto& publish : loaded_.pipeline->publishes(instance, artifact, told)) {
+      add("publish", publish.type, publish.name, publish.config,
+          find_component(component_table().post_processors, publish.type)->options);
+    }
+  }
+  return out;
+}
+
 std::string StagePreparer::tests_key(const std::vector<ImageTestPlan>& plans,
                                      const std::string& artifact_digest) const {
   if (plans.empty()) return "";

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/diagnostic_text.h"
+#include "cli/outline_text.h"
 #include "cli/test_reports.h"
 #include "cli/text_table.h"
 
@@ -206,6 +207,31 @@ std::vector<TestedSubject> tested(const Pipeline& pipeline, const PipelineRun& r
   return out;
 }
 
+OrderedJson forecast_json(const std::string& stage, const StageForecast& forecast, bool steps) {
+  OrderedJson out;
+  out["name"] = stage;
+  out["template"] = forecast.template_path.empty() ? OrderedJson() : OrderedJson(forecast.template_path);
+  out["action"] = word_of(forecast.what);
+  out["reasons"] = forecast.reasons;
+  out["images"] = OrderedJson::array();
+  for (const auto& image : forecast.images) {
+    if (!image.id.empty()) out["images"].push_back({{"id", image.id}, {"artifact", image.artifact_id}});
+  }
+  out["builds"] = OrderedJson();
+  if (steps) out["builds"] = OrderedJson::parse(to_json(*outline_value(forecast.builds).find("builds")));
+  return out;
+}
+
+std::string forecast_text(const std::string& stage, const StageForecast& forecast) {
+  std::string out = fmt::format("{:<24}  {:<10}  {}\n", stage, word_of(forecast.what), forecast.template_path);
+  for (const auto& reason : forecast.reasons) out += "    because " + reason + "\n";
+  for (const auto& image : forecast.images) {
+    if (!image.id.empty()) out += fmt::format("    image {}: {}\n", image.id, short_path(image.artifact_id));
+  }
+  for (const auto& build : forecast.builds) out += outline_text(build, "    ");
+  return out;
+}
+
 }  // namespace
 
 void show_what_runs(Invocation& invocation, const Pipeline& pipeline, const PipelineRun& run) {
@@ -232,7 +258,7 @@ void show_what_runs(Invocation& invocation, const Pipeline& pipeline, const Pipe
   invocation.renderer->prepare(names);
 }
 
-void show_forecast(Invocation& invocation, const Pipeline& pipeline, const PipelineRun& run, bool json) {
+void show_forecast(Invocation& invocation, const Pipeline& pipeline, const PipelineRun& run, bool json, bool steps) {
   size_t count[4] = {0, 0, 0, 0}, told = 0;
   OrderedJson list = OrderedJson::array();
   std::string text;
@@ -241,24 +267,10 @@ void show_forecast(Invocation& invocation, const Pipeline& pipeline, const Pipel
     const StageForecast& forecast = run.forecasts()[i];
     ++count[static_cast<int>(forecast.what)];
     if (json) {
-      OrderedJson one;
-      one["name"] = pipeline.instances()[i].name;
-      one["template"] = forecast.template_path.empty() ? OrderedJson() : OrderedJson(forecast.template_path);
-      one["action"] = word_of(forecast.what);
-      one["reasons"] = forecast.reasons;
-      one["images"] = OrderedJson::array();
-      for (const auto& image : forecast.images) {
-        if (!image.id.empty()) one["images"].push_back({{"id", image.id}, {"artifact", image.artifact_id}});
-      }
-      list.push_back(std::move(one));
-      continue;
-    }
-    if (++told > most_told) continue;
-    text += fmt::format("{:<24}  {:<10}  {}\n", pipeline.instances()[i].name, word_of(forecast.what),
-                        forecast.template_path);
-    for (const auto& reason : forecast.reasons) text += "    because " + reason + "\n";
-    for (const auto& image : forecast.images) {
-      if (!image.id.empty()) text += fmt::format("    image {}: {}\n", image.id, short_path(image.artifact_id));
+      list.push_back(forecast_json(pipeline.instances()[i].name, forecast, steps));
+    } else if (++told <= most_told) {
+      if (steps && told > 1) text += "\n";
+      text += forecast_text(pipeline.instances()[i].name, forecast);
     }
   }
   if (json) {

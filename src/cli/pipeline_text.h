@@ -8,8 +8,8 @@ namespace kiln {
 
 /// Before a run: which stages run, in one line each; those up to date in one line together. Gives stages their colours.
 void show_what_runs(Invocation& invocation, const Pipeline& pipeline, const PipelineRun& run);
-/// `plan`: every stage with its reasons, or as JSON.
-void show_forecast(Invocation& invocation, const Pipeline& pipeline, const PipelineRun& run, bool json);
+/// `plan`: every stage with its reasons (and `steps`), or as JSON.
+void show_forecast(Invocation& invocation, const Pipeline& pipeline, const PipelineRun& run, bool json, bool steps);
 /// After a run: every stage with how it ended, its tests and its artifact; then the outputs.
 void report_run(Invocation& invocation, const Pipeline& pipeline, const PipelineRun& run,
                 std::chrono::nanoseconds duration, bool interrupted);
