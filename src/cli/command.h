@@ -97,6 +97,7 @@ struct CommandOptions {
   bool all = false;
   std::string rebuild_from;
   std::string at;  ///< shell: the step whose state is opened
+  bool steps = false;
   bool update_modules = false;
   std::string artifact_env;
   std::string artifact_json;

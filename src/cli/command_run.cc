@@ -91,7 +91,7 @@ int run_pipeline_plan(Invocation& invocation, CommandOptions& options, const fs:
   if (!loaded) return 1;
   PipelineRun run(invocation, options, *loaded);
   if (!run.forecast(false)) return 1;
-  show_forecast(invocation, *loaded->pipeline, run, options.json);
+  show_forecast(invocation, *loaded->pipeline, run, options.json, options.steps);
   return 0;
 }
 

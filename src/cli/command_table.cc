@@ -157,6 +157,7 @@ void declare_run(FlagSet& flags, CommandOptions& o) {
 void declare_plan(FlagSet& flags, CommandOptions& o) {
   declare_targets(flags, o);
   flags.add_bool("explain", &o.explain, "Of a pipeline: name every input that changed.");
+  flags.add_bool("steps", &o.steps, "Of a pipeline: show the steps of every stage, too.");
   flags.add_bool("rebuild", &o.rebuild, "Of a pipeline: as with run -rebuild.");
   flags.add_bool("json", &o.json, "One JSON object, for programs.");
   declare_selection(flags, o, "Plan");
@@ -395,13 +396,15 @@ std::vector<Subcommand> make_template_commands() {
        "what a build would do, step by step",
        "plan [options] [TEMPLATE | PIPELINE]",
        "Of a pipeline (*.kiln.hcl): shows every stage, whether it is up to date or runs,\n"
-       "and why. Without an argument: of the one in this directory.\n\n"
+       "and why. Without an argument: of the one in this directory. With -steps also what\n"
+       "each stage does: the steps of its builds, its tests, what it publishes.\n\n"
        "Of a template: shows every build that would run, its steps in order with their options as\n"
        "resolved, and a key for each: the digest of the step, its options and all steps\n"
        "before it. A key that is the same twice stands for the same work. What is known\n"
        "only during the build is shown as <unknown>. Nothing is built.",
        declare_plan,
        {{"plan", "what `run` would do here"},
+        {"plan -steps -target=app", "and step by step, of one stage and what it needs"},
         {"plan template.pkr.hcl", "a template's steps"},
         {"plan -only='web.*' -var version=2 .", "some builds of the templates in this directory"},
         {"plan -json template.json | jq '.builds[].name'", "for a script"}},

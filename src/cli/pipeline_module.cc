@@ -27,9 +27,11 @@ bool is_commit(const std::string& text) {
 
 /// Git without questions: nobody is there to answer.
 std::string git(std::vector<std::string> arguments, const std::optional<fs::path>& directory, const Stop& stop) {
-  if (!find_program("git")) throw Error(ErrorKind::environment, "the program git is not installed (Debian: apt install git)");
+  if (!find_program("git"))
+    throw Error(ErrorKind::environment, "the program git is not installed (Debian: apt install git)");
   arguments.insert(arguments.begin(), "git");
-  Command command{.argv = arguments, .env = {{"GIT_TERMINAL_PROMPT", "0"}, {"LC_ALL", "C.UTF-8"}}, .directory = directory};
+  Command command{
+      .argv = arguments, .env = {{"GIT_TERMINAL_PROMPT", "0"}, {"LC_ALL", "C.UTF-8"}}, .directory = directory};
   auto result = run(command, Deadline::in(git_timeout), stop);
   if (result.status.ok()) return result.out;
   throw Error(ErrorKind::remote, fmt::format("git {} failed: {}", arguments[1], trim(result.err)));
@@ -83,7 +85,8 @@ PipelineModuleSource read_module(const fs::path& named, Diagnostics& diagnostics
   out.directory = path.parent_path().string();
   out.host = make_hcl_host(out.directory);
   auto file = std::make_shared<SourceFile>(SourceFile{path.string(), read_file(path)});
-  out.config = std::make_shared<PackerHcl>(parse_packer_hcl({file}, packer_version, out.host, diagnostics, pipeline_blocks()));
+  out.config =
+      std::make_shared<PackerHcl>(parse_packer_hcl({file}, packer_version, out.host, diagnostics, pipeline_blocks()));
   out.config->path = path.string();
   if (!diagnostics.has_errors()) collect_hcl_variables(*out.config, {}, diagnostics);
   return out;
@@ -121,7 +124,8 @@ ModuleLock::ModuleLock(fs::path file) : file_(std::move(file)) {
   auto text = read_file_if_exists(file_);
   if (!text) return;
   auto lock = nlohmann::json::parse(*text, nullptr, false);
-  bool well = lock.is_object() && lock.value("version", 0) == lock_version && lock.contains("modules") && lock["modules"].is_object();
+  bool well = lock.is_object() && lock.value("version", 0) == lock_version && lock.contains("modules") &&
+              lock["modules"].is_object();
   if (well) {
     for (const auto& [source, entry] : lock["modules"].items()) {
       well &= entry.is_object() && entry.contains("commit") && entry["commit"].is_string();
@@ -129,7 +133,9 @@ ModuleLock::ModuleLock(fs::path file) : file_(std::move(file)) {
     }
   }
   if (!well) {
-    throw Error(ErrorKind::user, fmt::format("{} is no lock of modules that this version can read. Delete it to lock anew.", file_.string()));
+    throw Error(
+        ErrorKind::user,
+        fmt::format("{} is no lock of modules that this version can read. Delete it to lock anew.", file_.string()));
   }
 }
 

@@ -37,6 +37,7 @@ class ModuleLock {
 
 /// Finds modules for the pipeline at `path`. `update`: refs are looked up anew. Git runs as a program of this machine;
 /// clones lie below `cache`.
-PipelineModuleFinder module_finder(const std::filesystem::path& pipeline, const std::filesystem::path& cache, bool update, const Stop& stop);
+PipelineModuleFinder module_finder(const std::filesystem::path& pipeline, const std::filesystem::path& cache,
+                                   bool update, const Stop& stop);
 
 }  // namespace kiln

@@ -40,7 +40,8 @@ std::string publish_key(const std::vector<StagePublish>& publishes, const StageA
 }
 
 StageResult run_publishes(const std::vector<StagePublish>& publishes, const Artifact& artifact, const BuildInfo& info,
-                          const RunOptions& options, EventSink& sink, Journal& journal, const Log& log, const Stop& stop) {
+                          const RunOptions& options, EventSink& sink, Journal& journal, const Log& log,
+                          const Stop& stop) {
   Plan plan;
   Stage stage;
   stage.info = info;

@@ -13,6 +13,7 @@ std::string publish_key(const std::vector<StagePublish>& publishes, const StageA
 
 /// Each on the artifact itself, which stays. Runs on the calling thread.
 StageResult run_publishes(const std::vector<StagePublish>& publishes, const Artifact& artifact, const BuildInfo& info,
-                          const RunOptions& options, EventSink& sink, Journal& journal, const Log& log, const Stop& stop);
+                          const RunOptions& options, EventSink& sink, Journal& journal, const Log& log,
+                          const Stop& stop);
 
 }  // namespace kiln

@@ -36,7 +36,9 @@ int64_t cpus_of_machine() { return std::max(1u, std::thread::hardware_concurrenc
 
 std::string tests_words(const Value& tests) {
   const Value* failed = tests.find("failed");
-  return failed && failed->kind() == Value::Kind::number && failed->as_number().text != "0" ? "its tests failed last time" : "its tests have not passed yet";
+  return failed && failed->kind() == Value::Kind::number && failed->as_number().text != "0"
+             ? "its tests failed last time"
+             : "its tests have not passed yet";
 }
 
 Value tests_value(const std::vector<ImageTestResult>& results, const std::string& key) {
@@ -64,7 +66,8 @@ Value tests_value(const std::vector<ImageTestResult>& results, const std::string
 bool tests_passed(const ImageRecord& image, const std::string& key) {
   const Value* last = image.tests.find("key");
   const Value* ok = image.tests.find("ok");
-  return last && last->is_string() && last->as_string() == key && ok && ok->kind() == Value::Kind::boolean && ok->as_bool();
+  return last && last->is_string() && last->as_string() == key && ok && ok->kind() == Value::Kind::boolean &&
+         ok->as_bool();
 }
 
 }  // namespace
@@ -123,8 +126,9 @@ bool PipelineRun::select() {
     std::vector<std::string> names;
     for (const auto& stage : pipeline_.stages()) names.push_back(stage.name);
     auto nearest = nearest_name(target, names);
-    invocation_.ui().error(fmt::format("Error: there is no stage {}.{}", go_quote(target),
-                                       nearest ? fmt::format(" Did you mean {}?", go_quote(*nearest)) : " The stages are: " + join(names, ", ")));
+    invocation_.ui().error(fmt::format(
+        "Error: there is no stage {}.{}", go_quote(target),
+        nearest ? fmt::format(" Did you mean {}?", go_quote(*nearest)) : " The stages are: " + join(names, ", ")));
     well = false;
   }
   while (!open.empty()) {
@@ -179,7 +183,8 @@ bool PipelineRun::check_needs(size_t instance) {
     if (builds <= 1) continue;
     Diagnostics wrong;
     wrong.error("More than one artifact",
-                fmt::format("Stage {} has {} builds, so `artifact` does not say which of them is meant.", pipeline_.instances()[first].name, builds),
+                fmt::format("Stage {} has {} builds, so `artifact` does not say which of them is meant.",
+                            pipeline_.instances()[first].name, builds),
                 need.range, "Select one build with `only` in that stage, or write artifacts[\"NAME\"].");
     mistake(instance, StagePreparer::text_of(wrong));
     return false;
@@ -190,8 +195,9 @@ bool PipelineRun::check_needs(size_t instance) {
 /// What an earlier run of this stage left where its result goes may be replaced; the store has it.
 bool PipelineRun::may_replace(size_t instance, const PreparedStage& keyed) {
   if (options_.force) return true;
-  return std::all_of(keyed.plan.stages.begin(), keyed.plan.stages.end(),
-                     [&](const Stage& build) { return store_->newest(image_name(instance, build, keyed.builds)).has_value(); });
+  return std::all_of(keyed.plan.stages.begin(), keyed.plan.stages.end(), [&](const Stage& build) {
+    return store_->newest(image_name(instance, build, keyed.builds)).has_value();
+  });
 }
 
 /// What lies where the result would go and is nobody's is told before anything starts.
@@ -211,14 +217,16 @@ std::vector<std::string> PipelineRun::why_it_runs(size_t instance, const Prepare
     std::string name = image_name(instance, prepared.plan.stages[i], prepared.builds);
     auto last = store_->newest(name);
     if (!last) return {"it was never built"};
-    for (auto& reason : input_differences(last->inputs, prepared.inputs[i], options_.explain ? 1000 : 4)) out.push_back(std::move(reason));
+    for (auto& reason : input_differences(last->inputs, prepared.inputs[i], options_.explain ? 1000 : 4))
+      out.push_back(std::move(reason));
   }
   if (out.empty()) out.push_back("its image is gone");
   return out;
 }
 
 std::optional<std::vector<ImageRecord>> PipelineRun::find_images(const PreparedStage& prepared) {
-  if (options_.rebuild || prepared.keys.size() != prepared.plan.stages.size() || prepared.keys.empty()) return std::nullopt;
+  if (options_.rebuild || prepared.keys.size() != prepared.plan.stages.size() || prepared.keys.empty())
+    return std::nullopt;
   std::vector<ImageRecord> out;
   for (const auto& key : prepared.keys) {
     auto found = store_->find_by_key(key);
@@ -240,7 +248,8 @@ bool PipelineRun::forecast_tests(size_t instance, const PreparedStage& prepared,
       artifact = artifact_of_image(out.images[i]);
       known = artifact_of(build.info.display_name, out.images[i]);
     }
-    auto plans = preparer_->test_plans(instance, build, artifact ? &*artifact : nullptr, known ? &*known : nullptr, wrong);
+    auto plans =
+        preparer_->test_plans(instance, build, artifact ? &*artifact : nullptr, known ? &*known : nullptr, wrong);
     if (i == 0) (void)pipeline_.publishes(instance, known ? &*known : nullptr, wrong);
     if (wrong.has_errors()) {
       mistake(instance, StagePreparer::text_of(wrong));
@@ -248,7 +257,8 @@ bool PipelineRun::forecast_tests(size_t instance, const PreparedStage& prepared,
     }
     if (!known || plans.empty()) continue;
     if (tests_passed(out.images[i], preparer_->tests_key(plans, known->digest))) continue;
-    if (passed) out.reasons = {out.images[i].tests.is_null() ? "its image was never tested" : tests_words(out.images[i].tests)};
+    if (passed)
+      out.reasons = {out.images[i].tests.is_null() ? "its image was never tested" : tests_words(out.images[i].tests)};
     passed = false;
   }
   return passed;
@@ -266,9 +276,11 @@ bool PipelineRun::forecast_one(size_t instance) {
   if (!check_needs(instance)) return false;
   for (const auto& need : pipeline_.instances()[instance].needs) {
     auto look = [&](size_t other) {
-      if (forecasts_[other].what == StageForecast::What::up_to_date || forecasts_[other].what == StageForecast::What::test) return;
-      if (out.reasons.size() < 4) out.reasons.push_back(fmt::format("stage {} {}", pipeline_.instances()[other].name,
-                                                                    forecasts_[other].what == StageForecast::What::run ? "runs" : "may run"));
+      auto what = forecasts_[other].what;
+      if (what == StageForecast::What::up_to_date || what == StageForecast::What::test) return;
+      if (out.reasons.size() >= 4) return;
+      const char* word = what == StageForecast::What::run ? "runs" : "may run";
+      out.reasons.push_back(fmt::format("stage {} {}", pipeline_.instances()[other].name, word));
     };
     if (need.instance) look(*need.instance);
     else for (size_t other : pipeline_.instances_of(need.stage)) look(other);
@@ -285,7 +297,8 @@ bool PipelineRun::forecast_one(size_t instance) {
     }
     if (!there) out.reasons = {"its files are gone from where they belong; they are in the store and are put back"};
     std::vector<StageArtifact> artifacts;
-    for (size_t i = 0; there && i < out.images.size(); ++i) artifacts.push_back(artifact_of(prepared.plan.stages[i].info.display_name, out.images[i]));
+    for (size_t i = 0; there && i < out.images.size(); ++i)
+      artifacts.push_back(artifact_of(prepared.plan.stages[i].info.display_name, out.images[i]));
     if (there) loaded_.pipeline->set_artifacts(instance, artifacts);
   } else {
     out.what = StageForecast::What::run;
@@ -295,6 +308,7 @@ bool PipelineRun::forecast_one(size_t instance) {
   if (!forecast_tests(instance, prepared, out)) {
     if (out.what == StageForecast::What::up_to_date) out.what = StageForecast::What::test;
   }
+  if (options_.steps) out.builds = preparer_->outline(instance, prepared, out.what != StageForecast::What::waits);
   return true;
 }
 
@@ -323,8 +337,8 @@ RunOptions PipelineRun::run_options(const std::string& what) const {
   run.evidence = evidence_.get();
   run.evidence_name = bare_name(what);
   run.redactor = invocation_.redactor.get();
-  std::string command = fmt::format("cd {} && {} run -on-error=ask {}", shell_quote(loaded_.directory.string()), invocation_.program,
-                                    shell_quote(loaded_.path.filename().string()));
+  std::string command = fmt::format("cd {} && {} run -on-error=ask {}", shell_quote(loaded_.directory.string()),
+                                    invocation_.program, shell_quote(loaded_.path.filename().string()));
   run.reproduce_command = [command](const Stage& stage) { return command + "  # stage " + stage.info.display_name; };
   return run;
 }
@@ -430,7 +444,8 @@ void PipelineRun::run_instance(size_t instance, const Stop& stop) {
     build(instance, keyed, stop, sink, end);
   }
   if (end.how != StageEnd::How::failed && end.how != StageEnd::How::cancelled) test(instance, keyed, stop, sink, end);
-  if (end.how != StageEnd::How::failed && end.how != StageEnd::How::cancelled) publish(instance, keyed, stop, sink, end);
+  if (end.how != StageEnd::How::failed && end.how != StageEnd::How::cancelled)
+    publish(instance, keyed, stop, sink, end);
   for (size_t i = 0; i < end.images.size(); ++i) {
     end.artifacts.push_back(artifact_of(keyed.plan.stages[i].info.display_name, end.images[i]));
   }
@@ -457,7 +472,8 @@ void PipelineRun::build(size_t instance, const PreparedStage& keyed, const Stop&
     stages.push_back(std::move(real.plan.stages[i]));
   }
   real.plan.stages = std::move(stages);
-  auto results = run_plan(real.plan, run_options(pipeline_.instances()[instance].name), sink, *journal_, *invocation_.log, stop);
+  auto results =
+      run_plan(real.plan, run_options(pipeline_.instances()[instance].name), sink, *journal_, *invocation_.log, stop);
   end.how = StageEnd::How::built;
   for (size_t i = 0; i < results.size(); ++i) {
     if (results[i].error.empty()) {
@@ -470,7 +486,8 @@ void PipelineRun::build(size_t instance, const PreparedStage& keyed, const Stop&
   }
 }
 
-void PipelineRun::keep(size_t instance, const PreparedStage& keyed, size_t at, const StageResult& result, const Stop& stop, StageEnd& end) {
+void PipelineRun::keep(size_t instance, const PreparedStage& keyed, size_t at, const StageResult& result,
+                       const Stop& stop, StageEnd& end) {
   const Stage& build = keyed.plan.stages[at];
   ImageRecord image;
   image.key = keyed.keys[at];
@@ -489,7 +506,8 @@ void PipelineRun::keep(size_t instance, const PreparedStage& keyed, size_t at, c
   if (!result.artifacts.empty()) {
     const Artifact& artifact = result.artifacts[0];
     files = describe_artifact(artifact, image);
-    if (auto machine = build.builder->fresh_machine(artifact, "")) image.fresh_machine = stored_machine(*machine, build.source.type, build.info.scope);
+    if (auto machine = build.builder->fresh_machine(artifact, ""))
+      image.fresh_machine = stored_machine(*machine, build.source.type, build.info.scope);
   }
   end.images[at] = store_->add(std::move(image), files, stop);
   for (const auto& file : end.images[at].files) digests_->note(file.path, file.digest);
@@ -509,7 +527,8 @@ void PipelineRun::test(size_t instance, const PreparedStage& keyed, const Stop& 
     std::vector<ImageTestResult> results;
     for (auto& plan : plans) {
       fs::create_directories(image_store_directory() / "scratch");
-      results.push_back(run_image_test(plan, component_table(), run_options(plan.name), sink, *journal_, *invocation_.log, stop));
+      results.push_back(
+          run_image_test(plan, component_table(), run_options(plan.name), sink, *journal_, *invocation_.log, stop));
       const ImageTestResult& result = results.back();
       if (result.passed()) continue;
       end.how = result.cancelled ? StageEnd::How::cancelled : StageEnd::How::failed;
@@ -524,7 +543,8 @@ void PipelineRun::test(size_t instance, const PreparedStage& keyed, const Stop& 
   }
 }
 
-void PipelineRun::publish(size_t instance, const PreparedStage& keyed, const Stop& stop, StageSink& sink, StageEnd& end) {
+void PipelineRun::publish(size_t instance, const PreparedStage& keyed, const Stop& stop, StageSink& sink,
+                          StageEnd& end) {
   for (size_t i = 0; i < end.images.size(); ++i) {
     StageArtifact known = artifact_of(keyed.plan.stages[i].info.display_name, end.images[i]);
     Diagnostics wrong;

@@ -27,6 +27,7 @@ struct StageForecast {
   std::vector<std::string> reasons;
   std::vector<ImageRecord> images;  ///< of its builds, when they are there
   std::string template_path;
+  std::vector<OutlinedBuild> builds;  ///< with CommandOptions::steps
 };
 
 /// How a stage ended.
@@ -76,7 +77,8 @@ class PipelineRun {
 
   void run_instance(size_t instance, const Stop& stop);
   void build(size_t instance, const PreparedStage& keyed, const Stop& stop, StageSink& sink, StageEnd& end);
-  void keep(size_t instance, const PreparedStage& keyed, size_t at, const StageResult& result, const Stop& stop, StageEnd& end);
+  void keep(size_t instance, const PreparedStage& keyed, size_t at, const StageResult& result, const Stop& stop,
+            StageEnd& end);
   void test(size_t instance, const PreparedStage& keyed, const Stop& stop, StageSink& sink, StageEnd& end);
   void publish(size_t instance, const PreparedStage& keyed, const Stop& stop, StageSink& sink, StageEnd& end);
   StageArtifact artifact_of(const std::string& build, const ImageRecord& image) const;

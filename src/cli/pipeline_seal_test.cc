@@ -50,7 +50,8 @@ std::vector<std::string> planned(const Template& parsed, std::vector<Value>* inp
   if (inputs) {
     TempDir directory("kiln-seal");
     auto digests = open_file_digests(directory.path());
-    for (const auto& stage : outline_plan(plan, component_table(), {})) inputs->push_back(build_inputs(stage, {}, *digests));
+    for (const auto& stage : outline_plan(plan, component_table(), {}))
+      inputs->push_back(build_inputs(stage, {}, *digests));
   }
   return out;
 }
@@ -68,18 +69,24 @@ TEST(PipelineSeal, StagesSayWhetherOrTheBuildsPlaceDoes) {
 }
 
 TEST(PipelineSeal, ComesLastWhereThereIsALinuxMachine) {
-  Template parsed = with({source("rootfs", "vm", image()), source("file", "text", {{"content", "x"}, {"target", "/nowhere/t"}}),
-                          source("null", "there", {{"communicator", "none"}}),
-                          source("qemu", "windows", {{"communicator", "winrm"}, {"winrm_username", "me"}, {"iso_url", "x"},
-                                                     {"iso_checksum", "none"}, {"output_directory", "/nowhere/w"}})},
-                         {provisioner("shell-local", {{"inline", Value(Value::List{Value("true")})}})});
+  Template parsed =
+      with({source("rootfs", "vm", image()), source("file", "text", {{"content", "x"}, {"target", "/nowhere/t"}}),
+            source("null", "there", {{"communicator", "none"}}),
+            source("qemu", "windows",
+                   {{"communicator", "winrm"},
+                    {"winrm_username", "me"},
+                    {"iso_url", "x"},
+                    {"iso_checksum", "none"},
+                    {"output_directory", "/nowhere/w"}})},
+           {provisioner("shell-local", {{"inline", Value(Value::List{Value("true")})}})});
   seal_builds(parsed);
-  EXPECT_EQ(planned(parsed), (std::vector<std::string>{"vm: shell-local seal", "text: shell-local", "there: shell-local",
-                                                       "windows: shell-local"}));
+  EXPECT_EQ(planned(parsed), (std::vector<std::string>{"vm: shell-local seal", "text: shell-local",
+                                                       "there: shell-local", "windows: shell-local"}));
 }
 
 TEST(PipelineSeal, WhoSealsAlreadyIsNotSealedTwice) {
-  Template parsed = with({source("rootfs", "vm", image())}, {provisioner("seal", {{"logs", false}}), provisioner("sleep")});
+  Template parsed =
+      with({source("rootfs", "vm", image())}, {provisioner("seal", {{"logs", false}}), provisioner("sleep")});
   seal_builds(parsed);
   EXPECT_EQ(planned(parsed), (std::vector<std::string>{"vm: seal sleep"}));
 }

@@ -45,7 +45,8 @@ bool is_known(const Value& value) {
   if (value.is_unknown()) return false;
   if (value.is_list()) return std::all_of(value.as_list().begin(), value.as_list().end(), is_known);
   if (!value.is_object()) return true;
-  return std::all_of(value.as_object().begin(), value.as_object().end(), [](const Member& m) { return is_known(m.value); });
+  return std::all_of(value.as_object().begin(), value.as_object().end(),
+                     [](const Member& m) { return is_known(m.value); });
 }
 
 /// Without what follows from a value that is not known yet.
@@ -74,12 +75,83 @@ std::vector<std::pair<std::string, std::string>> uploads_of(const Stage& build) 
     Value config = planned.declaration.body(input, ignored);
     if (!config.is_object() || text(config, "direction") == "download") continue;
     std::string from = text(config, "source"), to = text(config, "destination");
-    if (!from.empty() && !to.empty()) out.emplace_back(fs::absolute(from).string() + (from.ends_with('/') ? "/" : ""), to);
+    if (!from.empty() && !to.empty())
+      out.emplace_back(fs::absolute(from).string() + (from.ends_with('/') ? "/" : ""), to);
   }
   return out;
 }
 
-const ComponentEntry<Tester>* tester_entry(const std::string& kind) { return find_component(component_table().testers, kind); }
+const ComponentEntry<Tester>* tester_entry(const std::string& kind) {
+  return find_component(component_table().testers, kind);
+}
+
+/// One test block made ready. What is wrong with it is told at its place.
+PlannedTest planned_test(const StageTest& test, const Stage& build, Diagnostics& diagnostics) {
+  for (const auto& what : test.wait_for) {
+    if (auto wrong = wrong_wait_for(what)) diagnostics.error("Invalid wait_for", *wrong, test.range);
+  }
+  PlannedTest out{test.kind, test.name, tester_entry(test.kind)->make(), test.config};
+  Diagnostics found;
+  if (is_known(out.config)) out.tester->prepare({out.config, build.info, found});
+  for (Diagnostic item : found.items()) {
+    if (!item.range.known()) item.range = test.range;
+    if (item.summary.empty()) std::swap(item.summary, item.detail);
+    diagnostics.add(std::move(item));
+  }
+  return out;
+}
+
+/// The configuration of the machine that a test asks for, with the artifact in it (without one: with a sample's name).
+/// nullopt: there is no such machine, which was told.
+std::optional<Value> test_machine(const StageTest& test, const Stage& build, const std::string& type,
+                                  const Artifact* artifact, Diagnostics& diagnostics) {
+  const auto* builder = find_component(component_table().builders, type);
+  if (!builder) {
+    diagnostics.error("Unknown machine_type " + go_quote(type),
+                      "It is the type of a builder, like \"qemu\" or \"rootfs\".", test.range);
+    return std::nullopt;
+  }
+  Artifact sample;
+  sample.files = {"image"};
+  fs::path scratch = image_store_directory() / "scratch" / random_uuid();
+  const Artifact& image = artifact ? *artifact : sample;
+  auto out = type == build.source.type ? build.builder->fresh_machine(image, scratch)
+                                       : builder->make()->fresh_machine(image, scratch);
+  if (!out) {
+    diagnostics.error("Nothing to test",
+                      fmt::format("What builder {} makes cannot be started as a machine, so it cannot be tested.",
+                                  build.source.type),
+                      test.range);
+    return std::nullopt;
+  }
+  if (test.machine) {
+    for (const auto& member : test.machine->as_object()) out->set(member.key, member.value);
+  }
+  return out;
+}
+
+/// The plan whose machine is the same but for the place where it is made; null: none.
+ImageTestPlan* find_sharer(std::vector<ImageTestPlan>& plans, const std::string& builder_type, const Value& machine) {
+  auto without_place = [](Value config) {
+    config.take("output_directory");
+    return config;
+  };
+  auto found = std::find_if(plans.begin(), plans.end(), [&](const ImageTestPlan& plan) {
+    return plan.builder_type == builder_type && without_place(plan.machine) == without_place(machine);
+  });
+  return found == plans.end() ? nullptr : &*found;
+}
+
+/// Tests that share a machine wait for all that any of them wants.
+void add_stage_test(ImageTestPlan& plan, const StageTest& test, PlannedTest planned) {
+  auto& waits = plan.wait_for;
+  for (const auto& what : test.wait_for) {
+    if (std::find(waits.begin(), waits.end(), what) == waits.end()) waits.push_back(what);
+  }
+  if (test.wait_timeout.count() > 0) plan.wait_timeout = test.wait_timeout;
+  if (test.timeout.count() > 0) plan.timeout = plan.tests.empty() ? test.timeout : std::max(test.timeout, plan.timeout);
+  plan.tests.push_back(std::move(planned));
+}
 
 }  // namespace
 
@@ -89,7 +161,8 @@ void enter_thread_directory(const fs::path& directory) {
   if (!own && ::unshare(CLONE_FS) != 0) throw_errno("unshare");
   own = true;
   if (::chdir(directory.c_str()) != 0) {
-    throw Error(ErrorKind::user, fmt::format("cannot enter the directory {}: {}", directory.string(), go_errno_text(errno)));
+    throw Error(ErrorKind::user,
+                fmt::format("cannot enter the directory {}: {}", directory.string(), go_errno_text(errno)));
   }
 }
 
@@ -115,7 +188,8 @@ void StageSink::emit(const Event& event) {
   Event mine = event;
   mine.stage = renamed(event.stage);
   if (log_fd_ >= 0 && event.kind != EventKind::progress && event.kind != EventKind::machine && !event.text.empty()) {
-    std::string line = fmt::format("{} {}{}\n", format_rfc3339_utc(event.time), event.label.empty() ? "" : event.label + " ", event.text);
+    std::string line = fmt::format("{} {}{}\n", format_rfc3339_utc(event.time),
+                                   event.label.empty() ? "" : event.label + " ", event.text);
     if (redactor_) line = redactor_->redact(std::move(line));
     [[maybe_unused]] auto written = ::write(log_fd_, line.data(), line.size());
   }
@@ -126,16 +200,24 @@ std::string StageSink::ask(const std::string& stage, const std::string& question
   return out_.ask(renamed(stage), question, stop);
 }
 
-StagePreparer::StagePreparer(const Invocation& invocation, const CommandOptions& options, const LoadedPipeline& loaded, FileDigests& digests)
-    : invocation_(invocation), options_(options), loaded_(loaded), digests_(digests), hide_(keyed_hash_of_secrets(state_directory())) {}
+StagePreparer::StagePreparer(const Invocation& invocation, const CommandOptions& options, const LoadedPipeline& loaded,
+                             FileDigests& digests)
+    : invocation_(invocation),
+      options_(options),
+      loaded_(loaded),
+      digests_(digests),
+      hide_(keyed_hash_of_secrets(state_directory())) {}
 
 fs::path StagePreparer::directory_of(const StageSettings& settings) const {
   return settings.directory.empty() ? loaded_.directory : (loaded_.directory / settings.directory).lexically_normal();
 }
 
-std::string StagePreparer::text_of(const Diagnostics& diagnostics) { return std::string(trim_right(hcl_text(diagnostics))); }
+std::string StagePreparer::text_of(const Diagnostics& diagnostics) {
+  return std::string(trim_right(hcl_text(diagnostics)));
+}
 
-CommandOptions StagePreparer::stage_options(const StageSettings& settings, bool timeless, bool replace, bool& known) const {
+CommandOptions StagePreparer::stage_options(const StageSettings& settings, bool timeless, bool replace,
+                                            bool& known) const {
   CommandOptions out = options_;
   out.only = settings.only;
   out.except = settings.except;
@@ -195,7 +277,8 @@ std::map<std::string, std::string> StagePreparer::sources_of(size_t instance) co
   const Pipeline& pipeline = *loaded_.pipeline;
   auto add = [&](size_t other) {
     for (const auto& artifact : pipeline.artifacts(other)) {
-      out[pipeline.instances()[other].name + "/" + artifact.build] = artifact.digest.empty() ? artifact.id : artifact.digest;
+      out[pipeline.instances()[other].name + "/" + artifact.build] =
+          artifact.digest.empty() ? artifact.id : artifact.digest;
     }
   };
   for (const auto& need : pipeline.instances()[instance].needs) {
@@ -240,67 +323,57 @@ PreparedStage StagePreparer::prepare(size_t instance, bool timeless, bool replac
 std::vector<ImageTestPlan> StagePreparer::test_plans(size_t instance, const Stage& build, const Artifact* artifact,
                                                      const StageArtifact* known, Diagnostics& diagnostics) const {
   std::vector<ImageTestPlan> out;
-  for (auto& test : loaded_.pipeline->tests(instance, known, diagnostics)) {
-    for (const auto& what : test.wait_for) {
-      if (auto wrong = wrong_wait_for(what)) diagnostics.error("Invalid wait_for", *wrong, test.range);
-    }
-    const auto* entry = tester_entry(test.kind);
-    PlannedTest planned{test.kind, test.name, entry->make(), test.config};
-    Diagnostics found;
-    if (is_known(planned.config)) planned.tester->prepare({planned.config, build.info, found});
-    for (Diagnostic item : found.items()) {
-      if (!item.range.known()) item.range = test.range;
-      if (item.summary.empty()) std::swap(item.summary, item.detail);
-      diagnostics.add(std::move(item));
-    }
+  for (const auto& test : loaded_.pipeline->tests(instance, known, diagnostics)) {
+    PlannedTest planned = planned_test(test, build, diagnostics);
     std::string type = test.machine_type.empty() ? build.source.type : test.machine_type;
-    const auto* machine = find_component(component_table().builders, type);
-    if (!machine) {
-      diagnostics.error("Unknown machine_type " + go_quote(type), "It is the type of a builder, like \"qemu\" or \"rootfs\".", test.range);
-      continue;
+    auto machine = test_machine(test, build, type, artifact, diagnostics);
+    if (!machine) continue;
+    ImageTestPlan* plan = find_sharer(out, type, *machine);
+    if (!plan) {
+      plan = &out.emplace_back();
+      plan->name = loaded_.pipeline->instances()[instance].name + " test";
+      plan->builder_type = type;
+      plan->machine = std::move(*machine);
+      plan->info = build.info;
+      if (artifact) plan->artifact = *artifact;
+      plan->uploads = uploads_of(build);
     }
-    Artifact sample;
-    sample.files = {"image"};
-    fs::path scratch = image_store_directory() / "scratch" / random_uuid();
-    auto config = type == build.source.type ? build.builder->fresh_machine(artifact ? *artifact : sample, scratch)
-                                            : machine->make()->fresh_machine(artifact ? *artifact : sample, scratch);
-    if (!config) {
-      diagnostics.error("Nothing to test", fmt::format("What builder {} makes cannot be started as a machine, so it cannot be tested.", build.source.type),
-                        test.range);
-      continue;
-    }
-    if (test.machine) {
-      for (const auto& member : test.machine->as_object()) config->set(member.key, member.value);
-    }
-    Value without_place = *config;
-    for (auto name : {"output_directory"}) without_place.take(name);
-    auto shared = std::find_if(out.begin(), out.end(), [&](const ImageTestPlan& other) {
-      Value theirs = other.machine;
-      theirs.take("output_directory");
-      return other.builder_type == type && theirs == without_place;
-    });
-    if (shared == out.end()) {
-      ImageTestPlan fresh;
-      fresh.name = loaded_.pipeline->instances()[instance].name + " test";
-      fresh.builder_type = type;
-      fresh.machine = std::move(*config);
-      fresh.info = build.info;
-      if (artifact) fresh.artifact = *artifact;
-      fresh.uploads = uploads_of(build);
-      out.push_back(std::move(fresh));
-      shared = std::prev(out.end());
-    }
-    for (const auto& what : test.wait_for) {
-      if (std::find(shared->wait_for.begin(), shared->wait_for.end(), what) == shared->wait_for.end()) shared->wait_for.push_back(what);
-    }
-    if (test.wait_timeout.count() > 0) shared->wait_timeout = test.wait_timeout;
-    if (test.timeout.count() > 0) shared->timeout = std::max(test.timeout, shared->tests.empty() ? test.timeout : shared->timeout);
-    shared->tests.push_back(std::move(planned));
+    add_stage_test(*plan, test, std::move(planned));
   }
   return out;
 }
 
-std::string StagePreparer::tests_key(const std::vector<ImageTestPlan>& plans, const std::string& artifact_digest) const {
+std::vector<OutlinedBuild> StagePreparer::outline(size_t instance, const PreparedStage& prepared, bool keys) const {
+  auto out = outline_plan(prepared.plan, component_table());
+  auto artifacts = loaded_.pipeline->artifacts(instance);  // none: not known yet
+  for (size_t i = 0; i < out.size(); ++i) {
+    auto add = [&](const char* kind, const std::string& type, const std::string& name, const Value& config,
+                   const std::vector<OptionDoc>& docs) -> Value& {
+      const TemplateScope& scope = prepared.plan.stages[i].info.scope;
+      Value options = outline_options(config, docs, scope, prepared.plan.secrets);
+      return out[i].steps.emplace_back(OutlinedStep{kind, type, name == type ? "" : name, options, "", {}, {}}).options;
+    };
+    if (!keys) {
+      for (auto& step : out[i].steps) step.key.clear();
+    }
+    const StageArtifact* artifact = i < artifacts.size() ? &artifacts[i] : nullptr;
+    Diagnostics told;  // by test_plans() and the like
+    for (const auto& test : loaded_.pipeline->tests(instance, artifact, told)) {
+      Value& options = add("test", test.kind, test.name, test.config, tester_entry(test.kind)->options);
+      if (!test.machine_type.empty()) options.set("machine_type", Value(test.machine_type));
+      Value::List waits(test.wait_for.begin(), test.wait_for.end());
+      if (!waits.empty()) options.set("wait_for", Value(std::move(waits)));
+    }
+    for (const auto& publish : loaded_.pipeline->publishes(instance, artifact, told)) {
+      add("publish", publish.type, publish.name, publish.config,
+          find_component(component_table().post_processors, publish.type)->options);
+    }
+  }
+  return out;
+}
+
+std::string StagePreparer::tests_key(const std::vector<ImageTestPlan>& plans,
+                                     const std::string& artifact_digest) const {
   if (plans.empty()) return "";
   Value document = Value::empty_object();
   document.set("artifact", Value(artifact_digest));
@@ -339,7 +412,8 @@ Value machine_inputs(const Value& machine, const std::string& builder_type, File
     bool of_the_artifact = doc.name == "iso_url" || doc.name == "source_image";
     if (!value || !doc.in_key || doc.places || doc.secret || value->secret || of_the_artifact) continue;
     out.set(doc.name, *value);
-    if (doc.reads && value->is_string()) out.set(doc.name + " content", Value(content_digest(value->as_string(), digests)));
+    if (doc.reads && value->is_string())
+      out.set(doc.name + " content", Value(content_digest(value->as_string(), digests)));
   }
   return out;
 }
@@ -349,7 +423,8 @@ Value stored_machine(const Value& machine, const std::string& builder_type, cons
   Value out = Value::empty_object();
   if (!entry || !machine.is_object()) return Value();
   for (const auto& member : machine.as_object()) {
-    auto doc = std::find_if(entry->options.begin(), entry->options.end(), [&](const OptionDoc& one) { return one.name == member.key; });
+    auto doc = std::find_if(entry->options.begin(), entry->options.end(),
+                            [&](const OptionDoc& one) { return one.name == member.key; });
     bool secret = member.value.secret || (doc != entry->options.end() && doc->secret);
     if (secret || member.key == "output_directory" || member.key == "iso_url" || member.key == "source_image") continue;
     Value value = member.value;

@@ -52,16 +52,21 @@ struct PreparedStage {
 /// Makes stages ready. Const and callable from any thread.
 class StagePreparer {
  public:
-  StagePreparer(const Invocation& invocation, const CommandOptions& options, const LoadedPipeline& loaded, FileDigests& digests);
+  StagePreparer(const Invocation& invocation, const CommandOptions& options, const LoadedPipeline& loaded,
+                FileDigests& digests);
   /// `timeless`: for its key, with time and chance standing still; else for running. `replace`: results that are in the
   /// way are no mistake. The calling thread is in the stage's directory from then on.
   PreparedStage prepare(size_t instance, bool timeless, bool replace) const;
-  /// The tests of the stage, grouped by the machine they share, for one artifact of it. `builder` made it. Mistakes (unknown
-  /// machine, missing programs) go to `diagnostics`. Without an artifact: only checks what can be.
-  std::vector<ImageTestPlan> test_plans(size_t instance, const Stage& build, const Artifact* artifact, const StageArtifact* known,
-                                        Diagnostics& diagnostics) const;
+  /// The tests of the stage, grouped by the machine they share, for one artifact of it. `builder` made it. Mistakes
+  /// (unknown machine, missing programs) go to `diagnostics`. Without an artifact: only checks what can be.
+  std::vector<ImageTestPlan> test_plans(size_t instance, const Stage& build, const Artifact* artifact,
+                                        const StageArtifact* known, Diagnostics& diagnostics) const;
   /// Digest of an artifact with everything its tests are made from; empty when there are none.
   std::string tests_key(const std::vector<ImageTestPlan>& plans, const std::string& artifact_digest) const;
+  /// What the stage would do, with its tests and publishing as the last steps of each build. `prepared` without
+  /// mistakes. `keys`: with the steps' keys; of a stage that waits for another one they would be those of the words that
+  /// stand for what is not known.
+  std::vector<OutlinedBuild> outline(size_t instance, const PreparedStage& prepared, bool keys) const;
   std::filesystem::path directory_of(const StageSettings& settings) const;
   /// As an error text for a person, in the language of HCL.
   static std::string text_of(const Diagnostics& diagnostics);
@@ -79,8 +84,8 @@ class StagePreparer {
   std::shared_ptr<TemplateCache> templates_ = std::make_shared<TemplateCache>();
 };
 
-/// What of a throw-away machine's configuration a test's outcome depends on, besides the artifact: options that change the
-/// result, and the content of files they name (user data, say).
+/// What of a throw-away machine's configuration a test's outcome depends on, besides the artifact: options that change
+/// the result, and the content of files they name (user data, say).
 Value machine_inputs(const Value& machine, const std::string& builder_type, FileDigests& digests);
 
 /// The configuration of a throw-away machine as the store keeps it: templates rendered, secrets left out.

@@ -32,7 +32,8 @@ void write_state(const fs::path& file, Json state) {
 }  // namespace
 
 fs::path pipeline_state_directory(const fs::path& pipeline) {
-  return state_directory() / "pipelines" / digest_hex("sha256", fs::absolute(pipeline).lexically_normal().string()).substr(0, 24);
+  return state_directory() / "pipelines" /
+         digest_hex("sha256", fs::absolute(pipeline).lexically_normal().string()).substr(0, 24);
 }
 
 std::optional<LastRun> read_last_run(const fs::path& pipeline) {

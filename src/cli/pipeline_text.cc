@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/diagnostic_text.h"
+#include "cli/outline_text.h"
 #include "cli/test_reports.h"
 #include "cli/text_table.h"
 
@@ -65,7 +66,8 @@ std::string tests_text(const StageEnd& end) {
 
 std::string short_path(const std::string& path) {
   std::error_code error;
-  fs::path relative = fs::path(path).is_absolute() ? fs::path(path).lexically_relative(fs::current_path(error)) : fs::path(path);
+  fs::path relative =
+      fs::path(path).is_absolute() ? fs::path(path).lexically_relative(fs::current_path(error)) : fs::path(path);
   std::string text = relative.string();
   return error || text.empty() || text.size() >= path.size() ? path : text;
 }
@@ -125,7 +127,8 @@ void say_records(Invocation& invocation, const std::string& stage, const StageEn
     records.machine("artifact", {index, "id", image.artifact_id});
     records.machine("artifact", {index, "string", image.description});
     records.machine("artifact", {index, "files-count", std::to_string(image.files.size())});
-    for (size_t f = 0; f < image.files.size(); ++f) records.machine("artifact", {index, "file", std::to_string(f), image.files[f].path});
+    for (size_t f = 0; f < image.files.size(); ++f)
+      records.machine("artifact", {index, "file", std::to_string(f), image.files[f].path});
     records.machine("artifact", {index, "end"});
   }
 }
@@ -142,7 +145,8 @@ OrderedJson artifact_json(const StageEnd& end) {
     one["image"] = end.images[i].id;
     one["key"] = end.images[i].key;
     one["files"] = OrderedJson::array();
-    for (const auto& file : end.images[i].files) one["files"].push_back({{"path", file.path}, {"sha256", file.digest}, {"size", file.size}});
+    for (const auto& file : end.images[i].files)
+      one["files"].push_back({{"path", file.path}, {"sha256", file.digest}, {"size", file.size}});
     list.push_back(std::move(one));
   }
   return list;
@@ -179,14 +183,16 @@ void write_artifact_env(const fs::path& path, const Pipeline& pipeline, const Pi
     if (!run.wanted(i)) continue;
     const auto& artifacts = run.ends()[i].artifacts;
     for (const auto& artifact : artifacts) {
-      std::string name = "STAGE_" + environment_name(pipeline.instances()[i].name + (artifacts.size() > 1 ? "_" + artifact.build : ""));
+      std::string name = "STAGE_" + environment_name(pipeline.instances()[i].name +
+                                                     (artifacts.size() > 1 ? "_" + artifact.build : ""));
       out += name + "_ID=" + shell_quote(artifact.id) + "\n";
       if (!artifact.digest.empty()) out += name + "_DIGEST=" + shell_quote(artifact.digest) + "\n";
     }
   }
   Diagnostics ignored;
   for (const auto& output : outputs_of(pipeline, ignored)) {
-    if (output.value.is_wholly_known()) out += environment_name(output.name) + "=" + shell_quote(output_text(output.value)) + "\n";
+    if (output.value.is_wholly_known())
+      out += environment_name(output.name) + "=" + shell_quote(output_text(output.value)) + "\n";
   }
   write_file_atomically(path, out, 0600);
 }
@@ -195,8 +201,34 @@ void write_artifact_env(const fs::path& path, const Pipeline& pipeline, const Pi
 std::vector<TestedSubject> tested(const Pipeline& pipeline, const PipelineRun& run) {
   std::vector<TestedSubject> out;
   for (size_t i = 0; i < pipeline.instances().size(); ++i) {
-    if (run.wanted(i) && !run.ends()[i].tests.empty()) out.push_back({pipeline.instances()[i].name, &run.ends()[i].tests});
+    if (run.wanted(i) && !run.ends()[i].tests.empty())
+      out.push_back({pipeline.instances()[i].name, &run.ends()[i].tests});
   }
+  return out;
+}
+
+OrderedJson forecast_json(const std::string& stage, const StageForecast& forecast, bool steps) {
+  OrderedJson out;
+  out["name"] = stage;
+  out["template"] = forecast.template_path.empty() ? OrderedJson() : OrderedJson(forecast.template_path);
+  out["action"] = word_of(forecast.what);
+  out["reasons"] = forecast.reasons;
+  out["images"] = OrderedJson::array();
+  for (const auto& image : forecast.images) {
+    if (!image.id.empty()) out["images"].push_back({{"id", image.id}, {"artifact", image.artifact_id}});
+  }
+  out["builds"] = OrderedJson();
+  if (steps) out["builds"] = OrderedJson::parse(to_json(*outline_value(forecast.builds).find("builds")));
+  return out;
+}
+
+std::string forecast_text(const std::string& stage, const StageForecast& forecast) {
+  std::string out = fmt::format("{:<24}  {:<10}  {}\n", stage, word_of(forecast.what), forecast.template_path);
+  for (const auto& reason : forecast.reasons) out += "    because " + reason + "\n";
+  for (const auto& image : forecast.images) {
+    if (!image.id.empty()) out += fmt::format("    image {}: {}\n", image.id, short_path(image.artifact_id));
+  }
+  for (const auto& build : forecast.builds) out += outline_text(build, "    ");
   return out;
 }
 
@@ -226,7 +258,7 @@ void show_what_runs(Invocation& invocation, const Pipeline& pipeline, const Pipe
   invocation.renderer->prepare(names);
 }
 
-void show_forecast(Invocation& invocation, const Pipeline& pipeline, const PipelineRun& run, bool json) {
+void show_forecast(Invocation& invocation, const Pipeline& pipeline, const PipelineRun& run, bool json, bool steps) {
   size_t count[4] = {0, 0, 0, 0}, told = 0;
   OrderedJson list = OrderedJson::array();
   std::string text;
@@ -235,23 +267,10 @@ void show_forecast(Invocation& invocation, const Pipeline& pipeline, const Pipel
     const StageForecast& forecast = run.forecasts()[i];
     ++count[static_cast<int>(forecast.what)];
     if (json) {
-      OrderedJson one;
-      one["name"] = pipeline.instances()[i].name;
-      one["template"] = forecast.template_path.empty() ? OrderedJson() : OrderedJson(forecast.template_path);
-      one["action"] = word_of(forecast.what);
-      one["reasons"] = forecast.reasons;
-      one["images"] = OrderedJson::array();
-      for (const auto& image : forecast.images) {
-        if (!image.id.empty()) one["images"].push_back({{"id", image.id}, {"artifact", image.artifact_id}});
-      }
-      list.push_back(std::move(one));
-      continue;
-    }
-    if (++told > most_told) continue;
-    text += fmt::format("{:<24}  {:<10}  {}\n", pipeline.instances()[i].name, word_of(forecast.what), forecast.template_path);
-    for (const auto& reason : forecast.reasons) text += "    because " + reason + "\n";
-    for (const auto& image : forecast.images) {
-      if (!image.id.empty()) text += fmt::format("    image {}: {}\n", image.id, short_path(image.artifact_id));
+      list.push_back(forecast_json(pipeline.instances()[i].name, forecast, steps));
+    } else if (++told <= most_told) {
+      if (steps && told > 1) text += "\n";
+      text += forecast_text(pipeline.instances()[i].name, forecast);
     }
   }
   if (json) {
@@ -274,7 +293,8 @@ void show_forecast(Invocation& invocation, const Pipeline& pipeline, const Pipel
   invocation.ui().say(text + "\n" + join(words, ", ") + ". Nothing was done.");
 }
 
-void report_run(Invocation& invocation, const Pipeline& pipeline, const PipelineRun& run, std::chrono::nanoseconds duration, bool interrupted) {
+void report_run(Invocation& invocation, const Pipeline& pipeline, const PipelineRun& run,
+                std::chrono::nanoseconds duration, bool interrupted) {
   Ui ui = invocation.ui();
   std::vector<std::vector<std::string>> rows{{"Stage", "Result", "Time", "Tests", "Artifact"}};
   std::vector<const StageEnd*> failed;
@@ -296,20 +316,29 @@ void report_run(Invocation& invocation, const Pipeline& pipeline, const Pipeline
       continue;
     }
     std::string artifact;
-    for (const auto& image : end.images) artifact += (artifact.empty() ? "" : ", ") + short_path(image.artifact_id.empty() ? image.description : image.artifact_id);
+    for (const auto& image : end.images)
+      artifact += (artifact.empty() ? "" : ", ") +
+                  short_path(image.artifact_id.empty() ? image.description : image.artifact_id);
     bool ran = end.how == StageEnd::How::built || end.how == StageEnd::How::failed;
-    rows.push_back({name, word_of(end), ran ? fmt::format("{:.1f} s", std::chrono::duration<double>(end.duration).count()) : "", tests_text(end), artifact});
+    rows.push_back({name, word_of(end),
+                    ran ? fmt::format("{:.1f} s", std::chrono::duration<double>(end.duration).count()) : "",
+                    tests_text(end), artifact});
   }
   ui.say("\n" + std::string(trim_right(text_table(rows, "  "))));
   if (fresh > 0) ui.say(fmt::format("  ... and {} more stages, all well", fresh));
   say_outputs(invocation, pipeline);
   std::string words = format_duration_words(duration);
-  if (interrupted) ui.say(fmt::format("\nStopped after {}. What is finished is kept: `run -resume` goes on from there.", words));
-  else if (!failed.empty()) ui.error(fmt::format("\n{} stage{} failed, after {}. What is finished is kept: mend it, then `run -resume` goes on from there.", failed.size(), failed.size() == 1 ? "" : "s", words));
+  if (interrupted)
+    ui.say(fmt::format("\nStopped after {}. What is finished is kept: `run -resume` goes on from there.", words));
+  else if (!failed.empty())
+    ui.error(fmt::format(
+        "\n{} stage{} failed, after {}. What is finished is kept: mend it, then `run -resume` goes on from there.",
+        failed.size(), failed.size() == 1 ? "" : "s", words));
   else ui.say(fmt::format("\nDone after {}.", words));
 }
 
-bool write_hand_over(Invocation& invocation, const CommandOptions& options, const Pipeline& pipeline, const PipelineRun& run, bool well) {
+bool write_hand_over(Invocation& invocation, const CommandOptions& options, const Pipeline& pipeline,
+                     const PipelineRun& run, bool well) {
   try {
     // A half-finished run hands nothing over: what reads these files takes them for a success.
     if (!options.artifact_json.empty()) write_artifact_json(options.artifact_json, pipeline, run, well);

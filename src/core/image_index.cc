@@ -104,6 +104,26 @@ Value parse_stored_json(const std::string& text, const std::string& what) {
 
 ImageIndex::ImageIndex(const fs::path& file) : db_(file, index_options()) {}
 
+ImageIndex::~ImageIndex() {
+  try {
+    bool any = !noted_objects_.empty() || !noted_paths_.empty();
+    if (any && !db_.read_only()) write([](Write&) {});
+  } catch (const std::exception&) {
+    // A full disk, say: the files are then read again.
+  }
+}
+
+void ImageIndex::note_object(const std::string& digest, const ObjectRow& before, const ObjectRow& now) {
+  std::lock_guard lock(mutex_);
+  auto& noted = noted_objects_[digest];
+  noted = {noted.now == before ? noted.before : before, now};
+}
+
+void ImageIndex::note_path(const std::string& id, size_t file, const FileStamp& stamp) {
+  std::lock_guard lock(mutex_);
+  noted_paths_[id][file] = stamp;
+}
+
 ImageRecord ImageIndex::read(Statement& row) {
   ImageRecord record;
   int64_t seq = row.number(0);
@@ -171,12 +191,19 @@ std::vector<FileStamp> ImageIndex::path_stamps(const std::string& id) {
     stamps.push_back(
         {static_cast<uint64_t>(select.number(0)), static_cast<uint64_t>(select.number(1)), select.number(2)});
   }
+  if (auto noted = noted_paths_.find(id); noted != noted_paths_.end()) {
+    for (const auto& [file, stamp] : noted->second) {
+      if (file < stamps.size()) stamps[file] = stamp;  // else another process has removed the image
+    }
+  }
   return stamps;
 }
 
 std::optional<ObjectRow> ImageIndex::object(const std::string& digest) {
   std::lock_guard lock(mutex_);
-  return select_object(db_, digest);
+  auto row = select_object(db_, digest);
+  auto noted = noted_objects_.find(digest);
+  return noted != noted_objects_.end() && row == noted->second.before ? noted->second.now : row;
 }
 
 std::optional<std::string> ImageIndex::tagged(const std::string& tag) {
@@ -202,6 +229,15 @@ bool ImageIndex::is_path_shared(const std::string& id, const ImageFile& file) {
 bool ImageIndex::read_only() {
   std::lock_guard lock(mutex_);
   return db_.read_only();
+}
+
+void ImageIndex::Write::take_notes(const ImageIndex& index) {
+  for (const auto& [digest, noted] : index.noted_objects_) {
+    if (object(digest) == noted.before) set_object(digest, noted.now);
+  }
+  for (const auto& [id, files] : index.noted_paths_) {
+    for (const auto& [file, stamp] : files) set_path_stamp(id, file, stamp);
+  }
 }
 
 void ImageIndex::Write::insert(const ImageRecord& record, const std::vector<FileStamp>& path_stamps) {

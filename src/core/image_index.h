@@ -2,6 +2,7 @@
 // own.
 #pragma once
 #include <filesystem>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -20,11 +21,20 @@ struct ObjectRow {
   bool operator==(const ObjectRow&) const = default;
 };
 
-/// Thread-safe and safe between processes. What changes it is durable when the call returns. Throws
-/// Error{environment}.
+/// Thread-safe and safe between processes. What changes it is durable when the call returns, but for what is noted.
+/// Throws Error{environment}.
 class ImageIndex {
  public:
   explicit ImageIndex(const std::filesystem::path& file);
+  /// Writes what is noted.
+  ~ImageIndex();
+
+  // What reading a file has shown only saves reading it again. It is known at once and written, all of it in one
+  // transaction, with the next change or at the end: a run that looks at many images does not sync the disk for each.
+  // A process that is killed before reads once more.
+  /// `now` in the place of `before`; what another process has said of it meanwhile stays.
+  void note_object(const std::string& digest, const ObjectRow& before, const ObjectRow& now);
+  void note_path(const std::string& id, size_t file, const FileStamp& stamp);
 
   /// Runs f(Write&) with every other writer of every process kept out; what it throws takes all of it back.
   class Write;
@@ -48,14 +58,23 @@ class ImageIndex {
  private:
   ImageRecord read(Statement& row);
   std::vector<ImageRecord> select(const char* where, const std::string* argument);
+
+  struct NotedObject {
+    ObjectRow before;  ///< as it is in the file
+    ObjectRow now;
+  };
   std::mutex mutex_;
   Database db_;
+  std::map<std::string, NotedObject> noted_objects_;
+  std::map<std::string, std::map<size_t, FileStamp>> noted_paths_;  ///< by image and ordinal of its file
 };
 
 /// The changes. Lives within ImageIndex::write.
 class ImageIndex::Write {
  public:
   explicit Write(ImageIndex& index) : db_(index.db_) {}
+  /// Everything that `index` has noted.
+  void take_notes(const ImageIndex& index);
   void insert(const ImageRecord& record, const std::vector<FileStamp>& path_stamps);
   void set_path_stamp(const std::string& id, size_t file, const FileStamp& stamp);
   void set_object(const std::string& digest, const ObjectRow& row);
@@ -78,8 +97,11 @@ void ImageIndex::write(F&& f) {
   std::lock_guard lock(mutex_);
   Transaction transaction(db_);
   Write write(*this);
+  write.take_notes(*this);
   f(write);
   transaction.commit();
+  noted_objects_.clear();
+  noted_paths_.clear();
 }
 
 /// Values of a record as they are kept: what is secret is left out.

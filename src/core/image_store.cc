@@ -222,12 +222,11 @@ bool LocalImageStore::is_object_whole(const ImageFile& file, const Stop& stop) {
   return whole;
 }
 
-/// Unless another process has said something newer than what was `known` before the object was read.
+/// What `known` has become. Damage is told to other processes at once.
 void LocalImageStore::note_object(const std::string& digest, const ObjectRow& known, const ObjectRow& row) {
-  if (row == known || index_.read_only()) return;
-  index_.write([&](auto& write) {
-    if (write.object(digest) == known) write.set_object(digest, row);
-  });
+  if (row == known) return;
+  index_.note_object(digest, known, row);
+  if (row.damaged != known.damaged && !index_.read_only()) index_.write([](auto&) {});
 }
 
 /// The stamp to keep for the file at its path if it is still what was built.
@@ -254,8 +253,7 @@ bool LocalImageStore::restore(const ImageRecord& record, const Stop& stop) {
       stamp = settled(look_at(file.path).value_or(FileStamp{}));
       put_back = true;
     }
-    if (*stamp == known[i] || index_.read_only()) continue;
-    index_.write([&](auto& write) { write.set_path_stamp(record.id, i, *stamp); });
+    if (*stamp != known[i]) index_.note_path(record.id, i, *stamp);
   }
   return put_back;
 }

@@ -230,6 +230,59 @@ TEST_F(ImageStoreTest, TouchingAFileLosesNothing) {
   EXPECT_FALSE(store_->restore(image, Stop()));
 }
 
+/// Of a database with a rollback journal: how many transactions have changed it (big-endian, in its header).
+uint32_t transactions(const fs::path& database) {
+  std::string header = read_file(database).substr(24, 4);
+  uint32_t count = 0;
+  for (char c : header) count = count << 8 | static_cast<unsigned char>(c);
+  return count;
+}
+
+TEST_F(ImageStoreTest, WhatReadingHasShownIsWrittenInOneTransaction) {
+  std::vector<ImageRecord> images;
+  for (const char* name : {"a", "b", "c"}) images.push_back(made(name, name, {output(name, name)}));
+  store_.reset();
+  uint32_t before = transactions(store_directory_ / "index.db");
+  auto make_older = [](const fs::path& file) {  // its time stamp proves something then, once it was read
+    fs::last_write_time(file, fs::file_time_type::clock::now() - std::chrono::hours(1));
+  };
+  for (const auto& image : images) {
+    make_older(image.files[0].path);
+    make_older(object(image.files[0].digest));
+  }
+  for (int turn = 0; turn < 2; ++turn) {  // the second one has nothing to read
+    open_again();
+    for (const auto& image : images) {
+      EXPECT_TRUE(store_->find_by_key(image.key).has_value());
+      EXPECT_FALSE(store_->restore(image, Stop()));
+    }
+    EXPECT_EQ(transactions(store_directory_ / "index.db"), before + turn);
+    store_.reset();
+    EXPECT_EQ(transactions(store_directory_ / "index.db"), before + 1);
+  }
+}
+
+TEST_F(ImageStoreTest, WhatReadingHasShownIsNotReadAgain) {
+  auto image = made("a", "k", {output("disk", "content")});
+  open_again();
+  fs::path object_file = object(image.files[0].digest);
+  auto past = fs::file_time_type::clock::now() - std::chrono::hours(1);
+  for (const fs::path& file : {object_file, out_ / "disk"}) fs::last_write_time(file, past);
+  EXPECT_TRUE(store_->find_by_key("k").has_value());
+  EXPECT_FALSE(store_->restore(image, Stop()));
+  // Now other content with the same size, inode and time stamps, which only reading would show.
+  fs::permissions(object_file, fs::perms::owner_all);
+  for (const fs::path& file : {object_file, out_ / "disk"}) {
+    write_into(file, "CONTENT");
+    fs::last_write_time(file, past);
+  }
+  for (int turn = 0; turn < 2; ++turn) {  // as noted, and as written by what the store changed after it
+    EXPECT_TRUE(store_->find_by_key("k").has_value());
+    EXPECT_FALSE(store_->restore(image, Stop()));
+    store_->tag(image.id, "stable");
+  }
+}
+
 TEST_F(ImageStoreTest, RemovesContentThatNobodyElseHas) {
   auto one = made("a", "1", {output("1/a", "shared"), output("1/b", "own")});
   auto two = made("b", "2", {output("2/a", "shared")});

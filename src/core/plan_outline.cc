@@ -151,7 +151,7 @@ class Outliner {
 
   OutlinedStep step(const char* kind, const std::string& type, const std::string& name, const Value& options,
                     const std::vector<OptionDoc>& docs) {
-    OutlinedStep out{kind, type, name, Shown{*scope_, secrets_, hide_}(options, docs), "", {}, {}, {}};
+    OutlinedStep out{kind, type, name, outline_options(options, docs, *scope_, secrets_, hide_), "", {}, {}, {}};
     out.result_options = keyed(out.options, docs, true);
     out.state_options = noticed(keyed(out.options, docs), docs);
     out.reads = files_read(out.options, docs);
@@ -176,6 +176,11 @@ std::vector<OutlinedBuild> outline_plan(const Plan& plan, const Components& comp
   return out;
 }
 
+Value outline_options(const Value& options, const std::vector<OptionDoc>& docs, const TemplateScope& scope,
+                      const std::vector<std::string>& secrets, const HideSecret& hide) {
+  return Shown{scope, secrets, hide}(options, docs);
+}
+
 Value outline_value(const std::vector<OutlinedBuild>& builds) {
   Value list = Value::empty_list();
   for (const auto& build : builds) {
@@ -185,7 +190,7 @@ Value outline_value(const std::vector<OutlinedBuild>& builds) {
       one.set("kind", Value(step.kind));
       one.set("type", Value(step.type));
       one.set("name", step.name.empty() ? Value() : Value(step.name));
-      one.set("key", Value(step.key));
+      one.set("key", step.key.empty() ? Value() : Value(step.key));
       one.set("options", step.options);
       steps.as_list().push_back(std::move(one));
     }

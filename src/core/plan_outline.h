@@ -10,13 +10,14 @@ namespace kiln {
 
 /// One step of a build.
 struct OutlinedStep {
-  std::string kind;  ///< "source", "provisioner", "error-cleanup-provisioner", "post-processor"
+  /// "source", "provisioner", "error-cleanup-provisioner", "post-processor"; in a pipeline also "test", "publish"
+  std::string kind;
   std::string type;
   std::string name;
   Value options;     ///< as resolved while planning: what is known only later is "<unknown>" or {{.X}}
   /// SHA-256, in hex, of the step before and of this one's definition: kind, type, and the options that change the
   /// result (OptionDoc::in_key), as shown: a key must not help anybody to guess a secret. Files' contents are not in it
-  /// yet.
+  /// yet. Empty: it has none.
   std::string key;
   /// Of the options those that make the result what it is: the keyed ones, and those that say where it is put.
   Value result_options;
@@ -37,6 +38,11 @@ using HideSecret = std::function<std::string(const std::string& secret)>;
 
 /// Secrets become "<sensitive>", or what `hide` makes of them.
 std::vector<OutlinedBuild> outline_plan(const Plan& plan, const Components& components, const HideSecret& hide = {});
+
+/// Options as people may see them: strings rendered as far as `scope` goes, without what is secret: by its own nature,
+/// by its option's, or as one of `secrets`.
+Value outline_options(const Value& options, const std::vector<OptionDoc>& docs, const TemplateScope& scope,
+                      const std::vector<std::string>& secrets, const HideSecret& hide = {});
 
 /// {"builds": [{"name": ..., "steps": [{"kind": ..., "type": ..., "key": ..., "options": {...}}]}]}
 Value outline_value(const std::vector<OutlinedBuild>& builds);

@@ -60,16 +60,19 @@ void read_slots(const HclAttribute& attribute, const HclScope& scope, std::map<s
   if (found.has_errors()) return;
   SourceRange range = attribute.expression->range;
   if (!value.has_content() || !value.type().is_keyed()) {
-    diagnostics.error("Invalid slots", "Slots are an object of names and amounts: { cpus = 2, memory = \"2G\", license = 1 }.", range);
+    diagnostics.error("Invalid slots",
+                      "Slots are an object of names and amounts: { cpus = 2, memory = \"2G\", license = 1 }.", range);
     return;
   }
   for (const auto& [name, amount] : value.members()) {
     std::optional<int64_t> units;
     if (amount.has_content() && name == "memory") units = parse_memory(amount);
-    if (amount.has_content() && name != "memory" && amount.type().is(HclType::Kind::number)) units = amount.as_number().to_int64();
+    if (amount.has_content() && name != "memory" && amount.type().is(HclType::Kind::number))
+      units = amount.as_number().to_int64();
     if (!units || *units < 0) {
       diagnostics.error(fmt::format("Invalid amount of {}", go_quote(name)),
-                        name == "memory" ? "Memory is a number of MiB, or text like \"512M\" or \"2G\"." : "It must be a whole number, 0 or more.",
+                        name == "memory" ? "Memory is a number of MiB, or text like \"512M\" or \"2G\"."
+                                         : "It must be a whole number, 0 or more.",
                         range);
       continue;
     }
@@ -126,7 +129,9 @@ HclValue Pipeline::stage_value(size_t stage, std::optional<size_t> only) const {
   if (!stages_[stage].content.find("for_each")) return instance_value(members[0]);
   if (auto found = results_->whole.find(stage); found != results_->whole.end()) return found->second;
   HclValue::Members out;
-  auto add = [&](size_t instance) { out[instances_[instance].each.find("key")->as_string()] = instance_value(instance); };
+  auto add = [&](size_t instance) {
+    out[instances_[instance].each.find("key")->as_string()] = instance_value(instance);
+  };
   if (only) {
     add(*only);
     return HclValue::object(std::move(out));
@@ -141,8 +146,9 @@ HclValue Pipeline::stage_value(size_t stage, std::optional<size_t> only) const {
   return value;
 }
 
-std::unique_ptr<HclEvaluation> evaluate_module(const PackerHcl& config, const HclEnvironment& environment, const HclValue& variables,
-                                               const SourceRange& range, Diagnostics& diagnostics) {
+std::unique_ptr<HclEvaluation> evaluate_module(const PackerHcl& config, const HclEnvironment& environment,
+                                               const HclValue& variables, const SourceRange& range,
+                                               Diagnostics& diagnostics) {
   auto own = std::make_shared<PackerHcl>(config);
   if (variables.has_content() && variables.type().is_keyed()) {
     for (const auto& [name, value] : variables.members()) {
@@ -151,17 +157,22 @@ std::unique_ptr<HclEvaluation> evaluate_module(const PackerHcl& config, const Hc
         std::vector<std::string> names;
         for (const auto& one : own->variables) names.push_back(one.name);
         auto nearest = nearest_name(name, names);
-        diagnostics.error(fmt::format("Unknown variable {}", go_quote(name)), "The module declares no variable of that name.", range,
+        diagnostics.error(fmt::format("Unknown variable {}", go_quote(name)),
+                          "The module declares no variable of that name.", range,
                           nearest ? fmt::format("Did you mean {}?", go_quote(*nearest)) : "");
         continue;
       }
       std::string why;
-      auto converted = variable->typed ? hcl_convert(hcl_apply_defaults(value, variable->constraint), variable->constraint.type, &why)
+      auto converted = variable->typed ? hcl_convert(hcl_apply_defaults(value, variable->constraint),
+                                                     variable->constraint.type, &why)
                                        : std::optional(value);
       // A type that was taken from a default, [] or ["one"], says only that it is a list.
-      if (!converted && variable->constraint.type.is(HclType::Kind::tuple) && value.type().is_sequence()) converted = value;
+      if (!converted && variable->constraint.type.is(HclType::Kind::tuple) && value.type().is_sequence())
+        converted = value;
       if (converted) variable->value = *converted;
-      else diagnostics.error(fmt::format("Invalid value for variable {}", go_quote(name)), fmt::format("The module wants another type: {}.", why), range);
+      else
+        diagnostics.error(fmt::format("Invalid value for variable {}", go_quote(name)),
+                          fmt::format("The module wants another type: {}.", why), range);
     }
   }
   validate_hcl_variables(*own, environment.host, diagnostics);
@@ -184,11 +195,13 @@ void Pipeline::add_stages(size_t module, const std::vector<PipelineNeed>& needs,
     single[need.stage][key] = *stage_value(need.stage, *need.instance).find(key);
   }
   for (auto& [stage, members] : single) {
-    if (!scope.stages.count(stages_[stage].name)) scope.stages[stages_[stage].name] = HclValue::object(std::move(members));
+    if (!scope.stages.count(stages_[stage].name))
+      scope.stages[stages_[stage].name] = HclValue::object(std::move(members));
   }
 }
 
-std::unique_ptr<Pipeline::Scope> Pipeline::module_scope(size_t index, const std::vector<PipelineNeed>& needs, Diagnostics& diagnostics) const {
+std::unique_ptr<Pipeline::Scope> Pipeline::module_scope(size_t index, const std::vector<PipelineNeed>& needs,
+                                                        Diagnostics& diagnostics) const {
   const Module& module = *modules_[index];
   auto out = std::make_unique<Scope>();
   const HclEvaluation* evaluation = module.evaluation.get();
@@ -277,9 +290,11 @@ class StageReader {
     if (!attribute) return HclValue::null(type);
     HclValue out = evaluate_hcl_as(*attribute->expression, type, scope_, name, diagnostics_);
     if (out.is_known()) return out;
-    diagnostics_.error("Value not known in time",
-                       fmt::format("{} must be known before anything is built; only variables may depend on other stages' artifacts.", go_quote(name)),
-                       attribute->expression->range);
+    diagnostics_.error(
+        "Value not known in time",
+        fmt::format("{} must be known before anything is built; only variables may depend on other stages' artifacts.",
+                    go_quote(name)),
+        attribute->expression->range);
     return HclValue::null(type);
   }
   std::string text(const char* name) {
@@ -295,7 +310,8 @@ class StageReader {
     if (found.has_errors()) return;
     out.variables_range = attribute.expression->range;
     if (!object.has_content() || !object.type().is_keyed()) {
-      diagnostics_.error("Invalid variables", "Variables are an object: variables = { name = value }.", attribute.expression->range);
+      diagnostics_.error("Invalid variables", "Variables are an object: variables = { name = value }.",
+                         attribute.expression->range);
       return;
     }
     for (const auto& [name, member] : object.members()) {
@@ -321,7 +337,9 @@ class StageReader {
     if (!amount.has_content()) return;
     auto units = parse_memory(amount);
     if (units) out.slots["memory"] = *units;
-    else diagnostics_.error("Invalid memory", "Memory is a number of MiB, or text like \"512M\" or \"2G\".", find("memory")->expression->range);
+    else
+      diagnostics_.error("Invalid memory", "Memory is a number of MiB, or text like \"512M\" or \"2G\".",
+                         find("memory")->expression->range);
   }
 
   const HclContent& stage_;
@@ -330,13 +348,14 @@ class StageReader {
   Diagnostics& diagnostics_;
 };
 
-const std::vector<OptionDoc>* block_docs(const HclEnvironment& environment, std::string_view kind, const HclBlock& block,
-                                         Diagnostics& diagnostics) {
+const std::vector<OptionDoc>* block_docs(const HclEnvironment& environment, std::string_view kind,
+                                         const HclBlock& block, Diagnostics& diagnostics) {
   const std::string& type = block.labels[0].text;
   if (const auto* docs = environment.components.docs(kind, type)) return docs;
   auto known = environment.components.known(kind);
   auto nearest = nearest_name(type, known);
-  diagnostics.error(fmt::format("Unknown {} type {}", kind, go_quote(type)), fmt::format("Known: {}.", join(known, ", ")), block.header,
+  diagnostics.error(fmt::format("Unknown {} type {}", kind, go_quote(type)),
+                    fmt::format("Known: {}.", join(known, ", ")), block.header,
                     nearest ? fmt::format("Did you mean {}?", go_quote(*nearest)) : "");
   return nullptr;
 }
@@ -349,12 +368,14 @@ std::string meta_text(const HclContent& meta, const char* name, const HclScope& 
 }
 
 /// 0: it is not there, or wrong, which is told.
-std::chrono::nanoseconds meta_duration(const HclContent& meta, const char* name, const HclScope& scope, Diagnostics& diagnostics) {
+std::chrono::nanoseconds meta_duration(const HclContent& meta, const char* name, const HclScope& scope,
+                                       Diagnostics& diagnostics) {
   std::string written = meta_text(meta, name, scope, diagnostics);
   if (written.empty()) return std::chrono::nanoseconds(0);
   auto parsed = parse_go_duration(written);
   if (parsed && parsed->count() > 0) return *parsed;
-  diagnostics.error(fmt::format("Invalid {}", name), fmt::format("{} is no duration; one is written like \"90s\" or \"5m\".", go_quote(written)),
+  diagnostics.error(fmt::format("Invalid {}", name),
+                    fmt::format("{} is no duration; one is written like \"90s\" or \"5m\".", go_quote(written)),
                     meta.find(name)->expression->range);
   return std::chrono::nanoseconds(0);
 }
@@ -373,7 +394,8 @@ StageSettings Pipeline::evaluate(size_t instance, Diagnostics& diagnostics) cons
 }
 
 std::vector<StageTest> Pipeline::tests(size_t instance, const StageArtifact* artifact, Diagnostics& diagnostics) const {
-  static const HclSchema schema{{{"name"}, {"machine"}, {"machine_type"}, {"wait_for"}, {"wait_timeout"}, {"timeout"}}, {}};
+  static const HclSchema schema{{{"name"}, {"machine"}, {"machine_type"}, {"wait_for"}, {"wait_timeout"}, {"timeout"}},
+                                {}};
   std::vector<StageTest> out;
   const auto& blocks = stages_[instances_[instance].stage].tests;
   if (blocks.empty()) return out;
@@ -391,12 +413,16 @@ std::vector<StageTest> Pipeline::tests(size_t instance, const StageArtifact* art
     if (test.name.empty()) test.name = test.kind;
     test.machine_type = meta_text(meta, "machine_type", scope->scope, diagnostics);
     if (const auto* attribute = meta.find("machine")) {
-      Value machine = to_plain_value(evaluate_hcl(*attribute->expression, scope->scope, diagnostics), attribute->expression->range);
+      Value machine =
+          to_plain_value(evaluate_hcl(*attribute->expression, scope->scope, diagnostics), attribute->expression->range);
       if (machine.is_object()) test.machine = std::move(machine);
-      else diagnostics.error("Invalid machine", "It is an object of the builder's options: machine = { memory = 1024 }.", attribute->expression->range);
+      else
+        diagnostics.error("Invalid machine", "It is an object of the builder's options: machine = { memory = 1024 }.",
+                          attribute->expression->range);
     }
     if (const auto* attribute = meta.find("wait_for")) {
-      test.wait_for = strings_of(evaluate_hcl_as(*attribute->expression, HclType::list(HclType::string()), scope->scope, "wait_for", diagnostics));
+      test.wait_for = strings_of(evaluate_hcl_as(*attribute->expression, HclType::list(HclType::string()), scope->scope,
+                                                 "wait_for", diagnostics));
     }
     test.wait_timeout = meta_duration(meta, "wait_timeout", scope->scope, diagnostics);
     test.timeout = meta_duration(meta, "timeout", scope->scope, diagnostics);
@@ -406,7 +432,8 @@ std::vector<StageTest> Pipeline::tests(size_t instance, const StageArtifact* art
   return out;
 }
 
-std::vector<StagePublish> Pipeline::publishes(size_t instance, const StageArtifact* artifact, Diagnostics& diagnostics) const {
+std::vector<StagePublish> Pipeline::publishes(size_t instance, const StageArtifact* artifact,
+                                              Diagnostics& diagnostics) const {
   std::vector<StagePublish> out;
   const auto& blocks = stages_[instances_[instance].stage].publishes;
   if (blocks.empty()) return out;

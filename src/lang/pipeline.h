@@ -153,7 +153,8 @@ class Pipeline {
   class Reader;
   std::unique_ptr<Scope> scope_of(size_t instance, const StageArtifact* artifact) const;
   /// What names mean in a module: its variables as they are now, and the stages and modules that `needs` name in it.
-  std::unique_ptr<Scope> module_scope(size_t module, const std::vector<PipelineNeed>& needs, Diagnostics& diagnostics) const;
+  std::unique_ptr<Scope> module_scope(size_t module, const std::vector<PipelineNeed>& needs,
+                                      Diagnostics& diagnostics) const;
   void add_stages(size_t module, const std::vector<PipelineNeed>& needs, Scope& scope) const;
   HclValue outputs_value(size_t module, Diagnostics& diagnostics) const;
   HclValue stage_value(size_t stage, std::optional<size_t> only) const;

@@ -38,8 +38,9 @@ struct Pipeline::Module {
 };
 
 /// The module's evaluation with these values of its variables (an object; null: none). Sensitive values stay so.
-std::unique_ptr<HclEvaluation> evaluate_module(const PackerHcl& config, const HclEnvironment& environment, const HclValue& variables,
-                                               const SourceRange& range, Diagnostics& diagnostics);
+std::unique_ptr<HclEvaluation> evaluate_module(const PackerHcl& config, const HclEnvironment& environment,
+                                               const HclValue& variables, const SourceRange& range,
+                                               Diagnostics& diagnostics);
 
 /// The stages' artifacts so far.
 struct Pipeline::Results {

@@ -32,7 +32,8 @@ constexpr size_t most_instances = 1'000'000;
 const HclSchema& stage_schema() {
   static const HclSchema schema = [] {
     HclSchema out = pipeline_defaults_schema();
-    for (auto name : {"template", "directory", "for_each", "depends_on", "description"}) out.attributes.push_back({name});
+    for (auto name : {"template", "directory", "for_each", "depends_on", "description"})
+      out.attributes.push_back({name});
     out.blocks.push_back({"source", {"type", "name"}});
     out.blocks.push_back({"build", {}});
     return out;
@@ -174,7 +175,8 @@ class Pipeline::Reader {
     const HclAttribute* source = content.find("source");
     if (!is_hcl_identifier(name)) {
       diagnostics_.error("Invalid module name",
-                         "A name must start with a letter or underscore and may contain only letters, digits, underscores, and dashes.",
+                         "A name must start with a letter or underscore and may contain only letters, digits, "
+                         "underscores, and dashes.",
                          block.labels[0].range);
       return;
     }
@@ -183,12 +185,14 @@ class Pipeline::Reader {
       return;
     }
     if (static_cast<size_t>(std::count(module().name.begin(), module().name.end(), '.')) + 1 >= deepest) {
-      diagnostics_.error("Modules within modules", fmt::format("They nest more than {} deep: does one use itself?", deepest), block.header);
+      diagnostics_.error("Modules within modules",
+                         fmt::format("They nest more than {} deep: does one use itself?", deepest), block.header);
       return;
     }
     std::string where = text_of(content, "source");
     if (!source || where.empty() || diagnostics_.has_errors()) return;
-    auto found = find_module_ ? find_module_(where, module().directory, source->expression->range, diagnostics_) : std::nullopt;
+    auto found =
+        find_module_ ? find_module_(where, module().directory, source->expression->range, diagnostics_) : std::nullopt;
     if (!found) return;
     auto one = std::make_unique<Module>();
     one->name = module().name.empty() ? name : module().name + "." + name;
@@ -224,7 +228,8 @@ class Pipeline::Reader {
     };
     if (!waits(expression)) return evaluate_hcl(expression, scope(), diagnostics_);
     if (expression.kind != HclExpressionKind::object) {
-      diagnostics_.error("Invalid variables", "Of a module they are written as an object: variables = { name = value }.", expression.range);
+      diagnostics_.error("Invalid variables",
+                         "Of a module they are written as an object: variables = { name = value }.", expression.range);
       return {};
     }
     HclValue::Members members;
@@ -232,7 +237,8 @@ class Pipeline::Reader {
       auto key = hcl_convert(evaluate_hcl(*expression.items[i], scope(), diagnostics_), HclType::string());
       if (!key || !key->has_content()) continue;
       const HclExpression& value = *expression.items[i + 1];
-      members[key->as_string()] = waits(value) ? HclValue::unknown(HclType::dynamic()) : evaluate_hcl(value, scope(), diagnostics_);
+      members[key->as_string()] =
+          waits(value) ? HclValue::unknown(HclType::dynamic()) : evaluate_hcl(value, scope(), diagnostics_);
     }
     return HclValue::object(std::move(members));
   }
@@ -263,7 +269,8 @@ class Pipeline::Reader {
   }
 
   void settings(const HclBlock& block) {
-    if (settings_seen_) diagnostics_.error("Duplicate pipeline block", "Only one pipeline block is allowed.", block.header);
+    if (settings_seen_)
+      diagnostics_.error("Duplicate pipeline block", "Only one pipeline block is allowed.", block.header);
     settings_seen_ = true;
     auto content = hcl_content(block.body, {{{"name"}, {"description"}, {"slots"}}, {}}, diagnostics_);
     if (module_ != 0) return;  // a module is a part of the pipeline that uses it
@@ -273,7 +280,8 @@ class Pipeline::Reader {
   }
 
   void defaults(const HclBlock& block) {
-    if (defaults_seen_) diagnostics_.error("Duplicate defaults block", "Only one defaults block is allowed.", block.header);
+    if (defaults_seen_)
+      diagnostics_.error("Duplicate defaults block", "Only one defaults block is allowed.", block.header);
     defaults_seen_ = true;
     module().defaults = hcl_content(block.body, pipeline_defaults_schema(), diagnostics_);
   }
@@ -310,12 +318,15 @@ class Pipeline::Reader {
     }
     const HclAttribute* path = stage.content.find("template");
     if (!path && stage.builds.empty()) {
-      diagnostics_.error("Missing template", fmt::format("Stage {} needs a template, or a build block of its own.", go_quote(stage.name)),
+      diagnostics_.error("Missing template",
+                         fmt::format("Stage {} needs a template, or a build block of its own.", go_quote(stage.name)),
                          block.header);
     }
     if (path && !stage.builds.empty()) {
-      diagnostics_.error("Template and build", fmt::format("Stage {} has both a template and a build block; only one can be built.", go_quote(stage.name)),
-                         path->range);
+      diagnostics_.error(
+          "Template and build",
+          fmt::format("Stage {} has both a template and a build block; only one can be built.", go_quote(stage.name)),
+          path->range);
     }
     out_.stages_.push_back(std::move(stage));
   }
@@ -330,7 +341,8 @@ class Pipeline::Reader {
     output.sensitive = sensitive.has_content() && sensitive.as_boolean();
     if (const auto* value = content.find("value")) output.expression = value->expression;
     if (!output_names_.insert(output.name).second) {
-      diagnostics_.error("Duplicate output", fmt::format("Output {} is declared twice.", go_quote(output.name)), block.header);
+      diagnostics_.error("Duplicate output", fmt::format("Output {} is declared twice.", go_quote(output.name)),
+                         block.header);
     }
     if (output.expression) module().outputs.push_back(std::move(output));
   }
@@ -396,9 +408,12 @@ class Pipeline::Reader {
   std::vector<size_t> targets_of(const StageReference& reference) {
     const Module& module = *out_.modules_[reference.module];
     if (reference.name.empty()) {
-      diagnostics_.error("Invalid reference", reference.of_module ? "After `module` comes the name of a module and of one of its outputs: module.NAME.OUTPUT."
-                                                                  : "After `stage` comes the name of a stage: stage.NAME.artifact.id.",
-                         reference.range);
+      diagnostics_.error(
+          "Invalid reference",
+          reference.of_module
+              ? "After `module` comes the name of a module and of one of its outputs: module.NAME.OUTPUT."
+              : "After `stage` comes the name of a stage: stage.NAME.artifact.id.",
+          reference.range);
       return {};
     }
     const auto& known = reference.of_module ? module.module_index : module.stage_index;
@@ -408,8 +423,9 @@ class Pipeline::Reader {
       std::vector<std::string> names;
       for (const auto& [name, index] : known) names.push_back(name);
       auto nearest = nearest_name(reference.name, names);
-      diagnostics_.error(fmt::format("Unknown {} {}", what, go_quote(reference.name)), fmt::format("There is no {} of that name here.", what),
-                         reference.range, nearest ? fmt::format("Did you mean {}.{}?", what, *nearest) : "");
+      diagnostics_.error(fmt::format("Unknown {} {}", what, go_quote(reference.name)),
+                         fmt::format("There is no {} of that name here.", what), reference.range,
+                         nearest ? fmt::format("Did you mean {}.{}?", what, *nearest) : "");
       return {};
     }
     if (!reference.of_module) return {found->second};
@@ -437,7 +453,8 @@ class Pipeline::Reader {
       for (const auto& block : *blocks) hcl_body_references(block.body, in_blocks);
     }
     for (const auto& reference : in_blocks) {
-      if (reference.root == "stage" || reference.root == "module") out.push_back(read_reference(reference.root, reference.steps, reference.range));
+      if (reference.root == "stage" || reference.root == "module")
+        out.push_back(read_reference(reference.root, reference.steps, reference.range));
     }
     for (auto& reference : out) reference.module = one.module;
     for (size_t module = one.module; module != 0; module = out_.modules_[module]->parent) {
@@ -457,7 +474,8 @@ class Pipeline::Reader {
     std::swap(told_with_the_stages, diagnostics_);
     for (auto& reference : found) {
       reference.module = module.parent;
-      for (size_t stage : targets_of(reference)) module.variables_need.push_back({stage, module.parent, std::nullopt, false, reference.range});
+      for (size_t stage : targets_of(reference))
+        module.variables_need.push_back({stage, module.parent, std::nullopt, false, reference.range});
     }
     std::swap(told_with_the_stages, diagnostics_);
   }
@@ -475,7 +493,8 @@ class Pipeline::Reader {
   void add_need(size_t index, size_t stage, const StageReference& reference) {
     PipelineInstance& instance = out_.instances_[index];
     bool many = out_.stages_[stage].content.find("for_each") != nullptr;
-    PipelineNeed need{stage, reference.module, std::nullopt, reference.one_artifact && !reference.of_module, reference.range};
+    PipelineNeed need{stage, reference.module, std::nullopt, reference.one_artifact && !reference.of_module,
+                      reference.range};
     if (!many) need.instance = out_.of_stage_[stage][0];
     if (many && !reference.of_module && (reference.key || reference.literal_key)) {
       auto key = key_of(index, reference);
@@ -581,7 +600,8 @@ class Pipeline::Reader {
       if (!within || frame->node >= instances) continue;
       const auto& instance = out_.instances_[frame->node];
       names.push_back(instance.name);
-      if (!range.known() && frame->next > 0 && frame->next <= instance.needs.size()) range = instance.needs[frame->next - 1].range;
+      if (!range.known() && frame->next > 0 && frame->next <= instance.needs.size())
+        range = instance.needs[frame->next - 1].range;
     }
     if (names.size() > 8) {
       names.resize(8);
@@ -592,7 +612,9 @@ class Pipeline::Reader {
                          "Within its test and publish blocks the stage's own artifact is called `artifact`.");
       return;
     }
-    diagnostics_.error("Circle of stages", fmt::format("Each of these needs the next, and the last the first: {}.", join(names, ", ")), range);
+    diagnostics_.error("Circle of stages",
+                       fmt::format("Each of these needs the next, and the last the first: {}.", join(names, ", ")),
+                       range);
   }
 
   Pipeline& out_;
@@ -607,8 +629,8 @@ class Pipeline::Reader {
   std::map<size_t, std::map<std::string, size_t>> by_key_;
 };
 
-Pipeline::Pipeline(std::shared_ptr<const PackerHcl> config, const HclEnvironment& environment, const std::string& directory,
-                   const PipelineModuleFinder& find_module, Diagnostics& diagnostics)
+Pipeline::Pipeline(std::shared_ptr<const PackerHcl> config, const HclEnvironment& environment,
+                   const std::string& directory, const PipelineModuleFinder& find_module, Diagnostics& diagnostics)
     : environment_(environment), results_(std::make_unique<Results>()) {
   settings_.name = pipeline_name_of(config->path);
   auto whole = std::make_unique<Module>();

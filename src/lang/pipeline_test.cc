@@ -20,22 +20,25 @@ struct Read {
 
   /// Text by source.
   std::map<std::string, std::string> modules;
-  PipelineModuleFinder find_module = [this](const std::string& source, const std::string& directory, const SourceRange& range,
+  PipelineModuleFinder find_module = [this](const std::string& source, const std::string& directory,
+                                            const SourceRange& range,
                                             Diagnostics& found) -> std::optional<PipelineModuleSource> {
     if (!modules.count(source)) {
       found.error("No module " + source, "", range);
       return std::nullopt;
     }
     auto file = std::make_shared<SourceFile>(SourceFile{source, modules[source]});
-    PipelineModuleSource out{std::make_shared<PackerHcl>(parse_packer_hcl({file}, "1.16.0", environment.host, found, pipeline_blocks())),
-                             directory + "/" + source, environment.host};
+    PipelineModuleSource out{
+        std::make_shared<PackerHcl>(parse_packer_hcl({file}, "1.16.0", environment.host, found, pipeline_blocks())),
+        directory + "/" + source, environment.host};
     collect_hcl_variables(*out.config, {}, found);
     return out;
   };
 
   explicit Read(const std::string& text, std::map<std::string, std::string> with = {}) : modules(std::move(with)) {
     auto file = std::make_shared<SourceFile>(SourceFile{"web.kiln.hcl", text});
-    config = std::make_shared<PackerHcl>(parse_packer_hcl({file}, "1.16.0", environment.host, diagnostics, pipeline_blocks()));
+    config = std::make_shared<PackerHcl>(
+        parse_packer_hcl({file}, "1.16.0", environment.host, diagnostics, pipeline_blocks()));
     config->path = "dir/web.kiln.hcl";
     collect_hcl_variables(*config, {}, diagnostics);
     environment.matches = [](const std::string& pattern, const std::string& name) { return pattern == name; };
@@ -49,7 +52,8 @@ struct Read {
       return std::vector<std::string>{kind == kind_tester ? "goss" : kind == kind_source ? "make" : "copy"};
     };
     environment.components.outputs = [](const std::string&) -> const std::vector<OptionDoc>* { return nullptr; };
-    if (!diagnostics.has_errors()) pipeline = std::make_unique<Pipeline>(config, environment, "/dir", find_module, diagnostics);
+    if (!diagnostics.has_errors())
+      pipeline = std::make_unique<Pipeline>(config, environment, "/dir", find_module, diagnostics);
   }
 
   std::vector<std::string> order() const {
@@ -59,7 +63,8 @@ struct Read {
   }
   std::string mistakes() const {
     std::string out;
-    for (const auto& item : diagnostics.items()) out += item.summary + ": " + item.detail + (item.hint.empty() ? "" : " " + item.hint) + "\n";
+    for (const auto& item : diagnostics.items())
+      out += item.summary + ": " + item.detail + (item.hint.empty() ? "" : " " + item.hint) + "\n";
     return out;
   }
   StageSettings settings(size_t instance) { return pipeline->evaluate(instance, diagnostics); }
@@ -207,7 +212,9 @@ TEST(Pipeline, AModulesStagesArePartOfTheGraph) {
   EXPECT_THAT(read.order(), ElementsAre("base", "web.app", "web.custom[\"x\"]", "web.custom[\"y\"]", "last"));
   auto index = [&](const std::string& name) {
     const auto& instances = read.pipeline->instances();
-    return static_cast<size_t>(std::find_if(instances.begin(), instances.end(), [&](const auto& one) { return one.name == name; }) - instances.begin());
+    return static_cast<size_t>(
+        std::find_if(instances.begin(), instances.end(), [&](const auto& one) { return one.name == name; }) -
+        instances.begin());
   };
   EXPECT_TRUE(read.settings(index("web.app")).variables[0].second.is_unknown());
   EXPECT_TRUE(read.settings(index("last")).variables[0].second.is_unknown());
@@ -222,15 +229,20 @@ TEST(Pipeline, AModulesStagesArePartOfTheGraph) {
 }
 
 TEST(Pipeline, MistakesWithModulesAreTold) {
-  auto mistake = [](const std::string& text) { return Read(text, {{"web", web_module}, {"self", "module \"again\" { source = \"self\" }"}}).mistakes(); };
+  auto mistake = [](const std::string& text) {
+    return Read(text, {{"web", web_module}, {"self", "module \"again\" { source = \"self\" }"}}).mistakes();
+  };
   EXPECT_THAT(mistake("module \"web\" { source = \"wib\" }"), HasSubstr("No module wib"));
   EXPECT_THAT(mistake("module \"web\" { source = \"web\" }"), HasSubstr("image"));
-  EXPECT_THAT(mistake("module \"web\" {\n source = \"web\"\n variables = { image = \"i\", nams = [] }\n}"),
-              HasSubstr("Unknown variable \"nams\": The module declares no variable of that name. Did you mean \"names\"?"));
-  EXPECT_THAT(mistake("module \"web\" {\n source = \"web\"\n variables = { image = stage.bas.artifact.id }\n}\nstage \"base\" { template = \"b\" }"),
+  EXPECT_THAT(
+      mistake("module \"web\" {\n source = \"web\"\n variables = { image = \"i\", nams = [] }\n}"),
+      HasSubstr("Unknown variable \"nams\": The module declares no variable of that name. Did you mean \"names\"?"));
+  EXPECT_THAT(mistake("module \"web\" {\n source = \"web\"\n variables = { image = stage.bas.artifact.id }\n}\n"
+                      "stage \"base\" { template = \"b\" }"),
               HasSubstr("Did you mean stage.base?"));
   EXPECT_THAT(mistake("module \"self\" { source = \"self\" }"), HasSubstr("does one use itself?"));
-  EXPECT_THAT(mistake("stage \"a\" {\n template = \"a\"\n variables = { x = module.wob.images }\n}\nmodule \"web\" {\n source = \"web\"\n variables = { image = \"i\" }\n}"),
+  EXPECT_THAT(mistake("stage \"a\" {\n template = \"a\"\n variables = { x = module.wob.images }\n}\n"
+                      "module \"web\" {\n source = \"web\"\n variables = { image = \"i\" }\n}"),
               HasSubstr("Unknown module \"wob\": There is no module of that name here. Did you mean module.web?"));
 }
 
@@ -261,16 +273,23 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"stage \"a\" {\n template = \"a\"\n build {}\n}", "has both a template and a build block"},
         Wrong{"stage \"a b\" { template = \"a\" }", "Invalid stage name"},
         Wrong{"stage \"a\" { template = \"a\" }\nstage \"a\" { template = \"a\" }", "Duplicate stage"},
-        Wrong{"stage \"a\" { template = stage.a.artifact.id }", "Stage needs itself: Stage a refers to its own artifact."},
+        Wrong{"stage \"a\" { template = stage.a.artifact.id }",
+              "Stage needs itself: Stage a refers to its own artifact."},
         Wrong{"stage \"a\" { template = stage.b.artifact.id }\nstage \"b\" { template = stage.a.artifact.id }",
               "Circle of stages: Each of these needs the next, and the last the first: a, b."},
-        Wrong{"stage \"base\" { template = \"b\" }\nstage \"a\" {\n template = \"a\"\n variables = { x = stage.bose.artifact.id }\n}",
+        Wrong{"stage \"base\" { template = \"b\" }\n"
+              "stage \"a\" {\n template = \"a\"\n variables = { x = stage.bose.artifact.id }\n}",
               "Unknown stage \"bose\": There is no stage of that name here. Did you mean stage.base?"},
-        Wrong{"stage \"b\" {\n for_each = [\"x\"]\n template = \"b\"\n}\nstage \"a\" {\n template = \"a\"\n variables = { x = stage.b[\"y\"].artifact.id }\n}",
+        Wrong{"stage \"b\" {\n for_each = [\"x\"]\n template = \"b\"\n}\n"
+              "stage \"a\" {\n template = \"a\"\n variables = { x = stage.b[\"y\"].artifact.id }\n}",
               "Unknown stage b[\"y\"]: The stage's for_each has no such key."},
-        Wrong{"stage \"b\" { template = \"b\" }\nstage \"a\" { template = stage.b.artifact.id }", "must be known before anything is built"},
-        Wrong{"stage \"b\" { template = \"b\" }\nstage \"a\" {\n template = \"a\"\n variables = { x = stage.b.artifact.ide }\n}", "ide"},
-        Wrong{"stage \"a\" {\n template = \"a\"\n for_each = 3\n}", "It must be a map, an object, or a list or set of strings."},
+        Wrong{"stage \"b\" { template = \"b\" }\nstage \"a\" { template = stage.b.artifact.id }",
+              "must be known before anything is built"},
+        Wrong{"stage \"b\" { template = \"b\" }\n"
+              "stage \"a\" {\n template = \"a\"\n variables = { x = stage.b.artifact.ide }\n}",
+              "ide"},
+        Wrong{"stage \"a\" {\n template = \"a\"\n for_each = 3\n}",
+              "It must be a map, an object, or a list or set of strings."},
         Wrong{"stage \"a\" {\n template = \"a\"\n for_each = [\"x\", \"x\"]\n}", "\"x\" is in it twice."},
         Wrong{"stage \"a\" {\n template = \"a\"\n for_each = [1]\n}", "must be a string"},
         Wrong{"stage \"a\" {\n template = \"a\"\n cpus = 0\n}", "Invalid cpus"},
@@ -278,16 +297,19 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"stage \"a\" {\n template = \"a\"\n slots = { x = -1 }\n}", "Invalid amount of \"x\""},
         Wrong{"stage \"a\" {\n template = \"a\"\n variables = 1\n}", "Invalid variables"},
         Wrong{"stage \"a\" {\n template = \"a\"\n templat = 1\n}", "Unsupported argument"},
-        Wrong{"stage \"a\" {\n template = \"a\"\n test \"gos\" {}\n}", "Unknown test type \"gos\": Known: goss. Did you mean \"goss\"?"},
+        Wrong{"stage \"a\" {\n template = \"a\"\n test \"gos\" {}\n}",
+              "Unknown test type \"gos\": Known: goss. Did you mean \"goss\"?"},
         Wrong{"stage \"a\" {\n template = \"a\"\n test \"goss\" { timeout = \"soon\" }\n}", "Invalid timeout"},
         Wrong{"stage \"a\" {\n template = \"a\"\n test \"goss\" { machine = 1 }\n}", "Invalid machine"},
         Wrong{"pipeline {}\npipeline {}\nstage \"a\" { template = \"a\" }", "Duplicate pipeline block"},
-        Wrong{"output \"x\" { value = stage.b.artifact.id }\nstage \"a\" { template = \"a\" }", "Unknown stage \"b\""}));
+        Wrong{"output \"x\" { value = stage.b.artifact.id }\nstage \"a\" { template = \"a\" }",
+              "Unknown stage \"b\""}));
 
 TEST(Pipeline, ManyStagesAreSortedWithoutRecursionAndWithoutASquareOfEdges) {
-  std::string text = "locals { all = flatten([for a in range(5) : [for b in range(1000) : \"s${a}-${b}\"]]) }\n"
-                     "stage \"many\" {\n for_each = local.all\n template = \"m\"\n}\n"
-                     "stage \"more\" {\n for_each = local.all\n template = \"m\"\n variables = { all = length(stage.many) }\n}\n";
+  std::string text =
+      "locals { all = flatten([for a in range(5) : [for b in range(1000) : \"s${a}-${b}\"]]) }\n"
+      "stage \"many\" {\n for_each = local.all\n template = \"m\"\n}\n"
+      "stage \"more\" {\n for_each = local.all\n template = \"m\"\n variables = { all = length(stage.many) }\n}\n";
   Read read(text);
   ASSERT_EQ(read.mistakes(), "");
   EXPECT_EQ(read.pipeline->order().size(), 10'000u);

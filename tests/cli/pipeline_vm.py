@@ -45,6 +45,33 @@ stage "custom" {
 output "images" { value = { for name, one in stage.custom : name => one.artifact.file } }
 """
 
+# Both of its builds copy the guest's disk; only the test machines boot. The first one's image fails.
+SEVERAL = """
+variable "disk" {}
+variable "key" {}
+
+stage "pair" {
+  template  = "pair.json"
+  variables = { disk = var.disk }
+  test "shell" {
+    inline       = ["test ${basename(artifact.file)} = second.qcow2"]
+    machine_type = "qemu"
+    machine      = { memory = 128, headless = true, ssh_username = "root", ssh_private_key_file = var.key, ssh_timeout = "180s" }
+  }
+}
+
+stage "after" {
+  depends_on = [stage.pair]
+  source "file" "it" {
+    content = "x"
+    target  = "out/after"
+  }
+  build { sources = ["source.file.it"] }
+}
+"""
+PAIR = {"variables": {"disk": ""}, "builders": [
+    {"type": "file", "name": name, "source": "{{user `disk`}}", "target": f"out/{name}.qcow2"} for name in ("first", "second")]}
+
 VARIABLES = {"name": "", "disk": "", "key": "", "script": ""}
 MACHINE = {"type": "qemu", "output_directory": "out/{{user `name`}}", "vm_name": "disk", "disk_image": True,
            "iso_url": "{{user `disk`}}", "iso_checksum": "none", "disk_size": "2G", "memory": 128, "headless": True,
@@ -108,6 +135,8 @@ class Site:
         real = shutil.which("qemu-system-x86_64")
         self.write("bin/qemu-system-x86_64", f'#!/bin/sh\necho "$$ $*" >>{self.calls}\nexec {real} "$@"\n', 0o755)
         self.write("site.kiln.hcl", PIPELINE)
+        self.write("several/several.kiln.hcl", SEVERAL)
+        self.write("several/pair.json", json.dumps(PAIR))
         shell = {"type": "shell", "script": "{{user `script`}}"}
         self.write("machine.json", template(MACHINE, [shell]))
         self.write("custom.json", template(MACHINE, [
@@ -142,9 +171,9 @@ class Site:
     def variables(self):
         return [f"-var=disk={self.guest / 'tiny-bios.qcow2'}", f"-var=key={self.guest / 'id_ed25519'}"]
 
-    def run(self, *arguments, exits=0):
+    def run(self, *arguments, exits=0, pipeline="site.kiln.hcl"):
         """Runs the pipeline; how each stage ended, and the output."""
-        code, output = self.kiln("run", "-color=false", "-artifact-json=result.json", "-junit=junit.xml", *arguments)
+        code, output = self.kiln("run", "-color=false", "-artifact-json=result.json", "-junit=junit.xml", *arguments, pipeline)
         assert code == exits, f"exit {code}, not {exits}:\n{output}"
         result = json.loads((self.directory / "result.json").read_text())
         assert result["ok"] == (exits == 0), result
@@ -263,6 +292,21 @@ def changed_environment_runs_alone(site, before):
             assert tests[image]["ok"] is True and tests[image]["passed"] >= 1, (name, tests[image])
 
 
+def one_failed_image_of_several_stops_what_needs_them(site):
+    """Though the last one has passed: the stage stays failed. And the next run tests only what has not passed."""
+    site.take_calls()
+    for machines_started, checks in ((2, [False, True]), (1, [True])):
+        stages, output = site.run(*site.variables(), exits=1, pipeline="several/several.kiln.hcl")
+        assert results(stages) == {"pair": "FAILED", "after": "not run: needs pair"}, output
+        assert not (site.directory / "several/out/after").exists()
+        machines, _ = site.take_calls()
+        assert len(machines) == machines_started, machines
+        assert sorted(site.checks().values()) == checks, site.checks()
+    stored = json.loads(site.kiln("images", "-json")[1])
+    tests = {image["name"]: image["tests"]["ok"] for image in stored["images"] if image["name"].startswith("several/")}
+    assert tests == {"several/pair/file.first": False, "several/pair/file.second": True}, tests
+
+
 def main():
     for needed in ("qemu-system-x86_64", "qemu-img"):
         if not shutil.which(needed):
@@ -277,11 +321,12 @@ def main():
             before = killed_in_a_stage_goes_on_after_gc(site, before)
             second_run_starts_nothing(site, before)
             changed_environment_runs_alone(site, before)
+            one_failed_image_of_several_stops_what_needs_them(site)
             assert site.live_machines() == [], site.live_machines()
         finally:
             for pid in site.live_machines():
                 os.kill(pid, signal.SIGKILL)
-        print(f"a pipeline with 12 machines in {time.monotonic() - start:.0f} s")
+        print(f"pipelines with 15 machines in {time.monotonic() - start:.0f} s")
 
 
 main()
