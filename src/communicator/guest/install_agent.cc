@@ -18,8 +18,11 @@ std::string probe_script(const std::string& name) {
       "no() {{ echo \"{0}$*\"; exit 0; }}; "
       "[ \"$(uname -s)\" = Linux ] || no \"the machine runs $(uname -s)\"; "
       "[ \"$(uname -m)\" = x86_64 ] || no \"the machine's processor is $(uname -m)\"; "
-      "port=; for f in /sys/class/virtio-ports/*/name; do "
+      // Where there is a device for ports (virtio's type 3), they may come a moment after ssh does.
+      "port=; i=0; while :; do for f in /sys/class/virtio-ports/*/name; do "
       "[ -r \"$f\" ] && [ \"$(cat \"$f\")\" = {2} ] && port=$f; done; "
+      "[ -z \"$port\" ] && [ $i -lt 15 ] && grep -qs 0x0003 /sys/bus/virtio/devices/*/device || break; "
+      "i=$((i + 1)); sleep 0.2 2>/dev/null || sleep 1; done; "
       "[ -n \"$port\" ] || no \"the machine has no virtio port named {2}\"; "
       "for d in /dev/shm /run /tmp; do f=$d/{3}; "
       "if (umask 077; printf '#!/bin/sh\\nexit 0\\n' > \"$f\" && chmod 700 \"$f\" && \"$f\") 2>/dev/null; then "

@@ -37,13 +37,14 @@ class InstallAgent : public testing::Test {
   void machine_is(const std::string& system, const std::string& processor) {
     program("uname", fmt::format("[ $1 = -s ] && echo {} || echo {}", system, processor));
   }
-  /// As if the port were there; the rest of the script is the real one.
-  void machine_has_port() {
+  /// As if the port were there, named in `name_file`; the rest of the script is the real one.
+  fs::path name_file = bin.path() / "name";
+  void machine_has_ports() {
+    write_file_atomically(bin.path() / "device", "0x0003\n");
     auto local = machine.answer;
     machine.answer = [this, local](const std::string& command) {
-      fs::path name = bin.path() / "name";
-      write_file_atomically(name, std::string(guest_channel_port) + "\n");
-      return local(replace_all(command, "/sys/class/virtio-ports/*/name", name.string()));
+      std::string here = replace_all(command, "/sys/class/virtio-ports/*/name", name_file.string());
+      return local(replace_all(here, "/sys/bus/virtio/devices/*/device", (bin.path() / "device").string()));
     };
   }
   std::string why_not() {
@@ -81,7 +82,8 @@ TEST_F(InstallAgent, WithoutAPosixShellTheMachinesWordsAreTheReason) {
 
 TEST_F(InstallAgent, TheProgramArrivesAsItIsAndWhyItDoesNotStartIsTold) {
   machine_is("Linux", "x86_64");
-  machine_has_port();
+  machine_has_ports();
+  write_file_atomically(name_file, "org.kiln.guest\n");
   std::string why = why_not();  // what was uploaded is only remembered: there is nothing to start
   EXPECT_THAT(why, HasSubstr("not found"));
   ASSERT_EQ(machine.files.size(), 1U);
@@ -90,6 +92,17 @@ TEST_F(InstallAgent, TheProgramArrivesAsItIsAndWhyItDoesNotStartIsTold) {
   EXPECT_FALSE(fs::exists(machine.files.begin()->first)) << "the probe left something";
   machine.failing_uploads = 1;
   EXPECT_EQ(why_not(), "connection refused");
+}
+
+TEST_F(InstallAgent, APortThatComesAMomentLaterIsWaitedFor) {
+  machine_is("Linux", "x86_64");
+  machine_has_ports();
+  program("sleep", fmt::format("echo org.kiln.guest > {}", name_file.string()));
+  EXPECT_THAT(why_not(), HasSubstr("not found"));
+  EXPECT_TRUE(has_uploads());
+  fs::remove(name_file);
+  program("sleep", "exit 0");
+  EXPECT_EQ(why_not(), "the machine has no virtio port named org.kiln.guest");
 }
 
 TEST_F(InstallAgent, OnlyStopIsThrown) {
