@@ -65,15 +65,11 @@ std::vector<MachineState> states_of(const std::vector<MachineState>& all, const 
 /// What the cache does for one build, step by step.
 std::string why_text(const Stage& stage) {
   const StatePlan& plan = *stage.states;
-  StateReach reach = reach_of(plan);
+  auto fates = fates_of_states(plan);
   std::vector<std::vector<std::string>> rows;
   for (size_t i = 0; i < plan.states.size(); ++i) {
     const PlannedState& state = plan.states[i];
-    bool cached = reach.index && i <= *reach.index;
-    bool next = i == (reach.index ? *reach.index + 1 : 0);
-    std::string why = cached ? "cached" : !next ? "runs, because a step before it does"
-                      : reach.why_not_next.empty() ? "runs: no state of it is there" : "runs, because " + reach.why_not_next;
-    rows.push_back({state.key.substr(0, shown_digits), fmt::format("{}", i + 1), i == 0 ? "boot" : state.step, why});
+    rows.push_back({state.key.substr(0, shown_digits), fmt::format("{}", i + 1), i == 0 ? "boot" : state.step, fates[i]});
   }
   return stage.info.display_name + "\n" + text_table(rows, "  ");
 }

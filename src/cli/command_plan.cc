@@ -5,6 +5,7 @@
 #include "cli/component_table.h"
 #include "cli/outline_text.h"
 #include "cli/pipeline_input.h"
+#include "cli/state_planning.h"
 #include "cli/template_input.h"
 #include "core/plan_outline.h"
 
@@ -26,6 +27,13 @@ int run_plan(Invocation& invocation, CommandOptions& options, const std::vector<
     return 1;
   }
   auto builds = outline_plan(plan, component_table());
+  if (wants_states(options, false)) {
+    if (!plan_states(invocation, options, arguments[0], plan)) return 1;
+    for (size_t i = 0; i < builds.size(); ++i) {
+      const Stage& stage = plan.stages[i];
+      if (stage.states && stage.builder->keeps_no_states().empty()) tell_fates(builds[i], *stage.states);
+    }
+  }
   if (options.json) {
     ui.say(to_json(outline_value(builds)));
     return 0;

@@ -159,6 +159,7 @@ void declare_plan(FlagSet& flags, CommandOptions& o) {
   flags.add_bool("explain", &o.explain, "Of a pipeline: name every input that changed.");
   flags.add_bool("steps", &o.steps, "Of a pipeline: show the steps of every stage, too.");
   flags.add_bool("rebuild", &o.rebuild, "Of a pipeline: as with run -rebuild.");
+  flags.add_bool("cache", &o.cache, "Say of every step of a template whether its state is cached, or why it would run.");
   flags.add_bool("json", &o.json, "One JSON object, for programs.");
   declare_selection(flags, o, "Plan");
   declare_variables(flags, o);

@@ -308,7 +308,12 @@ bool PipelineRun::forecast_one(size_t instance) {
   if (!forecast_tests(instance, prepared, out)) {
     if (out.what == StageForecast::What::up_to_date) out.what = StageForecast::What::test;
   }
-  if (options_.steps) out.builds = preparer_->outline(instance, prepared, out.what != StageForecast::What::waits);
+  if (options_.steps) {
+    bool runs = out.what == StageForecast::What::run;
+    std::shared_ptr<StateCache> states;
+    if (runs && wants_states(options_, true)) states = open_state_cache(state_cache_directory());
+    out.builds = preparer_->outline(instance, prepared, out.what != StageForecast::What::waits, states);
+  }
   return true;
 }
 

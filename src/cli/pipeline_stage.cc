@@ -16,6 +16,7 @@
 #include "cli/diagnostic_text.h"
 #include "cli/hcl_host.h"
 #include "cli/pipeline_seal.h"
+#include "cli/state_planning.h"
 #include "core/journal.h"
 
 namespace kiln {
@@ -343,9 +344,14 @@ std::vector<ImageTestPlan> StagePreparer::test_plans(size_t instance, const Stag
   return out;
 }
 
-std::vector<OutlinedBuild> StagePreparer::outline(size_t instance, const PreparedStage& prepared, bool keys) const {
+std::vector<OutlinedBuild> StagePreparer::outline(size_t instance, const PreparedStage& prepared, bool keys,
+                                                  const std::shared_ptr<StateCache>& states) const {
   auto out = outline_plan(prepared.plan, component_table());
   auto artifacts = loaded_.pipeline->artifacts(instance);  // none: not known yet
+  for (size_t i = 0; states && i < prepared.states.size(); ++i) {
+    if (!prepared.plan.stages[i].builder->keeps_no_states().empty()) continue;
+    tell_fates(out[i], *make_state_plan(options_, states, prepared.states[i]));
+  }
   for (size_t i = 0; i < out.size(); ++i) {
     auto add = [&](const char* kind, const std::string& type, const std::string& name, const Value& config,
                    const std::vector<OptionDoc>& docs) -> Value& {

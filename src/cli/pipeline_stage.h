@@ -65,8 +65,9 @@ class StagePreparer {
   std::string tests_key(const std::vector<ImageTestPlan>& plans, const std::string& artifact_digest) const;
   /// What the stage would do, with its tests and publishing as the last steps of each build. `prepared` without
   /// mistakes. `keys`: with the steps' keys; of a stage that waits for another one they would be those of the words that
-  /// stand for what is not known.
-  std::vector<OutlinedBuild> outline(size_t instance, const PreparedStage& prepared, bool keys) const;
+  /// stand for what is not known. `states`: says what is cached there; none: it does not.
+  std::vector<OutlinedBuild> outline(size_t instance, const PreparedStage& prepared, bool keys,
+                                     const std::shared_ptr<StateCache>& states) const;
   std::filesystem::path directory_of(const StageSettings& settings) const;
   /// As an error text for a person, in the language of HCL.
   static std::string text_of(const Diagnostics& diagnostics);

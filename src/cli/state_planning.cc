@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/error.h"
 #include "base/text.h"
 #include "cli/component_table.h"
 #include "cli/template_input.h"
@@ -58,6 +59,27 @@ std::shared_ptr<StatePlan> make_state_plan(const CommandOptions& options, std::s
   if (options.rebuild) plan->rebuild_from = 0;
   if (!options.rebuild_from.empty()) plan->rebuild_from = state_index(plan->states, options.rebuild_from, "-rebuild-from");
   return plan;
+}
+
+std::vector<std::string> fates_of_states(const StatePlan& plan) {
+  StateReach reach = reach_of(plan);
+  size_t next = reach.index ? *reach.index + 1 : 0;
+  std::vector<std::string> out;
+  for (size_t i = 0; i < plan.states.size(); ++i) {
+    if (i < next) out.push_back("cached");
+    else if (i > next) out.push_back("runs, because a step before it does");
+    else out.push_back(reach.why_not_next.empty() ? "runs: no state of it is there" : "runs, because " + reach.why_not_next);
+  }
+  return out;
+}
+
+void tell_fates(OutlinedBuild& build, const StatePlan& plan) {
+  auto fates = fates_of_states(plan);
+  size_t next = 0;
+  for (auto& step : build.steps) {
+    bool has_state = step.kind == "source" || step.kind == "provisioner";
+    if (has_state && next < fates.size()) step.cache = fates[next++];
+  }
 }
 
 void trim_states(StateCache& cache) {

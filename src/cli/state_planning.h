@@ -18,6 +18,11 @@ std::shared_ptr<StatePlan> make_state_plan(const CommandOptions& options, std::s
 /// still, so that its keys are the same tomorrow. False: that failed, and was shown.
 bool plan_states(Invocation& invocation, const CommandOptions& options, const std::string& path, Plan& plan);
 
+/// What becomes of each state of the plan: "cached", or why it is made: "runs, because x.sh changed".
+std::vector<std::string> fates_of_states(const StatePlan& plan);
+/// The same, said with the build's steps.
+void tell_fates(OutlinedBuild& build, const StatePlan& plan);
+
 /// Keeps the cache within its budget after a run. Never throws: what cannot be removed stays.
 void trim_states(StateCache& cache);
 

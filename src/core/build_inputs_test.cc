@@ -14,7 +14,7 @@ using testing::IsEmpty;
 
 /// A build of one provisioner that reads `paths`.
 OutlinedBuild build_reading(std::vector<std::string> paths, const std::string& text = "x") {
-  OutlinedStep step{"provisioner", "shell", "", Value::empty_object(), "", Value::empty_object(), Value::empty_object(), std::move(paths)};
+  OutlinedStep step{"provisioner", "shell", "", Value::empty_object(), "", Value::empty_object(), Value::empty_object(), "", std::move(paths)};
   step.result_options.set("inline", Value(text));
   return {"web", {step}, {}};
 }

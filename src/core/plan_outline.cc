@@ -151,7 +151,7 @@ class Outliner {
 
   OutlinedStep step(const char* kind, const std::string& type, const std::string& name, const Value& options,
                     const std::vector<OptionDoc>& docs) {
-    OutlinedStep out{kind, type, name, outline_options(options, docs, *scope_, secrets_, hide_), "", {}, {}, {}};
+    OutlinedStep out{kind, type, name, outline_options(options, docs, *scope_, secrets_, hide_), "", {}, {}, "", {}};
     out.result_options = keyed(out.options, docs, true);
     out.state_options = noticed(keyed(out.options, docs), docs);
     out.reads = files_read(out.options, docs);
@@ -191,6 +191,7 @@ Value outline_value(const std::vector<OutlinedBuild>& builds) {
       one.set("type", Value(step.type));
       one.set("name", step.name.empty() ? Value() : Value(step.name));
       one.set("key", step.key.empty() ? Value() : Value(step.key));
+      if (!step.cache.empty()) one.set("cache", Value(step.cache));
       one.set("options", step.options);
       steps.as_list().push_back(std::move(one));
     }

@@ -24,6 +24,7 @@ struct OutlinedStep {
   /// Of the options those that make the machine what it is after this step: not where the result is put, nor what is
   /// done to it at the end.
   Value state_options;
+  std::string cache;  ///< "cached", or why its state is not used: "runs, because x.sh changed"; empty: not looked at
   std::vector<std::string> reads;  ///< local files and directories (maybe patterns) that options name
 };
 
