@@ -76,7 +76,7 @@ def environment(directory, kiln):
     for name in ("kiln", "packer"):
         (bin_directory / name).symlink_to(kiln)
     env.update(HOME=str(directory), PATH=f"{bin_directory}:{env['PATH']}", KILN_STATE_DIR=str(directory / ".state"),
-               KILN_STORE_DIR=str(directory / ".store"),
+               KILN_STORE_DIR=str(directory / ".store"), KILN_CACHE_DIR=str(directory / ".states"),
                TZ="UTC", TERM="dumb", LC_ALL="C.UTF-8", TMPDIR=str(directory / ".tmp"))
     (directory / ".tmp").mkdir()
     for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
