@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "core/gc.h"
 #include "core/image_store.h"
+#include "core/state_cache.h"
 
 namespace kiln {
 
@@ -50,13 +51,25 @@ void sweep_image_store(const Ui& ui) {
   }
 }
 
+/// Likewise what it was writing into the cache of machine states.
+void sweep_state_cache(const Ui& ui) {
+  try {
+    if (fs::exists(state_cache_directory())) open_state_cache(state_cache_directory())->trim(state_cache_budget());
+  } catch (const Error& error) {
+    ui.error(error.message());
+  }
+}
+
 }  // namespace
 
 int run_gc(Invocation& invocation, CommandOptions& options, const std::vector<std::string>& arguments) {
   if (!arguments.empty()) return show_help;
   Ui ui = invocation.ui();
   auto journal = open_journal(state_directory(), invocation.run_id);
-  if (!options.dry_run) sweep_image_store(ui);
+  if (!options.dry_run) {
+    sweep_image_store(ui);
+    sweep_state_cache(ui);
+  }
   GcSummary summary = run_gc(*journal, options.dry_run, [&](const GcItem& item) { say_item(item, ui); });
   if (summary.removed + summary.failed + summary.in_use == 0) {
     ui.say("Nothing is left over.");

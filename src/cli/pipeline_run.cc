@@ -531,6 +531,7 @@ void PipelineRun::test(size_t instance, const PreparedStage& keyed, const Stop& 
     if (end.how == StageEnd::How::up_to_date) end.how = StageEnd::How::built;  // one build's failure stays the stage's
     std::vector<ImageTestResult> results;
     for (auto& plan : plans) {
+      if (states_ && !options_.rebuild) plan.states = preparer_->boot_of(plan, known.digest, states_);
       fs::create_directories(image_store_directory() / "scratch");
       results.push_back(
           run_image_test(plan, component_table(), run_options(plan.name), sink, *journal_, *invocation_.log, stop));

@@ -378,6 +378,25 @@ std::vector<OutlinedBuild> StagePreparer::outline(size_t instance, const Prepare
   return out;
 }
 
+std::shared_ptr<const StatePlan> StagePreparer::boot_of(const ImageTestPlan& plan, const std::string& artifact_digest,
+                                                        const std::shared_ptr<StateCache>& states) const {
+  // A container is up sooner than its disk could be put together.
+  if (plan.builder_type != "qemu" || artifact_digest.empty()) return nullptr;
+  Value step = Value::empty_object();
+  step.set("kind", "test");
+  step.set("type", plan.builder_type);
+  step.set("options", machine_inputs(plan.machine, plan.builder_type, digests_));
+  PlannedState boot;
+  boot.document = Value::empty_object();
+  boot.document.set("kiln", KILN_VERSION);
+  boot.document.set("sources", Value(std::map<std::string, std::string>{{"image", artifact_digest}}));
+  boot.document.set("steps", Value(Value::List{std::move(step)}));
+  boot.key = document_key(boot.document);
+  boot.step = "boot";
+  boot.what = "the start of the machine";
+  return make_state_plan({}, states, {std::move(boot)});
+}
+
 std::string StagePreparer::tests_key(const std::vector<ImageTestPlan>& plans,
                                      const std::string& artifact_digest) const {
   if (plans.empty()) return "";

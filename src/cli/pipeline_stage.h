@@ -63,6 +63,10 @@ class StagePreparer {
                                         const StageArtifact* known, Diagnostics& diagnostics) const;
   /// Digest of an artifact with everything its tests are made from; empty when there are none.
   std::string tests_key(const std::vector<ImageTestPlan>& plans, const std::string& artifact_digest) const;
+  /// The fresh boot of a test's machine as a state: when the image's tests change, its machine is up already. nullptr where
+  /// starting is no slower.
+  std::shared_ptr<const StatePlan> boot_of(const ImageTestPlan& plan, const std::string& artifact_digest,
+                                           const std::shared_ptr<StateCache>& states) const;
   /// What the stage would do, with its tests and publishing as the last steps of each build. `prepared` without
   /// mistakes. `keys`: with the steps' keys; of a stage that waits for another one they would be those of the words that
   /// stand for what is not known. `states`: says what is cached there; none: it does not.

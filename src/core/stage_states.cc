@@ -154,7 +154,8 @@ std::unique_ptr<Machine> StageStates::resume() {
   if (!lease) return nullptr;
   size_t undo_before = context_.undo.size();
   try {
-    auto machine = stage_.builder->restore(plan_.cache->lineage(*reach.state), !plan_.read_only, context_);
+    bool goes_on = !plan_.read_only && *reach.index + 1 < plan_.states.size();
+    auto machine = stage_.builder->restore(plan_.cache->lineage(*reach.state), goes_on, context_);
     if (!machine) return nullptr;
     resumed_ = reach.index;
     resumed_state_ = *reach.state;
@@ -211,7 +212,7 @@ void StageStates::record(const std::function<void(StageContext& context)>& step)
 }
 
 void StageStates::keep(Machine& machine, size_t number, std::chrono::nanoseconds cost) {
-  if (!keeping_ || plan_.read_only) return;
+  if (!keeping_ || plan_.read_only || number >= plan_.states.size()) return;
   if (!plan_.states[number].keep) return give_up(plan_.states[number].what + " says cache = false.");
   if (save(machine, number, cost, false)) lock_next(number + 1);
 }
@@ -274,6 +275,8 @@ void StageStates::write(std::unique_ptr<PendingState> pending, MachineState stat
       });
     } catch (const Error& failure) {
       log->line("state cache: " + failure.message());
+      std::error_code ignored;
+      std::filesystem::remove_all(directory, ignored);  // at once: the disk may be full, and the machine writes to it
       writing->last.with([&](auto& last) { last.error = failure.message(); });
     }
   });

@@ -278,6 +278,41 @@ def damage_is_seen_and_made_anew(site, guest):
     assert site.kiln("cache", "verify")[0] == 0
 
 
+def a_state_of_another_qemu_is_refused(site, guest):
+    """As its manifest says; the machine boots from the disks."""
+    build = Build(site, guest, "other")
+    build.steps = [shell("echo other one >/one"), shell("true")]
+    build.run()
+    states = {state["number"]: state for state in build.own_states()}
+    manifest = site.directory / "states/states" / states[1]["key"] / "state.json"
+    told = json.loads(manifest.read_text())
+    told["details"]["qemu"] = "6.2.0 (of another system)"
+    manifest.write_text(json.dumps(told))
+    build.steps[1] = shell("cat /one")
+    has(build.run(), "it was made by QEMU 6.2.0 (of another system) and this is QEMU", "other one")
+
+
+def a_full_disk_costs_states_not_the_build(site, guest):
+    if os.geteuid() != 0:
+        print("skipped: a small file system takes root to be mounted")
+        return
+    build = Build(site, guest, "full")
+    build.machine["memory"] = 144  # a boot of its own
+    build.steps = [shell("echo one >/one"), shell("cat /one")]
+    small = site.directory / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24M", "none", small], check=True)
+    before = site.env["KILN_CACHE_DIR"]
+    site.env["KILN_CACHE_DIR"] = str(small / "states")
+    try:
+        output = build.run()
+        has(output, "one", "No further states of this machine are kept", "No space left on device")
+        assert build.states() == [], build.states()
+    finally:
+        site.env["KILN_CACHE_DIR"] = before
+        subprocess.run(["umount", small], check=True)
+
+
 def content_of(image, directory):
     """Every file of the image's root: (path, mode, owner, content or target). Times aside."""
     raw = directory / "compared.raw"
@@ -357,7 +392,7 @@ def gc_leaves_nothing(site, guest):
 
 TESTS = [goes_on_from_the_last_unchanged_step, steps_say_how_long_they_keep, a_failed_step_is_kept_and_gone_on_from,
          a_reboot_in_a_step_is_behind_the_state, forks_are_machines_of_their_own, builds_at_once_make_a_state_once,
-         killed_while_working_nothing_half_is_found, damage_is_seen_and_made_anew,
+         killed_while_working_nothing_half_is_found, damage_is_seen_and_made_anew, a_state_of_another_qemu_is_refused, a_full_disk_costs_states_not_the_build,
          what_comes_out_is_what_a_build_from_nothing_makes, gc_leaves_nothing]
 
 

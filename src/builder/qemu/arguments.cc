@@ -188,7 +188,7 @@ std::string machine_definition(const Config& config, const RunValues& run, const
   same.guest_port = config.comm.port();
   same.host_address = same.vnc_address = same.display = same.qmp_socket = same.serial_file = "";
   same.vnc_password = same.incoming = same.installed = same.memory_private = false;
-  same.control_fd = -1;
+  same.control_fd = same.events_fd = -1;
   same.memory_fd = same.http_port = 0;
   same.http_directory = "";
   same.guest_channel = "file";
@@ -265,6 +265,10 @@ std::vector<std::string> qemu_arguments(const Config& config, const RunValues& r
   if (run.control_fd >= 0) {
     write({"-chardev", {fmt::format("socket,id=kiln-control,fd={}", run.control_fd)}});
     write({"-mon", {"chardev=kiln-control,mode=control"}});
+    if (run.events_fd >= 0) {
+      write({"-chardev", {fmt::format("socket,id=kiln-control-events,fd={}", run.events_fd)}});
+      write({"-mon", {"chardev=kiln-control-events,mode=control"}});
+    }
   }
   return argv;
 }

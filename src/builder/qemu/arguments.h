@@ -34,6 +34,7 @@ struct RunValues {
   std::string guest_channel;         ///< socket of the guest channel's port; empty: no such port
   bool incoming = false;             ///< waits for its devices' state
   bool installed = false;            ///< boots from its disk whatever the configuration started from
+  int events_fd = -1;                ///< another one, for what QEMU tells by itself
   int control_fd = -1;               ///< a connected socket the QEMU process inherits for our own QMP
   // What qemuargs may name.
   std::string http_ip;

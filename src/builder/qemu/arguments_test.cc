@@ -205,6 +205,68 @@ TEST(QemuArguments, QemuargsAreTemplates) {
   EXPECT_EQ(argv.back(), "10.0.2.2:8123 . output-vm1/packer-vm1 2222 vm1");
 }
 
+TEST(QemuStates, AMachineWhoseStatesAreKeptHasItsMemoryInAFile) {
+  RunValues run = plain_run();
+  run.memory_fd = 5;
+  run.guest_channel = "/tmp/x/guest.sock";
+  std::string line = command_line(prepared({{"memory", 256}}).config, run);
+  EXPECT_TRUE(contains(line, "-machine type=pc,accel=tcg,memory-backend=kiln-memory")) << line;
+  EXPECT_TRUE(contains(line, "-object memory-backend-file,id=kiln-memory,size=256M,mem-path=/proc/self/fd/5,share=on")) << line;
+  EXPECT_TRUE(contains(line, "-device vmgenid,guid=auto")) << line;
+  EXPECT_TRUE(contains(line, "virtserialport,bus=kiln-serial.0,chardev=kiln-guest,name=org.kiln.guest")) << line;
+  EXPECT_FALSE(contains(line, "-incoming")) << line;
+  run.memory_private = run.incoming = true;
+  line = command_line(prepared({{"memory", 256}}).config, run);
+  EXPECT_TRUE(contains(line, "share=off")) << line;
+  EXPECT_TRUE(line.ends_with("-incoming defer")) << line;
+}
+
+TEST(QemuStates, TheDefinitionIsTheMachineAndNotItsPlaces) {
+  TemplateScope scope;
+  Config config = prepared({}).config;
+  std::string first = machine_definition(config, plain_run(), scope);
+  RunValues other = plain_run();
+  other.disks = {"/elsewhere/layer.qcow2"};
+  other.host_port = 4000;
+  other.vnc_address = "";
+  other.display = "none";
+  other.incoming = other.memory_private = true;
+  other.serial_file = "/tmp/serial.log";
+  other.control_fd = 3;
+  EXPECT_EQ(machine_definition(config, other, scope), first);
+  EXPECT_EQ(machine_definition(prepared({{"vm_name", "x"}, {"output_directory", "y"}}).config, other, scope), first);
+  for (const auto& [name, value] : std::vector<std::pair<std::string, Value>>{{"memory", 1024}, {"cpus", 2}, {"machine_type", "q35"}, {"net_device", "e1000"}, {"disk_interface", "ide"}, {"cpu_model", "max"}}) {
+    EXPECT_NE(machine_definition(prepared({{name, value}}).config, plain_run(), scope), first) << name;
+  }
+}
+
+TEST(QemuStates, SaysWhyThereAreNone) {
+  EXPECT_EQ(why_no_states(prepared({}).config), "");
+  EXPECT_EQ(why_no_states(prepared({{"communicator", "none"}}).config), "its communicator is not ssh");
+  EXPECT_TRUE(contains(why_no_states(prepared({{"net_bridge", "br0"}}).config), "bridge"));
+  auto with = [](const char* name) {
+    return prepared({{"qemuargs", Value(Value::List{Value(Value::List{Value(name), Value("x")})})}}).config;
+  };
+  EXPECT_EQ(why_no_states(with("-m")), "qemuargs sets -m");
+  EXPECT_EQ(why_no_states(with("-drive")), "qemuargs sets -drive");
+  EXPECT_EQ(why_no_states(with("-cpu")), "");
+}
+
+TEST(QemuStates, APersonsCommandLineHasNothingOfOurs) {
+  RunValues run = plain_run();
+  run.memory_fd = 5;
+  run.guest_channel = "/tmp/x/guest.sock";
+  run.floppy = "/tmp/kiln-qemu-1/floppy.img";
+  run.control_fd = 3;
+  run.events_fd = 4;
+  run.incoming = true;
+  TemplateScope scope;
+  std::string script = reproduce_script(qemu_arguments(prepared({}).config, run, scope));
+  for (const char* ours : {"kiln-memory", "kiln-guest", "kiln-serial", "kiln-control", "-incoming"}) EXPECT_FALSE(contains(script, ours)) << script;
+  EXPECT_TRUE(contains(script, "floppy.img")) << script;
+  EXPECT_TRUE(contains(script, "type=pc,accel=tcg")) << script;
+}
+
 TEST(QemuImg, CommandLines) {
   Value img = Value::empty_object();
   img.set("convert", Value(Value::List{Value("-o"), Value("cluster_size=2M")}));

@@ -52,17 +52,30 @@ void collect_vm_evidence(Running& running, const fs::path& directory) {
   }
 }
 
+namespace {
+
+/// Control sockets, the guest channel, memory in a descriptor that a person does not have.
+bool leads_to_us(const std::string& option, const std::string& value) {
+  if (option == "-machine") return false;
+  for (const char* name : {"kiln-control", "=kiln-guest", "id=kiln-serial", "id=kiln-memory"}) {
+    if (contains(value, name)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 std::string reproduce_script(const std::vector<std::string>& argv) {
   std::string text = "#!/bin/sh\n# The machine as it was started; its disk and images must still exist.\nexec";
   for (size_t i = 0; i < argv.size(); ++i) {
-    bool ours = i + 1 < argv.size() && ((argv[i] == "-chardev" && contains(argv[i + 1], "id=kiln-control")) ||
-                                        (argv[i] == "-mon" && contains(argv[i + 1], "kiln-control")));
+    // What leads to us: control sockets, the guest channel, memory in a descriptor that a person does not have.
+    bool ours = i + 1 < argv.size() && (argv[i] == "-incoming" || leads_to_us(argv[i], argv[i + 1]));
     if (ours) {
       ++i;
       continue;
     }
     bool option = argv[i].starts_with('-') && i > 0;
-    text += (option ? " \\\n  " : " ") + shell_quote(argv[i]);
+    text += (option ? " \\\n  " : " ") + shell_quote(replace_all(argv[i], ",memory-backend=kiln-memory", ""));
   }
   return text + "\n";
 }

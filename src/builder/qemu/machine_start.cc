@@ -250,6 +250,7 @@ void start_vm(const Config& config, const std::string& accelerator, const std::s
   fs::path evidence = fs::absolute(context.evidence_directory);
   values.serial_file = (evidence / "serial.log").string();
   values.control_fd = control_fd_number;
+  values.events_fd = events_fd_number;
   if (running->memory) {
     values.memory_fd = memory_fd_number;
     values.guest_channel = (running->directory / "guest.sock").string();

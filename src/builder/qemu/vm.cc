@@ -32,22 +32,60 @@ std::string told_by_log(const fs::path& log) {
   return join(lines, "\n");
 }
 
+/// Why a machine does not go on after this event; empty: it does.
+std::string why_stuck(const nlohmann::json& event) {
+  const auto& data = event.value("data", nlohmann::json::object());
+  if (event.value("event", "") != "BLOCK_IO_ERROR" || data.value("action", "") != "stop") return "";
+  return fmt::format("its disk cannot be {}: {}", data.value("operation", "") == "read" ? "read" : "written",
+                     data.value("reason", "input/output error"));
+}
+
+std::pair<Fd, Fd> connected_pair() {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) throw_errno("socketpair");
+  return {Fd(ends[0]), Fd(ends[1])};
+}
+
 }  // namespace
 
-Vm::Vm(Process process, fs::path log, Journal& journal, int64_t journal_id)
+Vm::Vm(Process process, fs::path log, Fd events, Journal& journal, int64_t journal_id)
     : process_(std::move(process)), log_(std::move(log)), journal_(journal), journal_id_(journal_id) {
   Fd pidfd(::fcntl(process_.pidfd(), F_DUPFD_CLOEXEC, 0));
-  watcher_ = std::thread([this, fd = std::move(pidfd)] {
+  watcher_ = std::thread([this, fd = std::move(pidfd), events = std::move(events)]() mutable {
     try {
-      wait(fd.get(), POLLIN, Deadline::never(), watcher_stop_);
+      watch(fd.get(), std::move(events));
     } catch (const Error&) {
-      return;
+      return;  // stopped
     }
     watched_.with([](Watched& watched) {
       watched.dead = true;
       for (const Stop* stop : watched.stops) stop->request("the virtual machine ended");
     });
   });
+}
+
+/// Until QEMU ends. QEMU stops a machine whose disk it cannot write to, and says so only here: nobody who waits for the
+/// guest would ever know.
+void Vm::watch(int pidfd, Fd events) {
+  std::optional<QmpClient> told;
+  try {
+    told.emplace(std::move(events), Deadline::in(vm_answer_limit), watcher_stop_);
+    while (auto event = told->next_event(Deadline::never(), watcher_stop_)) {
+      std::string why = why_stuck(*event);
+      if (event->value("event", "") == "STOP" &&
+          told->execute("query-status", {}, Deadline::in(vm_answer_limit), watcher_stop_).value("status", "") == "internal-error") {
+        why = "the accelerator failed (what QEMU said of it is in qemu.log); with accelerator = \"tcg\" the machine is emulated";
+      }
+      if (why.empty()) continue;
+      watched_.with([&](Watched& watched) {
+        watched.stuck = "the virtual machine stands still: " + why;
+        for (const Stop* stop : watched.stops) stop->request(watched.stuck);
+      });
+    }
+  } catch (const Error& error) {
+    if (watcher_stop_.requested()) throw;
+  }
+  wait(pidfd, POLLIN, Deadline::never(), watcher_stop_);
 }
 
 Vm::~Vm() {
@@ -57,10 +95,8 @@ Vm::~Vm() {
 }
 
 std::unique_ptr<Vm> Vm::start(std::vector<std::string> argv, const fs::path& log, int memory, StageContext& context) {
-  int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) throw_errno("socketpair");
-  Fd ours(ends[0]);
-  Fd theirs(ends[1]);
+  auto [ours, theirs] = connected_pair();
+  auto [our_events, their_events] = connected_pair();
   Fd log_fd(::open(log.c_str(), O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0644));
   if (!log_fd.is_open()) throw_errno("open " + log.string());
   Resource resource = context.journal.append(ResourceKind::process, "QEMU of " + context.build.display_name,
@@ -68,11 +104,12 @@ std::unique_ptr<Vm> Vm::start(std::vector<std::string> argv, const fs::path& log
   std::unique_ptr<Vm> vm;
   try {
     Command command{.argv = std::move(argv), .env = {{"KILN_RESOURCE", resource.token}}, .new_session = true};
-    std::vector<std::pair<int, int>> passed{{theirs.get(), control_fd_number}};
+    std::vector<std::pair<int, int>> passed{{theirs.get(), control_fd_number}, {their_events.get(), events_fd_number}};
     if (memory >= 0) passed.emplace_back(memory, memory_fd_number);
     Process process = Process::start(command, {.out_fd = log_fd.get(), .err_fd = log_fd.get(), .pass = passed});
     theirs.reset();
-    vm.reset(new Vm(std::move(process), log, context.journal, resource.id));
+    their_events.reset();
+    vm.reset(new Vm(std::move(process), log, std::move(our_events), context.journal, resource.id));
   } catch (const Error&) {
     context.journal.remove(resource.id);
     throw;
@@ -151,6 +188,7 @@ Vm::Watch::Watch(Vm& watched_vm, const Stop& watched_stop) : vm(watched_vm), sto
   vm.watched_.with([&](Watched& watched) {
     watched.stops.push_back(&stop);
     if (watched.dead) stop.request("the virtual machine ended");
+    else if (!watched.stuck.empty()) stop.request(watched.stuck);
   });
 }
 
@@ -162,6 +200,8 @@ Vm::Watch::~Watch() {
 
 void Vm::explain(const Error& error, const Stop& stop) {
   if (stop.requested()) return;
+  std::string stuck = watched_.with([](const Watched& watched) { return watched.stuck; });
+  if (!stuck.empty()) throw Error(ErrorKind::environment, stuck);
   auto status = error.kind() == ErrorKind::remote ? status_after_break() : process_.poll();
   if (!status) return;
   if (!status->ok()) throw Error(ErrorKind::environment, last_words());

@@ -18,8 +18,10 @@ namespace kiln::qemu {
 
 /// The descriptor at which QEMU finds our control connection.
 constexpr int control_fd_number = 3;
+/// And another one, at which it tells what happens to the machine.
+constexpr int events_fd_number = 4;
 /// And the one that is its memory, where that is a file.
-constexpr int memory_fd_number = 4;
+constexpr int memory_fd_number = 5;
 
 /// Owned by its stage; used by the stage's thread only, but for the watcher inside.
 class Vm {
@@ -47,7 +49,8 @@ class Vm {
   fs::path screenshot(const fs::path& directory, const Stop& stop);
 
   /// Runs f(stop') where stop' also ends when QEMU dies; then the error is QEMU's last words. A QEMU that ended
-  /// well (the guest switched itself off) ends f too, with Error{remote}.
+  /// well (the guest switched itself off) ends f too, with Error{remote}; and one that stands still because its disk
+  /// cannot be written, with Error{environment}.
   template <class F>
   auto while_alive(const Stop& stop, F&& f) {
     Stop child = stop.child();
@@ -63,6 +66,7 @@ class Vm {
  private:
   struct Watched {
     bool dead = false;
+    std::string stuck;  ///< why the machine stands still for good; empty: it does not
     std::vector<const Stop*> stops;
   };
   struct Watch {
@@ -72,7 +76,8 @@ class Vm {
     const Stop& stop;
   };
 
-  Vm(Process process, fs::path log, Journal& journal, int64_t journal_id);
+  Vm(Process process, fs::path log, Fd events, Journal& journal, int64_t journal_id);
+  void watch(int pidfd, Fd events);
   void explain(const Error& error, const Stop& stop);
 
   Process process_;
