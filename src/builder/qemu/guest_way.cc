@@ -11,6 +11,7 @@ namespace {
 
 constexpr auto agent_limit = std::chrono::seconds(60);   // to be sent and started, under emulation
 constexpr auto answer_limit = std::chrono::seconds(20);  // of an agent that is there
+constexpr auto silence = std::chrono::seconds(2);
 constexpr size_t seed_bytes = 256;
 
 /// RNDADDENTROPY and RNDRESEEDCRNG (random(4)) by whatever the guest has: writing to /dev/urandom alone is not used
@@ -73,11 +74,24 @@ Communicator& GuestWay::network() {
 }
 
 Communicator& GuestWay::way(const Stop& stop) {
-  if (channel_ && channel_->is_connected()) return *channel_;
+  if (channel_ && channel_->is_connected() && answers(stop)) return *channel_;
   if (channel_) disconnect();
   network();
   if (tries_left_ > 0) put_agent_in(stop);
   return channel_ ? *channel_ : *network_;
+}
+
+/// A guest that was reset takes its agent with it without a word. Asked only when it has been silent for a while.
+bool GuestWay::answers(const Stop& stop) {
+  bool recent = Clock::now() - std::exchange(last_used_, Clock::now()) < silence;
+  if (recent) return true;
+  try {
+    auto drop = [](std::string_view) {};
+    return channel_->run(":", drop, drop, Deadline::in(agent_limit), stop) == 0;
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::cancelled) throw;
+    return false;
+  }
 }
 
 int GuestWay::run(const std::string& command, const Sink& out, const Sink& err, const Deadline& deadline, const Stop& stop) {

@@ -36,6 +36,7 @@ class GuestWay : public Communicator {
  private:
   static constexpr int most_tries = 3;
   Communicator& way(const Stop& stop);
+  bool answers(const Stop& stop);
   Communicator& network();
   void put_agent_in(const Stop& stop);
 
@@ -44,6 +45,7 @@ class GuestWay : public Communicator {
   const Log& log_;
   std::unique_ptr<Communicator> network_;
   std::unique_ptr<GuestChannel> channel_;
+  Clock::time_point last_used_ = Clock::now();
   int tries_left_ = most_tries;  ///< to put the agent in: a guest that is just up may not know its port yet
 };
 
