@@ -131,7 +131,7 @@ HclExpressionPtr bound_expression(const HclExpressionPtr& inner,
   }
   node->kind = HclExpressionKind::bound;
   node->items = {inner};
-  node->bindings = bindings;
+  node->set_bindings(bindings);
   node->depth = inner->depth + 1;
   return node;
 }

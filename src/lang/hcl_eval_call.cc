@@ -52,7 +52,7 @@ const HclFunction* HclEvaluator::find_function(const HclExpression& e, const Hcl
   if (space.empty()) detail += "." + suggestion;
   else if (names.empty()) detail = fmt::format("There are no functions in namespace {}.", go_quote(space));
   else detail += fmt::format(" in namespace {}.{}", space, suggestion);
-  fail(diagnostics, "Call to unknown function", std::move(detail), {e.name_range, e, scope}, std::move(hint));
+  fail(diagnostics, "Call to unknown function", std::move(detail), {e.name_range(), e, scope}, std::move(hint));
   return nullptr;
 }
 

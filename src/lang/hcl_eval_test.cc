@@ -155,7 +155,7 @@ TEST(HclEval, bound_expressions_bring_their_variables) {
   auto node = std::make_shared<HclExpression>();
   node->kind = HclExpressionKind::bound;
   node->items = {hcl_expression("\"${each}-${other}\"")};
-  node->bindings = bindings;
+  node->set_bindings(bindings);
   HclScope scope;
   scope.variables["each"] = HclValue::string("theirs");
   scope.variables["other"] = HclValue::string("x");
@@ -276,7 +276,7 @@ std::string references_text(const std::string& source) {
     out += (out.empty() ? "" : " ") + reference.root;
     for (const auto& step : reference.steps) {
       if (step.kind == HclStep::Kind::attribute) out += "." + step.name;
-      else out += "[" + to_json(step.key) + "]";
+      else out += "[" + to_json(step.key()) + "]";
     }
   }
   return out;
