@@ -245,7 +245,7 @@ HclContent hcl_native_content(const HclBody& body, const HclSchema& schema, bool
   return out;
 }
 
-HclBody parse_hcl_json(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics) {
+HclBody parse_hcl_json(const std::shared_ptr<const SourceFile>& file, Diagnostics& diagnostics) {
   Value root = parse_hcl_json_value(file, diagnostics);
   if (!root.is_object() && !root.is_list()) {
     SourceRange place = root.range;

@@ -23,6 +23,7 @@ std::vector<std::string> names_of(const HclType& object) {
 template <class Map>
 std::vector<std::string> keys_of(const Map& members) {
   std::vector<std::string> names;
+  names.reserve(members.size());
   for (const auto& [name, member] : members) names.push_back(name);
   return names;
 }

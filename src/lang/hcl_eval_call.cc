@@ -119,7 +119,7 @@ HclFault HclEvaluator::argument_fault(const HclExpression& e, const Arguments& a
 }
 
 HclValue HclEvaluator::call(const HclExpression& e, const HclScope& scope, Diagnostics& diagnostics) {
-  const HclValue unknown = HclValue::unknown(HclType::dynamic());
+  HclValue unknown = HclValue::unknown(HclType::dynamic());
   const HclFunction* function = find_function(e, scope, diagnostics);
   if (!function) return unknown;
   Arguments arguments;

@@ -1,5 +1,6 @@
 #include "lang/hcl_eval.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -209,9 +210,9 @@ TEST(HclEval, loops_within_loops_are_bounded) {
   std::string text = "${v}";
   std::string skipped = "0";
   for (int i = 0; i < 30; ++i) {
-    list = "[for v in ten : " + list + "]";
-    text = "%{ for v in ten }" + text + "%{ endfor }";
-    skipped = "[for v in ten : v if [" + skipped + "] == 1]";
+    list = fmt::format("[for v in ten : {}]", list);
+    text = fmt::format("%{{ for v in ten }}{}%{{ endfor }}", text);
+    skipped = fmt::format("[for v in ten : v if [{}] == 1]", skipped);
   }
   expect_refused(list, scope);
   expect_refused("\"" + text + "\"", scope);

@@ -102,7 +102,7 @@ HclExpressionPtr HclParser::steps(HclExpressionPtr base, bool names_only) {
   return base;
 }
 
-HclExpressionPtr HclParser::add_step(HclExpressionPtr base, HclStep step) {
+HclExpressionPtr HclParser::add_step(const HclExpressionPtr& base, HclStep step) {
   bool extends = base->kind == HclExpressionKind::scope || base->kind == HclExpressionKind::traversal;
   if (extends && base.use_count() == 1) {
     // Made here and not shared yet.
@@ -123,9 +123,9 @@ HclExpressionPtr HclParser::attribute_step(HclExpressionPtr base, bool names_onl
     HclStep step;
     step.name = std::string(name.text);
     step.range = range_from(dot.begin);
-    return add_step(std::move(base), std::move(step));
+    return add_step(base, std::move(step));
   }
-  if (at(Kind::number)) return legacy_index(std::move(base));
+  if (at(Kind::number)) return legacy_index(base);
   if (!at(Kind::star))
     fail("Invalid attribute name", "An attribute name is required after a dot.", range_of(peek()));
   const HclToken star = next();
@@ -140,7 +140,7 @@ HclExpressionPtr HclParser::attribute_step(HclExpressionPtr base, bool names_onl
 }
 
 /// ".0": how old templates write "[0]". A number token may hold two of them ("0.1"), which HCL refuses.
-HclExpressionPtr HclParser::legacy_index(HclExpressionPtr base) {
+HclExpressionPtr HclParser::legacy_index(const HclExpressionPtr& base) {
   const HclToken number = next();
   if (size_t dot = number.text.find('.'); dot != std::string_view::npos) {
     fail("Invalid legacy index syntax",
@@ -154,7 +154,7 @@ HclExpressionPtr HclParser::legacy_index(HclExpressionPtr base) {
   step.kind = HclStep::Kind::index;
   step.set_key(Value(Number{std::string(number.text)}));
   step.range = range_of(number);
-  return add_step(std::move(base), std::move(step));
+  return add_step(base, std::move(step));
 }
 
 /// What the lexer takes for a number need not be one: "1.2.3".
@@ -199,14 +199,14 @@ HclExpressionPtr HclParser::bracket_step(HclExpressionPtr base, bool& done) {
   step.kind = HclStep::Kind::index;
   step.set_key(key->value);
   step.range = range_from(open.begin);
-  return add_step(std::move(base), std::move(step));
+  return add_step(base, std::move(step));
 }
 
 HclExpressionPtr HclParser::splat(HclExpressionPtr base, size_t begin, bool names_only) {
   DepthScope deeper(*this);
   auto each = steps(make(HclExpressionKind::splat_item, last_end_), names_only);
   bool itself = each->kind == HclExpressionKind::splat_item;
-  auto node = make(HclExpressionKind::splat, begin, {base, itself ? nullptr : each});
+  auto node = make(HclExpressionKind::splat, begin, {std::move(base), itself ? nullptr : each});
   node->name = names_only ? ".*" : "[*]";
   return node;
 }

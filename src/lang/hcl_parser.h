@@ -73,11 +73,11 @@ class HclParser {
   HclExpressionPtr binary(int lowest);
   HclExpressionPtr with_steps();
   HclExpressionPtr steps(HclExpressionPtr base, bool names_only);
-  HclExpressionPtr add_step(HclExpressionPtr base, HclStep step);
+  HclExpressionPtr add_step(const HclExpressionPtr& base, HclStep step);
   HclExpressionPtr attribute_step(HclExpressionPtr base, bool names_only);
   void check_number(const HclToken& number);
   HclExpressionPtr bracket_step(HclExpressionPtr base, bool& done);
-  HclExpressionPtr legacy_index(HclExpressionPtr base);
+  HclExpressionPtr legacy_index(const HclExpressionPtr& base);
   HclExpressionPtr splat(HclExpressionPtr base, size_t begin, bool names_only);
   HclExpressionPtr term();
   HclExpressionPtr parenthesised();

@@ -421,6 +421,7 @@ class Pipeline::Reader {
     if (found == known.end()) {
       const char* what = reference.of_module ? "module" : "stage";
       std::vector<std::string> names;
+      names.reserve(known.size());
       for (const auto& [name, index] : known) names.push_back(name);
       auto nearest = nearest_name(reference.name, names);
       diagnostics_.error(fmt::format("Unknown {} {}", what, go_quote(reference.name)),

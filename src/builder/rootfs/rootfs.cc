@@ -1,5 +1,6 @@
 #include "builder/rootfs/rootfs.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -91,7 +92,7 @@ void require_programs(const RootfsPlan& plan) {
   }
   std::string missing;
   for (const auto& [program, package] : needed) {
-    if (!find_program(program)) missing += (missing.empty() ? "" : ", ") + program + " (package " + package + ")";
+    if (!find_program(program)) missing += fmt::format("{}{} (package {})", missing.empty() ? "" : ", ", program, package);
   }
   if (!missing.empty()) throw Error(ErrorKind::environment, "the rootfs builder needs programs that are not installed: " + missing);
 }
