@@ -97,6 +97,7 @@ TEST(Sqlite, ManyProcessesOpenANewFileAtOnce) {
   Command command{{fs::read_symlink("/proc/self/exe").string(), "--gtest_filter=SqliteOpener.Runs"}};
   command.env = {{"KILN_TEST_DATABASES", directory.path().string()}};
   std::vector<Process> openers;
+  openers.reserve(4);
   for (int i = 0; i < 4; ++i) openers.push_back(Process::start(command, {.out = Process::Stdio::null}));
   for (auto& opener : openers) EXPECT_TRUE(opener.wait(Deadline::in(std::chrono::minutes(1)), Stop())->ok());
   for (int i = 0; i < 40; ++i) {

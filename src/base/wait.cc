@@ -54,7 +54,7 @@ void Stop::request(std::string reason) const {
     std::lock_guard lock(state_->mutex);
     if (state_->requested) return;
     state_->requested = true;
-    state_->reason = reason;
+    state_->reason = std::move(reason);
     children = state_->children;
     uint64_t one = 1;
     [[maybe_unused]] auto written = ::write(state_->event.get(), &one, sizeof one);
@@ -63,7 +63,7 @@ void Stop::request(std::string reason) const {
     if (auto shared = weak.lock()) {
       Stop child_stop;
       child_stop.state_ = shared;
-      child_stop.request(reason);
+      child_stop.request(this->reason());
     }
   }
 }

@@ -104,9 +104,10 @@ class FormatRun {
   /// A file, or standard input: "-".
   void one(const std::string& path) {
     try {
-      std::string text = path == "-" ? standard_input() : read_source(path);
+      auto file = std::make_shared<SourceFile>(SourceFile{path, path == "-" ? standard_input() : read_source(path)});
+      const std::string& text = file->text;
       Diagnostics diagnostics;
-      parse_hcl(std::make_shared<SourceFile>(SourceFile{path, text}), diagnostics);
+      check_hcl(file, diagnostics);
       if (diagnostics.has_errors()) return fail(path, syntax_text(diagnostics));
       std::string formatted = format_hcl(text);
       if (formatted != text) ++changed_;

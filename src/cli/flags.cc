@@ -92,6 +92,7 @@ void FlagSet::add_choice(const std::string& name, std::string* target, std::vect
       [target, choices](const std::string& value) -> std::optional<std::string> {
         if (std::find(choices.begin(), choices.end(), value) == choices.end()) {
           std::vector<std::string> quoted;
+          quoted.reserve(choices.size());
           for (const auto& choice : choices) quoted.push_back(go_quote(choice));
           return fmt::format("expected one of [{}]", join(quoted, " "));
         }

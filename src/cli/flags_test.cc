@@ -42,7 +42,7 @@ TEST(Flags, TwoDashesEndThem) {
 }
 
 TEST(Flags, ErrorsAreGos) {
-  auto error = [](std::vector<std::string> words) { return Taken().flags.parse(words).error; };
+  auto error = [](const std::vector<std::string>& words) { return Taken().flags.parse(words).error; };
   EXPECT_EQ(error({"-x"}), "flag provided but not defined: -x");
   EXPECT_EQ(error({"--x=1"}), "flag provided but not defined: -x");
   EXPECT_EQ(error({"---x"}), "bad flag syntax: ---x");

@@ -112,6 +112,7 @@ const std::vector<OptionDoc>* docs_in(const std::vector<Entry>& entries, const s
 template <class Entry>
 std::vector<std::string> types_in(const std::vector<Entry>& entries) {
   std::vector<std::string> out;
+  out.reserve(entries.size());
   for (const auto& entry : entries) out.push_back(entry.type);
   std::sort(out.begin(), out.end());
   return out;

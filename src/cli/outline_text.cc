@@ -36,7 +36,7 @@ std::string outlined_step_text(const OutlinedStep& step, size_t number, const st
 std::string outline_text(const OutlinedBuild& build, const std::string& indent) {
   std::string out = indent + build.name + "\n";
   for (size_t i = 0; i < build.steps.size(); ++i) out += outlined_step_text(build.steps[i], i + 1, indent);
-  for (const auto& text : build.left_out) out += indent + "   -  left out: " + text + "\n";
+  for (const auto& text : build.left_out) out += fmt::format("{}   -  left out: {}\n", indent, text);
   return out;
 }
 

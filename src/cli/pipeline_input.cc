@@ -41,6 +41,7 @@ fs::path find_pipeline(const std::vector<std::string>& arguments) {
   }
   if (found.size() > 1) {
     std::vector<std::string> names;
+    names.reserve(found.size());
     for (const auto& path : found) names.push_back(path.string());
     throw Error(ErrorKind::user, "There are several pipelines here; name one of them: " + join(names, ", "));
   }

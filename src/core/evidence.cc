@@ -36,7 +36,7 @@ std::string log_line(const Event& event) {
     case EventKind::say:
     case EventKind::message: break;
     case EventKind::error: kind = "error: "; break;
-    case EventKind::machine: return {};
+    case EventKind::machine:
     case EventKind::progress: return {};
     case EventKind::stage_started: text = "build started"; break;
     case EventKind::stage_finished:

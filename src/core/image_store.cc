@@ -49,8 +49,8 @@ fs::path made_store_directory(const fs::path& directory) {
 }
 
 void check_tag(const std::string& tag) {
-  auto fine = [](unsigned char c) {
-    return std::isalnum(c) || (c != 0 && std::string_view("._:/-").find(c) != std::string_view::npos);
+  auto fine = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || std::string_view("._:/-").find(c) != std::string_view::npos;
   };
   if (!tag.empty() && tag.size() <= 128 && std::all_of(tag.begin(), tag.end(), fine) && tag[0] != '-') return;
   throw Error(
@@ -196,6 +196,7 @@ ImageRecord LocalImageStore::take_in(ImageRecord record, const std::vector<std::
 
 std::vector<FileStamp> LocalImageStore::source_stamps(const std::vector<TakenFile>& taken) {
   std::vector<FileStamp> stamps;
+  stamps.reserve(taken.size());
   for (const auto& file : taken) stamps.push_back(file.source);
   return stamps;
 }

@@ -595,6 +595,7 @@ TEST_F(ImageStoreTest, OpeningSweepsWhatAKilledProcessLeft) {
 
 TEST_F(ImageStoreTest, ManyThreadsUseIt) {
   std::vector<std::thread> threads;
+  threads.reserve(6);
   for (int i = 0; i < 6; ++i) {
     threads.emplace_back([&, i] {
       for (int turn = 0; turn < 4; ++turn) {

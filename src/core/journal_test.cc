@@ -96,6 +96,7 @@ TEST(Journal, ManyThreadsAndTwoConnectionsWriteAtOnce) {
   auto one = open_journal(directory.path(), "one");
   auto two = open_journal(directory.path(), "two");
   std::vector<std::thread> threads;
+  threads.reserve(8);
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&, i] {
       Journal& journal = i % 2 == 0 ? *one : *two;
@@ -200,7 +201,7 @@ TEST(RemoveResource, DeletesTrees) {
 
 TEST(RemoveResource, RefusesWhatNobodyMeant) {
   std::string home = get_env("HOME").value_or("/root");
-  for (std::string name : {std::string(), std::string("/"), std::string("//"), std::string("/."), std::string("/usr/.."),
+  for (const std::string& name : {std::string(), std::string("/"), std::string("//"), std::string("/."), std::string("/usr/.."),
                            std::string("/usr"), std::string("/home/"), std::string("relative/path"), std::string("."),
                            home, home + "/", home + "/x/.."}) {
     EXPECT_THROW(remove_resource(orphan(ResourceKind::path, name)), Error) << name;

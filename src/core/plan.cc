@@ -92,6 +92,7 @@ std::unique_ptr<T> Planner::make(const std::vector<ComponentEntry<T>>& entries, 
   if (const auto* entry = find_component(entries, type)) return entry->make();
   if (!told_unknown_.insert({kind, type, range.begin}).second) return nullptr;  // once, not once a build
   std::vector<std::string> known;
+  known.reserve(entries.size());
   for (const auto& entry : entries) known.push_back(entry.type);
   auto nearest = nearest_name(type, known);
   diagnostics_.error(fmt::format("Failed to initialize build {}", go_quote(build)),

@@ -73,6 +73,7 @@ TEST(Slots, ManyThreadsNeverHoldMoreThanThereIs) {
   std::atomic<int> now = 0;
   std::atomic<int> most = 0;
   std::vector<std::thread> threads;
+  threads.reserve(16);
   for (int i = 0; i < 16; ++i) {
     threads.emplace_back([&] {
       for (int turn = 0; turn < 50; ++turn) {

@@ -17,6 +17,7 @@ const CloudSeedMachine with_key{"iid-1", "ssh-ed25519 AAAA packer_1\n", "me"};
 
 std::vector<std::string> names(const std::map<std::string, std::string>& files) {
   std::vector<std::string> out;
+  out.reserve(files.size());
   for (const auto& [name, content] : files) out.push_back(name);
   return out;
 }

@@ -266,7 +266,7 @@ class FatImage {
   /// Bytes a directory's entries take: a name is at most 20 long-name entries.
   static size_t directory_size(const FatNode& node) {
     std::set<std::string> taken;
-    size_t size = 2 * 32;
+    size_t size = size_t{2} * 32;
     for (const auto& [name, child] : node.directories) size += named_entry(name, taken, 0, 0, 0).size();
     for (const auto& [name, content] : node.files) size += named_entry(name, taken, 0, 0, 0).size();
     return size;

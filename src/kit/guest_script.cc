@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <cstring>
+#include <algorithm>
 
 #include "base/text.h"
 
@@ -94,7 +94,7 @@ void upload_text(Communicator& communicator, const std::string& path, const std:
   size_t sent = 0;
   auto source = [&](char* buffer, size_t size) {
     size_t count = std::min(size, text.size() - sent);
-    std::memcpy(buffer, text.data() + sent, count);
+    std::copy_n(text.data() + sent, count, buffer);
     sent += count;
     return count;
   };

@@ -119,7 +119,7 @@ HttpSite make_http_site(const HttpConfig& http, const TemplateScope& scope, cons
 
 namespace {
 
-constexpr size_t longest_request = 64 * 1024;
+constexpr size_t longest_request = size_t{64} * 1024;
 constexpr auto idle_limit = std::chrono::minutes(5);
 
 /// A listening socket at address:port, or nothing when the port is taken.
@@ -152,7 +152,7 @@ Fd listen_at(const std::string& address, int port) {
 
 std::string head_of(const HttpAnswer& answer, uint64_t length, bool close) {
   std::string out = fmt::format("HTTP/1.1 {} {}\r\n", answer.status, answer.reason);
-  for (const auto& [name, value] : answer.headers) out += name + ": " + value + "\r\n";
+  for (const auto& [name, value] : answer.headers) out += fmt::format("{}: {}\r\n", name, value);
   if (answer.status != 304) out += fmt::format("Content-Length: {}\r\n", length);
   out += close ? "Connection: close\r\n\r\n" : "\r\n";
   return out;

@@ -137,6 +137,7 @@ TEST(HttpServer, ManySlowClientsAtOnce) {
   if (!find_program("curl")) GTEST_SKIP() << "curl is not installed";
   std::string url = "http://127.0.0.1:" + std::to_string(server.port()) + "/a";
   std::vector<Process> clients;
+  clients.reserve(10);
   for (int i = 0; i < 10; ++i) {
     clients.push_back(Process::start({{"curl", "-sSf", "--limit-rate", "1M", "-o", "/dev/null", url}},
                                      {.in = Process::Stdio::null}));

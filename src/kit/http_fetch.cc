@@ -96,7 +96,7 @@ HeaderList request_headers(const FetchRequest& request) {
     curl_slist* longer = curl_slist_append(list.get(), line.c_str());
     if (longer) (void)list.release(), list.reset(longer);
   };
-  for (const auto& [name, value] : request.headers) add(name + ": " + value);
+  for (const auto& [name, value] : request.headers) add(fmt::format("{}: {}", name, value));
   if (request.resume_from > 0 && !request.if_range.empty()) add("If-Range: " + request.if_range);
   return list;
 }

@@ -16,9 +16,9 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-Value lines_of(std::vector<std::string> items) {
+Value lines_of(const std::vector<std::string>& items) {
   Value::List out;
-  for (auto& item : items) out.emplace_back(item);
+  for (const auto& item : items) out.emplace_back(item);
   return Value(out);
 }
 

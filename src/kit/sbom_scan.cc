@@ -83,6 +83,7 @@ class PackageScan {
  public:
   PackageScan(const fs::path& root, const std::vector<std::string>& excluded) : root_(root) {
     std::vector<std::string> expressions;
+    expressions.reserve(excluded.size());
     for (const auto& pattern : excluded) expressions.push_back(exclusion_expression(pattern));
     if (!expressions.empty()) excluded_.emplace(join(expressions, "|"));
   }
@@ -175,7 +176,7 @@ class PackageScan {
       std::error_code none;
       for (const auto& entry : fs::directory_iterator(root_ / directory, none)) {
         std::string name = entry.path().filename().string();
-        std::string path = directory.empty() ? name : directory + "/" + name;
+        std::string path = directory.empty() ? name : fmt::format("{}/{}", directory, name);
         if (name.ends_with(".egg-info") && entry.is_regular_file(none)) read_python(path);
         if (!entry.is_directory(none) || entry.is_symlink(none) || is_excluded(path)) continue;
         if (path == "proc" || path == "sys" || path == "dev") continue;

@@ -13,7 +13,6 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::IsEmpty;
 
 void write_below(const fs::path& root, const std::string& path, const std::string& text) {
   fs::create_directories((root / path).parent_path());
@@ -72,7 +71,7 @@ TEST(Sbom, LeavesOutWhatIsExcluded) {
   TempDir root;
   for (std::string place : {"opt/a/", "usr/a/deep/", "usr/"})
     write_below(root.path(), place + "x.egg-info", "Name: " + place + "\nVersion: 1\n");
-  auto count = [&](std::vector<std::string> patterns) {
+  auto count = [&](const std::vector<std::string>& patterns) {
     return scan_packages(root.path().string(), patterns).packages.size();
   };
   EXPECT_EQ(count({}), 3u);

@@ -174,7 +174,7 @@ std::string plain_decimal(double number) {
   }
   auto length = static_cast<int>(digits.size());
   if (exponent < 0) return sign + "0." + std::string(static_cast<size_t>(-exponent - 1), '0') + digits;
-  if (exponent >= length - 1) return sign + digits + std::string(static_cast<size_t>(exponent - length + 1), '0');
+  if (int zeros = exponent - length + 1; zeros >= 0) return sign + digits + std::string(static_cast<size_t>(zeros), '0');
   return sign + digits.insert(static_cast<size_t>(exponent + 1), ".");
 }
 

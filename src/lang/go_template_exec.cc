@@ -35,6 +35,7 @@ const StandInFunction* find_stand_in(std::string_view name, const StandInFunctio
 /// Arguments that were checked to be strings and integers.
 std::vector<std::string> texts_of(const std::vector<Ref>& arguments) {
   std::vector<std::string> texts;
+  texts.reserve(arguments.size());
   for (const auto& one : arguments) texts.push_back(one->is_string() ? one->as_string() : one->as_number().text);
   return texts;
 }
@@ -139,7 +140,7 @@ class Executor {
     Ref value = pipeline(dot, *node.pipe);
     size_t mark = variables_.size();
     size_t turns = 0;
-    auto turn = [&](Ref index, Ref element) {
+    auto turn = [&](const Ref& index, const Ref& element) {
       ++turns;
       spend_step();
       set_range_variables(*node.pipe, index, element);

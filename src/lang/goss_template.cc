@@ -13,7 +13,6 @@ namespace {
 
 using go_template::FunctionError;
 using go_template::Ref;
-using go_template::StandInFunction;
 using go_template::StandInFunctions;
 using Refs = std::vector<Ref>;
 using Texts = std::vector<std::string>;

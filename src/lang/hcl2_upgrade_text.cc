@@ -184,7 +184,7 @@ std::string constant_call(const char* text, const Arguments&) { return text; }
 }  // namespace
 
 std::string Translator::secret(const Arguments& arguments) {
-  std::string name = arguments[0];
+  const std::string& name = arguments[0];
   std::string key = arguments.size() == 2 ? arguments[1] : "";
   // Without a key, any read of that secret will do; of several, Packer takes the last.
   size_t at = secrets.size();

@@ -1,6 +1,7 @@
 // The tree of HCL's native syntax: bodies, attributes, blocks, expressions, templates, each with its place.
 // Source: the HCL native syntax specification. Plain values; evaluation is not here.
 #pragma once
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,7 +17,7 @@ struct HclJsonBody;  // hcl_json.h
 /// Shared and immutable once parsed: expressions are kept by whoever must evaluate them later.
 using HclExpressionPtr = std::shared_ptr<const HclExpression>;
 
-enum class HclExpressionKind {
+enum class HclExpressionKind : uint8_t {
   literal,        ///< value: number, bool, null, or the text of a template without interpolations
   tmpl,           ///< items: the parts, joined as text
   template_wrap,  ///< items[0]: "${x}" alone, which keeps the type of x
@@ -42,27 +43,50 @@ enum class HclExpressionKind {
 
 /// ".name" or "[key]" with a literal key (a string or a number).
 struct HclStep {
-  enum class Kind { attribute, index } kind = Kind::attribute;
+  enum class Kind : uint8_t { attribute, index } kind = Kind::attribute;
   std::string name;  ///< attribute
-  Value key;         ///< index
   SourceRange range;
+
+  /// Of an index; null of an attribute.
+  const Value& key() const;
+  void set_key(Value key) { key_ = std::make_shared<const Value>(std::move(key)); }
+
+ private:
+  std::shared_ptr<const Value> key_;  ///< most steps are attributes
 };
 
+/// A large template has hundreds of thousands of them: what few kinds have is kept apart.
 struct HclExpression {
   HclExpressionKind kind = HclExpressionKind::literal;
-  SourceRange range;
-  Value value;
-  std::string name;        ///< variable, function, operator; of a for: the key's variable, "" when there is none
-  std::string value_name;  ///< of a for: the value's variable
-  SourceRange name_range;
-  std::vector<HclStep> steps;
-  std::vector<HclExpressionPtr> items;  ///< a missing optional one (if clause) is null
   bool expands = false;
-  std::shared_ptr<const HclBindings> bindings;  ///< of `bound`
   /// From the JSON syntax: `value` of a string holds its text also where it is a template (for those who want it as it
   /// was written), and an object's keys must differ.
   bool json = false;
   int depth = 1;  ///< height of the tree; bounded by the parser so that recursion over it is safe
+  SourceRange range;
+  Value value;
+  std::string name;  ///< variable, function, operator; of a for: the key's variable, "" when there is none
+  std::vector<HclStep> steps;
+  std::vector<HclExpressionPtr> items;  ///< a missing optional one (if clause) is null
+
+  /// Where `name` stands; not known: it was not written.
+  SourceRange name_range() const;
+  void set_name_range(const SourceRange& place);  ///< in the file of `range`
+  /// Of a for: the value's variable.
+  const std::string& value_name() const;
+  void set_value_name(std::string value_name);
+  /// Of `bound`; else null.
+  const HclBindings* bindings() const;
+  void set_bindings(std::shared_ptr<const HclBindings> bindings);
+
+ private:
+  struct Rest {
+    std::string value_name;
+    std::shared_ptr<const HclBindings> bindings;
+  };
+  uint32_t name_begin_ = 0;
+  uint32_t name_end_ = 0;
+  std::shared_ptr<const Rest> rest_;
 };
 
 struct HclAttribute {
@@ -101,6 +125,8 @@ struct HclBlock {
 
 /// A file. What is wrong becomes diagnostics, several from one file; the body holds all that could be read.
 HclBody parse_hcl(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics);
+/// What parse_hcl() would find wrong, without making the tree.
+void check_hcl(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics);
 /// One expression that fills the file (for `console`, -var of complex types). Null after an error.
 HclExpressionPtr parse_hcl_expression(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics);
 /// The whole file as a template without quotes (templatefile). Null after an error.

@@ -131,7 +131,7 @@ HclExpressionPtr bound_expression(const HclExpressionPtr& inner,
   }
   node->kind = HclExpressionKind::bound;
   node->items = {inner};
-  node->bindings = bindings;
+  node->set_bindings(bindings);
   node->depth = inner->depth + 1;
   return node;
 }
@@ -245,7 +245,7 @@ HclContent hcl_native_content(const HclBody& body, const HclSchema& schema, bool
   return out;
 }
 
-HclBody parse_hcl_json(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics) {
+HclBody parse_hcl_json(const std::shared_ptr<const SourceFile>& file, Diagnostics& diagnostics) {
   Value root = parse_hcl_json_value(file, diagnostics);
   if (!root.is_object() && !root.is_list()) {
     SourceRange place = root.range;

@@ -34,7 +34,7 @@ struct HclContent {
 
 /// A `.json` file in HCL's JSON syntax: a body whose items are told apart only when a schema is there. Strings are
 /// templates, "//" members are comments.
-HclBody parse_hcl_json(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics);
+HclBody parse_hcl_json(const std::shared_ptr<const SourceFile>& file, Diagnostics& diagnostics);
 
 /// All of the body by the schema; anything else in it is reported in HCL's words ("Unsupported argument",
 /// "Unsupported block type", "Missing required argument", "Extraneous label for ...", "Missing name for ..."), with

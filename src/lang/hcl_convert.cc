@@ -27,7 +27,7 @@ class ValueConverter {
   std::optional<HclValue> to_map(const HclValue& value, const HclType& type, bool unsafe);
   std::optional<HclValue> to_tuple(const HclValue& value, const HclType& type, bool unsafe);
   std::optional<HclValue> to_object(const HclValue& value, const HclType& type, bool unsafe);
-  bool unify_items(std::vector<HclValue*> items, bool unsafe);
+  bool unify_items(const std::vector<HclValue*>& items, bool unsafe);
 
   std::nullopt_t fail(std::string error) {
     error_ = std::move(error);
@@ -107,7 +107,7 @@ std::optional<HclValue> ValueConverter::convert_primitive(const HclValue& value,
 }
 
 /// Brings converted items to one type. Converting to a type with "any" inside may have left them with several.
-bool ValueConverter::unify_items(std::vector<HclValue*> items, bool unsafe) {
+bool ValueConverter::unify_items(const std::vector<HclValue*>& items, bool unsafe) {
   std::vector<HclType> types;
   types.reserve(items.size());
   for (const HclValue* item : items) types.push_back(item->type());

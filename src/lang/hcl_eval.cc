@@ -117,8 +117,9 @@ HclValue HclEvaluator::literal(const HclExpression& e, Diagnostics& diagnostics)
 HclValue HclEvaluator::bound(const HclExpression& e, const HclScope& scope, Diagnostics& diagnostics) {
   HclScope inner;
   inner.parent = &scope;
-  if (e.bindings) inner.variables = e.bindings->variables;
-  return hcl_marked(value(*e.items[0], inner, diagnostics), e.bindings && e.bindings->sensitive);
+  const HclBindings* bindings = e.bindings();
+  if (bindings) inner.variables = bindings->variables;
+  return hcl_marked(value(*e.items[0], inner, diagnostics), bindings && bindings->sensitive);
 }
 
 HclValue evaluate_hcl(const HclExpression& expression, const HclScope& scope, Diagnostics& diagnostics) {

@@ -23,14 +23,15 @@ std::vector<std::string> names_of(const HclType& object) {
 template <class Map>
 std::vector<std::string> keys_of(const Map& members) {
   std::vector<std::string> names;
+  names.reserve(members.size());
   for (const auto& [name, member] : members) names.push_back(name);
   return names;
 }
 
 HclValue step_key(const HclStep& step) {
-  if (step.key.is_string()) return HclValue::string(step.key.as_string());
-  if (step.key.kind() == Value::Kind::number) {
-    if (auto number = HclNumber::parse(step.key.as_number().text)) return HclValue::number(*number);
+  if (step.key().is_string()) return HclValue::string(step.key().as_string());
+  if (step.key().kind() == Value::Kind::number) {
+    if (auto number = HclNumber::parse(step.key().as_number().text)) return HclValue::number(*number);
   }
   return HclValue();
 }
@@ -81,7 +82,7 @@ HclValue HclEvaluator::scope_value(const HclExpression& e, const HclScope& scope
     }
   }
   if (!any) {
-    fail(diagnostics, "Variables not allowed", "Variables may not be used here.", {e.name_range, e, scope});
+    fail(diagnostics, "Variables not allowed", "Variables may not be used here.", {e.name_range(), e, scope});
     return dynamic_unknown();
   }
   std::vector<std::string> names;
@@ -91,7 +92,7 @@ HclValue HclEvaluator::scope_value(const HclExpression& e, const HclScope& scope
   }
   std::string suggestion = hcl_suggestion(e.name, names);
   fail(diagnostics, "Unknown variable",
-       fmt::format("There is no variable named {}.{}", go_quote(e.name), suggestion), {e.name_range, e, scope},
+       fmt::format("There is no variable named {}.{}", go_quote(e.name), suggestion), {e.name_range(), e, scope},
        suggestion.empty() ? hcl_name_hint(e.name, names) : "");
   return dynamic_unknown();
 }
@@ -101,8 +102,8 @@ HclValue HclEvaluator::namespace_value(const HclExpression& e, const std::map<st
   if (!e.steps.empty()) {
     const HclStep& step = e.steps[0];
     bool by_name = step.kind == HclStep::Kind::attribute;
-    if (by_name || step.key.is_string()) {
-      std::string name = hcl_normalize(by_name ? step.name : step.key.as_string());
+    if (by_name || step.key().is_string()) {
+      std::string name = hcl_normalize(by_name ? step.name : step.key().as_string());
       auto it = members.find(name);
       if (it != members.end()) return take_steps(it->second, e, 1, scope, diagnostics);
       fail(diagnostics, by_name ? "Unsupported attribute" : "Invalid index",

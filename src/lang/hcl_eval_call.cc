@@ -52,7 +52,7 @@ const HclFunction* HclEvaluator::find_function(const HclExpression& e, const Hcl
   if (space.empty()) detail += "." + suggestion;
   else if (names.empty()) detail = fmt::format("There are no functions in namespace {}.", go_quote(space));
   else detail += fmt::format(" in namespace {}.{}", space, suggestion);
-  fail(diagnostics, "Call to unknown function", std::move(detail), {e.name_range, e, scope}, std::move(hint));
+  fail(diagnostics, "Call to unknown function", std::move(detail), {e.name_range(), e, scope}, std::move(hint));
   return nullptr;
 }
 
@@ -119,7 +119,7 @@ HclFault HclEvaluator::argument_fault(const HclExpression& e, const Arguments& a
 }
 
 HclValue HclEvaluator::call(const HclExpression& e, const HclScope& scope, Diagnostics& diagnostics) {
-  const HclValue unknown = HclValue::unknown(HclType::dynamic());
+  HclValue unknown = HclValue::unknown(HclType::dynamic());
   const HclFunction* function = find_function(e, scope, diagnostics);
   if (!function) return unknown;
   Arguments arguments;

@@ -17,7 +17,7 @@ HclValue HclEvaluator::tuple(const HclExpression& e, const HclScope& scope, Diag
 }
 
 HclValue HclEvaluator::object(const HclExpression& e, const HclScope& scope, Diagnostics& diagnostics) {
-  const HclValue unknown = HclValue::unknown(HclType::dynamic());
+  HclValue unknown = HclValue::unknown(HclType::dynamic());
   if (!spend(e, 0, sizeof(HclValue) * e.items.size())) return unknown;
   HclValue::Members members;
   std::map<std::string, SourceRange> places;  // JSON: keys must differ

@@ -21,8 +21,8 @@ struct HclEvaluator::Loop {
 
   Loop(const HclExpression& e, const HclScope& outer) {
     scope.parent = &outer;
-    item = &scope.variables[e.value_name];
-    if (!e.name.empty() && e.name != e.value_name) key = &scope.variables[e.name];
+    item = &scope.variables[e.value_name()];
+    if (!e.name.empty() && e.name != e.value_name()) key = &scope.variables[e.name];
   }
   Loop(const Loop&) = delete;
 

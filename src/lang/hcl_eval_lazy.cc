@@ -63,7 +63,7 @@ HclValue HclEvaluator::call_convert(const Arguments& arguments, const HclScope& 
   HclValue value = argument_value(arguments, 0, scope, found);
   auto constraint = hcl_type_constraint(*arguments.written[1], found);
   diagnostics.append(found);
-  const HclValue unknown = HclValue::unknown(HclType::dynamic());
+  HclValue unknown = HclValue::unknown(HclType::dynamic());
   if (!constraint || found.has_errors() || !spend_walk(*arguments.written[0], value)) return unknown;
   bool sensitive = false;
   HclValue plain = value.unmarked_deep(&sensitive);

@@ -80,7 +80,7 @@ struct Settled {
 std::optional<Settled> settle(HclOperator op, const HclValue& left, const HclValue& right, bool left_failed) {
   // What one side must be to settle it: false for "and", true for "or".
   bool controls = op == HclOperator::logical_or;
-  const HclValue unknown = HclValue::unknown(HclType::boolean());
+  HclValue unknown = HclValue::unknown(HclType::boolean());
   if (!left.is_known() && !right.is_known()) {
     if (left_failed) return std::nullopt;
     return Settled{unknown, true};
@@ -225,7 +225,7 @@ HclValue HclEvaluator::binary(const HclExpression& e, const HclScope& scope, Dia
          {*e.items[side], scope});
   }
   bool sensitive = operands[0].sensitive() || operands[1].sensitive();
-  const HclValue unknown = hcl_marked(HclValue::unknown(result_type(op)), sensitive);
+  HclValue unknown = hcl_marked(HclValue::unknown(result_type(op)), sensitive);
   if (!unsuitable && is_logical(op)) {
     if (auto settled = settle(op, operands[0], operands[1], found[0].has_errors())) {
       diagnostics.append(found[settled->by_left ? 0 : 1]);
@@ -285,7 +285,7 @@ HclValue HclEvaluator::conditional(const HclExpression& e, const HclScope& scope
   }
   HclValue decided = value(condition, scope, diagnostics);
   bool sensitive = decided.sensitive() || branches[0].sensitive() || branches[1].sensitive();
-  const HclValue unknown = hcl_marked(HclValue::unknown(common->type), sensitive);
+  HclValue unknown = hcl_marked(HclValue::unknown(common->type), sensitive);
   if (decided.is_null()) {
     fail(diagnostics, "Null condition", "The condition value is null. Conditions must either be true or false.",
          {condition, scope});

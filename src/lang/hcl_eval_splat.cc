@@ -33,7 +33,7 @@ HclValue HclEvaluator::splat(const HclExpression& e, const HclScope& scope, Diag
   Diagnostics found;
   HclValue source = value(*e.items[0], scope, found);
   diagnostics.append(found);
-  const HclValue unknown = HclValue::unknown(HclType::dynamic());
+  HclValue unknown = HclValue::unknown(HclType::dynamic());
   if (found.has_errors()) return unknown;
   bool sensitive = source.sensitive();
   bool single = !source.type().is_sequence();

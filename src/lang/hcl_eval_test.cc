@@ -1,5 +1,6 @@
 #include "lang/hcl_eval.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -155,7 +156,7 @@ TEST(HclEval, bound_expressions_bring_their_variables) {
   auto node = std::make_shared<HclExpression>();
   node->kind = HclExpressionKind::bound;
   node->items = {hcl_expression("\"${each}-${other}\"")};
-  node->bindings = bindings;
+  node->set_bindings(bindings);
   HclScope scope;
   scope.variables["each"] = HclValue::string("theirs");
   scope.variables["other"] = HclValue::string("x");
@@ -209,9 +210,9 @@ TEST(HclEval, loops_within_loops_are_bounded) {
   std::string text = "${v}";
   std::string skipped = "0";
   for (int i = 0; i < 30; ++i) {
-    list = "[for v in ten : " + list + "]";
-    text = "%{ for v in ten }" + text + "%{ endfor }";
-    skipped = "[for v in ten : v if [" + skipped + "] == 1]";
+    list = fmt::format("[for v in ten : {}]", list);
+    text = fmt::format("%{{ for v in ten }}{}%{{ endfor }}", text);
+    skipped = fmt::format("[for v in ten : v if [{}] == 1]", skipped);
   }
   expect_refused(list, scope);
   expect_refused("\"" + text + "\"", scope);
@@ -276,7 +277,7 @@ std::string references_text(const std::string& source) {
     out += (out.empty() ? "" : " ") + reference.root;
     for (const auto& step : reference.steps) {
       if (step.kind == HclStep::Kind::attribute) out += "." + step.name;
-      else out += "[" + to_json(step.key) + "]";
+      else out += "[" + to_json(step.key()) + "]";
     }
   }
   return out;

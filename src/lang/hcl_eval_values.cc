@@ -42,10 +42,10 @@ std::string reference_text(const HclReference& reference) {
   for (const auto& step : reference.steps) {
     if (step.kind == HclStep::Kind::attribute) {
       out += "." + step.name;
-    } else if (step.key.is_string()) {
-      out += "[" + go_quote(step.key.as_string()) + "]";
+    } else if (step.key().is_string()) {
+      out += "[" + go_quote(step.key().as_string()) + "]";
     } else {
-      auto number = HclNumber::parse(step.key.as_number().text);
+      auto number = HclNumber::parse(step.key().as_number().text);
       out += "[" + (number ? number->brief() : "...") + "]";
     }
   }

@@ -79,14 +79,13 @@ HclExpressionPtr HclParser::binary(int lowest) {
   size_t begin = peek().begin;
   auto left = with_steps();
   for (;;) {
-    const HclToken& token = peek();
-    int strength = precedence(token.kind);
+    int strength = precedence(peek_kind());
     if (strength < lowest || strength == 0) return left;
     const HclToken sign = next();
     auto right = binary(strength + 1);
     auto node = make(HclExpressionKind::binary, begin, {left, right});
     node->name = std::string(sign.text);
-    node->name_range = range_of(sign);
+    node->set_name_range(range_of(sign));
     left = node;
   }
 }
@@ -103,7 +102,7 @@ HclExpressionPtr HclParser::steps(HclExpressionPtr base, bool names_only) {
   return base;
 }
 
-HclExpressionPtr HclParser::add_step(HclExpressionPtr base, HclStep step) {
+HclExpressionPtr HclParser::add_step(const HclExpressionPtr& base, HclStep step) {
   bool extends = base->kind == HclExpressionKind::scope || base->kind == HclExpressionKind::traversal;
   if (extends && base.use_count() == 1) {
     // Made here and not shared yet.
@@ -124,9 +123,9 @@ HclExpressionPtr HclParser::attribute_step(HclExpressionPtr base, bool names_onl
     HclStep step;
     step.name = std::string(name.text);
     step.range = range_from(dot.begin);
-    return add_step(std::move(base), std::move(step));
+    return add_step(base, std::move(step));
   }
-  if (at(Kind::number)) return legacy_index(std::move(base));
+  if (at(Kind::number)) return legacy_index(base);
   if (!at(Kind::star))
     fail("Invalid attribute name", "An attribute name is required after a dot.", range_of(peek()));
   const HclToken star = next();
@@ -141,7 +140,7 @@ HclExpressionPtr HclParser::attribute_step(HclExpressionPtr base, bool names_onl
 }
 
 /// ".0": how old templates write "[0]". A number token may hold two of them ("0.1"), which HCL refuses.
-HclExpressionPtr HclParser::legacy_index(HclExpressionPtr base) {
+HclExpressionPtr HclParser::legacy_index(const HclExpressionPtr& base) {
   const HclToken number = next();
   if (size_t dot = number.text.find('.'); dot != std::string_view::npos) {
     fail("Invalid legacy index syntax",
@@ -153,9 +152,9 @@ HclExpressionPtr HclParser::legacy_index(HclExpressionPtr base) {
   check_number(number);
   HclStep step;
   step.kind = HclStep::Kind::index;
-  step.key = Value(Number{std::string(number.text)});
+  step.set_key(Value(Number{std::string(number.text)}));
   step.range = range_of(number);
-  return add_step(std::move(base), std::move(step));
+  return add_step(base, std::move(step));
 }
 
 /// What the lexer takes for a number need not be one: "1.2.3".
@@ -198,22 +197,22 @@ HclExpressionPtr HclParser::bracket_step(HclExpressionPtr base, bool& done) {
   }
   HclStep step;
   step.kind = HclStep::Kind::index;
-  step.key = key->value;
+  step.set_key(key->value);
   step.range = range_from(open.begin);
-  return add_step(std::move(base), std::move(step));
+  return add_step(base, std::move(step));
 }
 
 HclExpressionPtr HclParser::splat(HclExpressionPtr base, size_t begin, bool names_only) {
   DepthScope deeper(*this);
   auto each = steps(make(HclExpressionKind::splat_item, last_end_), names_only);
   bool itself = each->kind == HclExpressionKind::splat_item;
-  auto node = make(HclExpressionKind::splat, begin, {base, itself ? nullptr : each});
+  auto node = make(HclExpressionKind::splat, begin, {std::move(base), itself ? nullptr : each});
   node->name = names_only ? ".*" : "[*]";
   return node;
 }
 
 HclExpressionPtr HclParser::term() {
-  const HclToken& token = peek();
+  const HclToken token = peek();
   switch (token.kind) {
     case Kind::open_paren: return parenthesised();
     case Kind::number: {
@@ -263,7 +262,7 @@ HclExpressionPtr HclParser::unary() {
   auto operand = with_steps();
   auto node = make(HclExpressionKind::unary, sign.begin, {operand});
   node->name = std::string(sign.text);
-  node->name_range = range_of(sign);
+  node->set_name_range(range_of(sign));
   return node;
 }
 
@@ -278,7 +277,7 @@ HclExpressionPtr HclParser::word() {
     node->value.range = node->range;
   } else {
     node->name = std::string(name.text);
-    node->name_range = range_of(name);
+    node->set_name_range(range_of(name));
   }
   return node;
 }
@@ -337,7 +336,7 @@ HclExpressionPtr HclParser::call(const HclToken& first) {
   }
   auto node = make(HclExpressionKind::call, first.begin, std::move(arguments));
   node->name = std::move(name);
-  node->name_range = name_range;
+  node->set_name_range(name_range);
   node->expands = expands;
   return node;
 }
@@ -428,16 +427,17 @@ void HclParser::object_item(std::vector<HclExpressionPtr>& items) {
 }
 
 /// "for", one or two names, "in". `what`: "'for' expression" or "'for' directive".
-void HclParser::for_names(HclExpression& node, bool is_directive) {
+HclParser::ForNames HclParser::for_names(bool is_directive) {
+  ForNames names;
   const std::string summary = is_directive ? "Invalid 'for' directive" : "Invalid 'for' expression";
   const std::string what = is_directive ? "For directive" : "For expression";
   next();
   if (!at(Kind::identifier)) fail(summary, what + " requires variable name after 'for'.", range_of(peek()));
-  node.value_name = std::string(next().text);
+  names.value = std::string(next().text);
   if (at(Kind::comma)) {
     next();
     if (!at(Kind::identifier)) fail(summary, what + " requires value variable name after comma.", range_of(peek()));
-    node.name = std::exchange(node.value_name, std::string(next().text));
+    names.key = std::exchange(names.value, std::string(next().text));
   }
   if (!at_keyword("in"))
     fail(summary,
@@ -445,12 +445,12 @@ void HclParser::for_names(HclExpression& node, bool is_directive) {
                               : " requires the 'in' keyword after its name declarations."),
          range_of(peek()));
   next();
+  return names;
 }
 
 HclExpressionPtr HclParser::for_expression(size_t begin, Kind close) {
   const std::string what = "'for' expression";
-  HclExpression names;
-  for_names(names, false);
+  ForNames names = for_names(false);
   auto collection = expression();
   if (!at(Kind::colon))
     fail("Invalid " + what,
@@ -490,8 +490,8 @@ HclExpressionPtr HclParser::for_expression(size_t begin, Kind close) {
   std::vector<HclExpressionPtr> items = is_object ? std::vector<HclExpressionPtr>{collection, key, value, condition}
                                                   : std::vector<HclExpressionPtr>{collection, value, condition};
   auto node = make(is_object ? HclExpressionKind::for_object : HclExpressionKind::for_tuple, begin, std::move(items));
-  node->name = names.name;
-  node->value_name = names.value_name;
+  node->name = std::move(names.key);
+  node->set_value_name(std::move(names.value));
   node->expands = groups;
   return node;
 }

@@ -1,5 +1,7 @@
 #include "lang/hcl_fileset.h"
 
+#include <fmt/format.h>
+
 #include <optional>
 
 #include "base/error.h"
@@ -59,7 +61,7 @@ void expand_braces(const std::string& pattern, std::vector<std::string>& out) {
       size_t begin = at + 1;
       std::string before = pattern.substr(0, at), after = pattern.substr(ends->back() + 1);
       for (size_t end : *ends) {
-        expand_braces(before + pattern.substr(begin, end - begin) + after, out);
+        expand_braces(fmt::format("{}{}{}", before, pattern.substr(begin, end - begin), after), out);
         begin = end + 1;
       }
       return;
@@ -243,12 +245,13 @@ std::vector<std::string> match_files(
   std::vector<std::string> choices, out;
   expand_braces(rest, choices);
   std::vector<std::vector<std::string>> parts;
+  parts.reserve(choices.size());
   for (const auto& choice : choices) parts.push_back(pattern_parts(choice));
   for (const auto& file : list(directory)) {
     auto path = split(file, '/');
     for (const auto& choice : parts) {
       if (!match_parts(choice, path)) continue;
-      out.push_back(clean_path(directory + "/" + file));
+      out.push_back(clean_path(fmt::format("{}/{}", directory, file)));
       break;
     }
   }

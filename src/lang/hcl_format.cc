@@ -1,6 +1,8 @@
 #include "lang/hcl_format.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <span>
 #include <vector>
 
 #include "lang/hcl_lexer.h"
@@ -12,16 +14,20 @@ namespace {
 using Kind = HclTokenKind;
 
 struct FormatToken {
-  Kind kind;
   std::string_view text;
-  size_t spaces = 0;  ///< before it
+  uint32_t spaces = 0;  ///< before it
+  Kind kind;
 };
 
-/// A line in the three cells that are aligned on their own: what leads, "= value", "# comment".
+using FormatTokens = std::vector<FormatToken>;
+using Cell = std::span<FormatToken>;
+
+/// A line in the three cells that are aligned on their own: what leads, "= value", "# comment". All lines' tokens lie
+/// behind each other.
 struct FormatLine {
-  std::vector<FormatToken> lead;
-  std::vector<FormatToken> assign;
-  std::vector<FormatToken> comment;
+  Cell lead;
+  Cell assign;
+  Cell comment;
 };
 
 /// +1 for what opens, -1 for what closes.
@@ -40,7 +46,7 @@ int bracket_change(Kind kind) {
   }
 }
 
-int net_brackets(const std::vector<FormatToken>& tokens) {
+int net_brackets(Cell tokens) {
   int net = 0;
   for (const auto& token : tokens) {
     net += bracket_change(token.kind);
@@ -53,60 +59,67 @@ size_t characters_of(std::string_view text) {
   return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
 }
 
-size_t columns(const std::vector<FormatToken>& tokens) {
+size_t columns(Cell tokens) {
   size_t n = 0;
   for (const auto& token : tokens) n += token.spaces + characters_of(token.text);
   return n;
 }
 
 /// Tokens with the spaces that stood before them; the newline of a line comment is a token of its own.
-std::vector<FormatToken> tokens_with_spaces(std::string_view text) {
-  std::vector<FormatToken> out;
+FormatTokens tokens_with_spaces(std::string_view text) {
+  HclTokens lexed = lex_hcl(text, HclComments::keep);
+  FormatTokens out;
+  out.reserve(lexed.size() + lexed.size() / 8);
   size_t end = text.starts_with("\xEF\xBB\xBF") ? 3 : 0;
-  for (const auto& token : lex_hcl(text)) {
-    size_t spaces = token.begin - end;
+  for (size_t i = 0; i < lexed.size(); ++i) {
+    const HclToken token = lexed[i];
+    auto spaces = static_cast<uint32_t>(token.begin - end);
     end = token.end();
     std::string_view body = token.text;
     if (token.kind == Kind::comment && body.ends_with('\n')) {
       size_t newline = body.ends_with("\r\n") ? 2 : 1;
-      out.push_back({Kind::comment, body.substr(0, body.size() - newline), spaces});
-      out.push_back({Kind::newline, body.substr(body.size() - newline), 0});
+      out.push_back({body.substr(0, body.size() - newline), spaces, Kind::comment});
+      out.push_back({body.substr(body.size() - newline), 0, Kind::newline});
     } else {
-      out.push_back({token.kind, body, spaces});
+      out.push_back({body, spaces, token.kind});
     }
   }
   return out;
 }
 
-/// A line ends with a newline token: a heredoc, whose newlines are content, is part of the line that begins it.
-std::vector<FormatLine> into_lines(std::vector<FormatToken> tokens) {
-  std::vector<FormatLine> lines(1);
-  for (auto& token : tokens) {
-    lines.back().lead.push_back(token);
-    if (token.kind == Kind::newline) lines.emplace_back();
-  }
-  return lines;
-}
-
 /// Moves a trailing comment and an assignment into their own cells.
-void split_cells(FormatLine& line) {
-  auto& lead = line.lead;
+FormatLine into_cells(Cell lead) {
+  FormatLine line{lead, {}, {}};
   size_t tail = !lead.empty() && (lead.back().kind == Kind::newline || lead.back().kind == Kind::end_of_file) ? 1 : 0;
   if (lead.size() > tail + 1 && lead[lead.size() - tail - 1].kind == Kind::comment) {
-    line.comment.assign(lead.end() - static_cast<long>(tail) - 1, lead.end());
-    lead.resize(lead.size() - tail - 1);
+    line.comment = lead.last(tail + 1);
+    lead = line.lead = lead.first(lead.size() - tail - 1);
   }
   int open = 0;
   for (size_t i = 0; i < lead.size(); ++i) {
     open += bracket_change(lead[i].kind);
     if (lead[i].kind != Kind::assign) continue;
-    std::vector<FormatToken> value(lead.begin() + static_cast<long>(i), lead.end());
+    Cell value = lead.subspan(i);
     // Neither an attribute of a one-line block nor a value that goes on in the next lines is part of a column.
-    if (i == 0 || open > 0 || net_brackets(value) > 0) return;
-    line.assign = std::move(value);
-    lead.resize(i);
-    return;
+    if (i == 0 || open > 0 || net_brackets(value) > 0) return line;
+    line.assign = value;
+    line.lead = lead.first(i);
+    return line;
   }
+  return line;
+}
+
+/// A line ends with a newline token: a heredoc, whose newlines are content, is part of the line that begins it.
+std::vector<FormatLine> into_lines(FormatTokens& tokens) {
+  std::vector<FormatLine> lines;
+  size_t begin = 0;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    bool ends = tokens[i].kind == Kind::newline || i + 1 == tokens.size();
+    if (!ends) continue;
+    lines.push_back(into_cells(Cell(tokens).subspan(begin, i + 1 - begin)));
+    begin = i + 1;
+  }
+  return lines;
 }
 
 /// Net brackets of the whole line decide how far the following ones are indented.
@@ -122,7 +135,7 @@ void indent(std::vector<FormatLine>& lines) {
       continue;
     }
     if (net > 0) {
-      first.spaces = 2 * open.size();
+      first.spaces = static_cast<uint32_t>(2 * open.size());
       open.push_back(net);
       continue;
     }
@@ -133,7 +146,7 @@ void indent(std::vector<FormatLine>& lines) {
       open.back() -= here;
       if (open.back() == 0) open.pop_back();
     }
-    first.spaces = 2 * open.size();
+    first.spaces = static_cast<uint32_t>(2 * open.size());
   }
 }
 
@@ -183,20 +196,24 @@ bool space_after(const FormatToken& subject, const FormatToken* before, const Fo
   return true;
 }
 
-void space_out(std::vector<FormatToken>& tokens) {
+void space_out(Cell tokens) {
   for (size_t i = 0; i + 1 < tokens.size(); ++i) {
     tokens[i + 1].spaces = space_after(tokens[i], i ? &tokens[i - 1] : nullptr, tokens[i + 1]) ? 1 : 0;
   }
 }
 
 /// Aligns the first token of `cell` over each run of lines that have one.
-template <class Cell, class Before>
-void align(std::vector<FormatLine>& lines, Cell cell, Before before) {
+template <class Before>
+void align(std::vector<FormatLine>& lines, Cell FormatLine::* cell, Before before) {
+  std::vector<size_t> widths;  ///< of what stands before it, in the run
   for (size_t start = 0; start < lines.size(); ++start) {
+    widths.clear();
     size_t end = start;
-    size_t widest = 0;
-    for (; end < lines.size() && !cell(lines[end]).empty(); ++end) widest = std::max(widest, before(lines[end]));
-    for (size_t i = start; i < end; ++i) cell(lines[i]).front().spaces = widest - before(lines[i]) + 1;
+    for (; end < lines.size() && !(lines[end].*cell).empty(); ++end) widths.push_back(before(lines[end]));
+    size_t widest = widths.empty() ? 0 : *std::max_element(widths.begin(), widths.end());
+    for (size_t i = start; i < end; ++i) {
+      (lines[i].*cell).front().spaces = static_cast<uint32_t>(widest - widths[i - start] + 1);
+    }
     start = std::max(start, end);
   }
 }
@@ -204,24 +221,20 @@ void align(std::vector<FormatLine>& lines, Cell cell, Before before) {
 }  // namespace
 
 std::string format_hcl(std::string_view text) {
-  auto lines = into_lines(tokens_with_spaces(text));
-  for (auto& line : lines) split_cells(line);
+  FormatTokens tokens = tokens_with_spaces(text);
+  auto lines = into_lines(tokens);
   for (auto& line : lines) {
     space_out(line.lead);
     space_out(line.assign);
   }
   indent(lines);
-  align(lines, [](auto& line) -> auto& { return line.assign; }, [](auto& line) { return columns(line.lead); });
-  align(lines, [](auto& line) -> auto& { return line.comment; },
-        [](auto& line) { return columns(line.lead) + columns(line.assign); });
+  align(lines, &FormatLine::assign, [](auto& line) { return columns(line.lead); });
+  align(lines, &FormatLine::comment, [](auto& line) { return columns(line.lead) + columns(line.assign); });
   std::string out;
-  for (const auto& line : lines) {
-    for (const auto* cell : {&line.lead, &line.assign, &line.comment}) {
-      for (const auto& token : *cell) {
-        out.append(token.spaces, ' ');
-        out += token.text;
-      }
-    }
+  out.reserve(text.size() + text.size() / 16);
+  for (const auto& token : tokens) {
+    out.append(token.spaces, ' ');
+    out += token.text;
   }
   return out;
 }

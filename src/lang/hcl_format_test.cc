@@ -42,7 +42,8 @@ TEST(HclFormat, rows) {
 
 std::vector<HclTokenKind> kinds(std::string_view text) {
   std::vector<HclTokenKind> out;
-  for (const auto& token : lex_hcl(text)) out.push_back(token.kind);
+  HclTokens tokens = lex_hcl(text, HclComments::keep);
+  for (size_t i = 0; i < tokens.size(); ++i) out.push_back(tokens.kind(i));
   return out;
 }
 
@@ -71,10 +72,23 @@ TEST(HclLexer, escapes_do_not_begin_interpolations) {
             (std::vector<K>{K::open_quote, K::quoted_literal, K::close_quote, K::end_of_file}));
 }
 
+TEST(HclLexer, comments_are_left_out_but_for_their_newline) {
+  std::string text = "a # b\n/* c */ d // e\r\n/* f\n*/ g # h";
+  HclTokens tokens = lex_hcl(text, HclComments::drop);
+  std::string found;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    EXPECT_EQ(tokens[i].text, text.substr(tokens[i].begin, tokens[i].text.size()));
+    found += tokens.kind(i) == HclTokenKind::newline ? "|" : std::string(tokens[i].text);
+  }
+  EXPECT_EQ(found, "a|d|g");
+}
+
 TEST(HclLexer, every_byte_is_in_a_token_or_is_space) {
   for (std::string_view text : {"a = <<E\nx\n", "\"abc", "${", "a \x01 b", "<<", "/* x", "~}", "\xff\xfe", "1e+", "1..2"}) {
     size_t end = 0;
-    for (const auto& token : lex_hcl(text)) {
+    HclTokens tokens = lex_hcl(text, HclComments::keep);
+    for (size_t at = 0; at < tokens.size(); ++at) {
+      HclToken token = tokens[at];
       EXPECT_GE(token.begin, end) << text;
       for (size_t i = end; i < token.begin; ++i) EXPECT_TRUE(text[i] == ' ' || text[i] == '\t') << text;
       end = token.end();

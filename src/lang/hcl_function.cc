@@ -142,6 +142,7 @@ HclFunction function(std::string doc, std::vector<HclParameter> parameters, HclP
 HclFunction text_function(std::string doc, std::vector<std::string> names,
                           std::function<std::string(const std::vector<std::string>&)> body) {
   std::vector<HclParameter> parameters;
+  parameters.reserve(names.size());
   for (auto& name : names) parameters.push_back(text(std::move(name)));
   return function(std::move(doc), std::move(parameters), always(HclType::string()),
                   [body = std::move(body)](const Arguments& arguments, const HclType&, const HclHost&) {

@@ -258,7 +258,7 @@ HclValue time_parts(const ZonedTime& zoned, std::string_view other, HclValue oth
   return HclValue::object(std::move(parts));
 }
 
-HclType time_parts_type(std::string_view other, HclType other_type) {
+HclType time_parts_type(std::string_view other, const HclType& other_type) {
   ZonedTime any;
   HclType::Attributes attributes = time_parts(any, other, HclValue::null(other_type)).type().attributes();
   return HclType::object(std::move(attributes));

@@ -35,12 +35,19 @@ void move_to_json(SourceRange& range, const HclJsonText& text) {
 
 /// The tree was made just now and is nobody else's yet.
 void move_to_json(HclExpression& expression, const HclJsonText& text) {
+  SourceRange name = expression.name_range();
   move_to_json(expression.range, text);
-  move_to_json(expression.name_range, text);
+  if (name.known()) {
+    move_to_json(name, text);
+    expression.set_name_range(name);
+  }
   move_to_json(expression.value.range, text);
   for (auto& step : expression.steps) {
     move_to_json(step.range, text);
-    move_to_json(step.key.range, text);
+    if (step.kind != HclStep::Kind::index) continue;
+    Value key = step.key();
+    move_to_json(key.range, text);
+    step.set_key(std::move(key));
   }
   for (const auto& item : expression.items) {
     if (item) move_to_json(const_cast<HclExpression&>(*item), text);

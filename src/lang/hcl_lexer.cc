@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string>
 
+#include "base/error.h"
 #include "lang/go_literal.h"
 
 namespace kiln {
@@ -13,9 +14,23 @@ namespace {
 
 using Kind = HclTokenKind;
 
-bool is_digit(unsigned char c) { return c >= '0' && c <= '9'; }
-bool is_identifier_start(unsigned char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-bool is_identifier_part(unsigned char c) { return is_identifier_start(c) || is_digit(c) || c == '-'; }
+constexpr bool is_digit(unsigned char c) { return c >= '0' && c <= '9'; }
+constexpr bool is_identifier_start(unsigned char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+constexpr bool is_identifier_part(unsigned char c) { return is_identifier_start(c) || is_digit(c) || c == '-'; }
+
+/// A row a byte: most of a template is names and literals, and of these every byte is looked at.
+struct ByteTable {
+  bool identifier_part[256] = {};
+  bool ends_plain_text[256] = {};  ///< what the literal part of a template may end or have a meaning at
+};
+constexpr ByteTable byte_table = [] {
+  ByteTable out;
+  for (int c = 0; c < 256; ++c) out.identifier_part[c] = is_identifier_part(static_cast<unsigned char>(c));
+  for (char c : {'"', '\n', '\\', '$', '%'}) out.ends_plain_text[static_cast<unsigned char>(c)] = true;
+  return out;
+}();
 
 /// Length of the character beyond ASCII at the front when a name may begin (or go on) with it, else 0.
 size_t wide_identifier_part(std::string_view text, bool starts) {
@@ -47,13 +62,14 @@ struct Mode {
 
 class Lexer {
  public:
-  explicit Lexer(std::string_view text, bool is_template = false) : text_(text) {
+  Lexer(std::string_view text, HclComments comments, bool is_template)
+      : text_(text), keeps_comments_(comments == HclComments::keep), tokens_(text) {
     modes_.emplace_back();
     // Like a heredoc that nothing ends.
     if (is_template) modes_.back().kind = Mode::Kind::heredoc;
   }
 
-  std::vector<HclToken> run() {
+  HclTokens run() {
     if (text_.starts_with("\xEF\xBB\xBF")) at_ = 3;
     while (at_ < text_.size()) {
       switch (modes_.back().kind) {
@@ -62,7 +78,7 @@ class Lexer {
         case Mode::Kind::heredoc: heredoc_line(); break;
       }
     }
-    tokens_.push_back({Kind::end_of_file, text_.substr(text_.size()), text_.size()});
+    tokens_.add(Kind::end_of_file, text_.size(), 0);
     return std::move(tokens_);
   }
 
@@ -71,9 +87,11 @@ class Lexer {
   char peek(size_t ahead = 0) const { return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0'; }
 
   void emit(Kind kind, size_t length) {
-    tokens_.push_back({kind, text_.substr(at_, length), at_});
+    tokens_.add(kind, at_, length);
     at_ += length;
   }
+  /// The longer of two when `next` follows.
+  void emit_either(char next, Kind both, Kind one) { peek(1) == next ? emit(both, 2) : emit(one, 1); }
 
   size_t line_end(size_t from) const {
     size_t end = text_.find('\n', from);
@@ -82,41 +100,50 @@ class Lexer {
 
   /// How long the name is that stands so many bytes ahead; 0: none does.
   size_t identifier_length(size_t ahead) const {
-    size_t length = 0;
-    for (size_t step = 1; step > 0; length += step) {
-      auto c = static_cast<unsigned char>(peek(ahead + length));
-      bool starts = length == 0;
-      step = c >= 0x80 ? wide_identifier_part(text_.substr(at_ + ahead + length), starts)
-             : starts  ? is_identifier_start(c)
-                       : is_identifier_part(c);
+    if (!is_identifier_start(static_cast<unsigned char>(peek(ahead)))) {
+      size_t wide = wide_identifier_part(text_.substr(std::min(at_ + ahead, text_.size())), true);
+      if (wide == 0) return 0;
     }
-    return length;
+    size_t at = at_ + ahead;
+    for (size_t wide = 1; wide > 0; at += wide) {
+      while (at < text_.size() && byte_table.identifier_part[static_cast<unsigned char>(text_[at])]) ++at;
+      wide = wide_identifier_part(text_.substr(at), false);
+    }
+    return at - at_ - ahead;
+  }
+
+  void comment(size_t length) {
+    if (keeps_comments_) return emit(Kind::comment, length);
+    at_ += length;
+    if (text_[at_ - 1] == '\n') tokens_.add(Kind::newline, at_ - 1, 1);
+  }
+
+  void block_comment() {
+    size_t end = text_.find("*/", at_ + 2);
+    end == std::string_view::npos ? emit(Kind::invalid, text_.size() - at_) : comment(end + 2 - at_);
   }
 
   void normal() {
-    unsigned char c = static_cast<unsigned char>(peek());
-    if (c == ' ' || c == '\t') {
-      ++at_;
-    } else if (c == '\n') {
-      emit(Kind::newline, 1);
-    } else if (looking_at("\r\n")) {
-      emit(Kind::newline, 2);
-    } else if (c == '#' || looking_at("//")) {
-      emit(Kind::comment, line_end(at_) - at_);
-    } else if (looking_at("/*")) {
-      size_t end = text_.find("*/", at_ + 2);
-      end == std::string_view::npos ? emit(Kind::invalid, text_.size() - at_) : emit(Kind::comment, end + 2 - at_);
-    } else if (size_t name = identifier_length(0)) {
-      emit(Kind::identifier, name);
-    } else if (is_digit(c)) {
-      number();
-    } else if (c == '"') {
-      emit(Kind::open_quote, 1);
-      modes_.push_back({Mode::Kind::quoted});
-    } else if (looking_at("<<") && heredoc_start()) {
-      return;
-    } else {
-      punctuation();
+    char c = text_[at_];
+    switch (c) {
+      case ' ':
+      case '\t': ++at_; return;
+      case '\n': return emit(Kind::newline, 1);
+      case '\r': return peek(1) == '\n' ? emit(Kind::newline, 2) : invalid();
+      case '#': return comment(line_end(at_) - at_);
+      case '/':
+        if (peek(1) == '/') return comment(line_end(at_) - at_);
+        return peek(1) == '*' ? block_comment() : emit(Kind::slash, 1);
+      case '"':
+        emit(Kind::open_quote, 1);
+        modes_.push_back({Mode::Kind::quoted});
+        return;
+      case '<':
+        if (peek(1) == '<' && heredoc_start()) return;
+        return emit_either('=', Kind::less_or_equal, Kind::less);
+      default:
+        if (size_t name = identifier_length(0)) return emit(Kind::identifier, name);
+        return is_digit(static_cast<unsigned char>(c)) ? number() : punctuation();
     }
   }
 
@@ -149,34 +176,43 @@ class Lexer {
   }
 
   void punctuation() {
-    struct Row {
-      std::string_view text;
-      Kind kind;
-    };
-    static constexpr Row rows[] = {  // the longest first
-        {"...", Kind::ellipsis},    {"==", Kind::equal},         {"!=", Kind::not_equal},
-        {"<=", Kind::less_or_equal}, {">=", Kind::greater_or_equal}, {"&&", Kind::logical_and},
-        {"||", Kind::logical_or},   {"=>", Kind::fat_arrow},     {"::", Kind::double_colon},
-        {"{", Kind::open_brace},    {"}", Kind::close_brace},    {"[", Kind::open_bracket},
-        {"]", Kind::close_bracket}, {"(", Kind::open_paren},     {")", Kind::close_paren},
-        {"*", Kind::star},          {"/", Kind::slash},          {"+", Kind::plus},
-        {"-", Kind::minus},         {"%", Kind::percent},        {"=", Kind::assign},
-        {"<", Kind::less},          {">", Kind::greater},        {"!", Kind::bang},
-        {".", Kind::dot},           {",", Kind::comma},          {"?", Kind::question},
-        {":", Kind::colon}};
     Mode& mode = modes_.back();
-    if (mode.interpolation && mode.braces == 0 && (looking_at("~}") || peek() == '}')) {
-      emit(Kind::template_end, peek() == '}' ? 1 : 2);
-      modes_.pop_back();
-      return;
+    bool closes = mode.interpolation && mode.braces == 0;
+    switch (peek()) {
+      case '{': ++mode.braces; return emit(Kind::open_brace, 1);
+      case '}':
+        if (closes) return template_end(1);
+        if (mode.braces > 0) --mode.braces;
+        return emit(Kind::close_brace, 1);
+      case '~': return closes && peek(1) == '}' ? template_end(2) : invalid();
+      case '[': return emit(Kind::open_bracket, 1);
+      case ']': return emit(Kind::close_bracket, 1);
+      case '(': return emit(Kind::open_paren, 1);
+      case ')': return emit(Kind::close_paren, 1);
+      case ',': return emit(Kind::comma, 1);
+      case '.': return looking_at("...") ? emit(Kind::ellipsis, 3) : emit(Kind::dot, 1);
+      case '=':
+        return peek(1) == '>' ? emit(Kind::fat_arrow, 2) : emit_either('=', Kind::equal, Kind::assign);
+      case '!': return emit_either('=', Kind::not_equal, Kind::bang);
+      case '>': return emit_either('=', Kind::greater_or_equal, Kind::greater);
+      case ':': return emit_either(':', Kind::double_colon, Kind::colon);
+      case '&': return peek(1) == '&' ? emit(Kind::logical_and, 2) : invalid();
+      case '|': return peek(1) == '|' ? emit(Kind::logical_or, 2) : invalid();
+      case '*': return emit(Kind::star, 1);
+      case '+': return emit(Kind::plus, 1);
+      case '-': return emit(Kind::minus, 1);
+      case '%': return emit(Kind::percent, 1);
+      case '?': return emit(Kind::question, 1);
+      default: return invalid();
     }
-    for (const Row& row : rows) {
-      if (!looking_at(row.text)) continue;
-      if (row.kind == Kind::open_brace) ++mode.braces;
-      if (row.kind == Kind::close_brace && mode.braces > 0) --mode.braces;
-      emit(row.kind, row.text.size());
-      return;
-    }
+  }
+
+  void template_end(size_t length) {
+    emit(Kind::template_end, length);
+    modes_.pop_back();
+  }
+
+  void invalid() {
     std::string_view rest = text_.substr(at_);
     take_rune(rest);
     emit(Kind::invalid, text_.size() - at_ - rest.size());
@@ -206,7 +242,8 @@ class Lexer {
       } else if ((c == '$' || c == '%') && at + 1 < text_.size() && text_[at + 1] == '{') {
         break;
       } else {
-        ++at;
+        do ++at;
+        while (at < stop && !byte_table.ends_plain_text[static_cast<unsigned char>(text_[at])]);
       }
     }
     return std::min(at, stop) - at_;
@@ -250,14 +287,20 @@ class Lexer {
   }
 
   std::string_view text_;
+  bool keeps_comments_;
   size_t at_ = 0;
   std::vector<Mode> modes_;
-  std::vector<HclToken> tokens_;
+  HclTokens tokens_;
 };
 
 }  // namespace
 
-std::vector<HclToken> lex_hcl(std::string_view text) { return Lexer(text).run(); }
-std::vector<HclToken> lex_hcl_template(std::string_view text) { return Lexer(text, true).run(); }
+HclTokens::HclTokens(std::string_view text) : text_(text) {
+  KILN_CHECK(text.size() <= max_hcl_text);
+  packed_.reserve(text.size() / 3 + 16);  // most templates have fewer; what is not used costs nothing
+}
+
+HclTokens lex_hcl(std::string_view text, HclComments comments) { return Lexer(text, comments, false).run(); }
+HclTokens lex_hcl_template(std::string_view text, HclComments comments) { return Lexer(text, comments, true).run(); }
 
 }  // namespace kiln

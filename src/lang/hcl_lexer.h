@@ -1,14 +1,12 @@
 // The tokens of HCL's native syntax. Source: the HCL native syntax specification.
 #pragma once
-#include <memory>
+#include <cstdint>
 #include <string_view>
 #include <vector>
 
-#include "lang/diagnostic.h"
-
 namespace kiln {
 
-enum class HclTokenKind {
+enum class HclTokenKind : uint8_t {
   open_brace, close_brace, open_bracket, close_bracket, open_paren, close_paren,
   open_quote, close_quote,      ///< the " of a quoted template
   open_heredoc, close_heredoc,  ///< "<<-EOT\n" and the line that holds only "EOT" (without its newline)
@@ -35,10 +33,39 @@ struct HclToken {
   size_t end() const { return begin + text.size(); }
 };
 
+/// The tokens of a text, which outlives them; kept small, for there are many.
+class HclTokens {
+ public:
+  explicit HclTokens(std::string_view text);
+  size_t size() const { return packed_.size(); }
+  HclTokenKind kind(size_t i) const { return packed_[i].kind; }
+  HclToken operator[](size_t i) const {
+    const Packed& token = packed_[i];
+    return {token.kind, text_.substr(token.begin, token.length), token.begin};
+  }
+  void add(HclTokenKind kind, size_t begin, size_t length) {
+    packed_.push_back({static_cast<uint32_t>(begin), static_cast<uint32_t>(length), kind});
+  }
+
+ private:
+  struct Packed {
+    uint32_t begin;
+    uint32_t length;
+    HclTokenKind kind;
+  };
+  std::string_view text_;
+  std::vector<Packed> packed_;
+};
+
+/// Longer texts cannot be lexed.
+constexpr size_t max_hcl_text = UINT32_MAX;
+
+/// Whether comments are tokens; else those that end with a newline are one, the others nothing.
+enum class HclComments { keep, drop };
 /// All tokens of a file, the last one end_of_file. Never fails: what is no token is `invalid`. Linear time; nesting
 /// is kept on a heap-allocated stack, so deep input cannot exhaust the thread's.
-std::vector<HclToken> lex_hcl(std::string_view text);
+HclTokens lex_hcl(std::string_view text, HclComments comments);
 /// The same of a text that is a template as a whole, without quotes around it: its literals are string_literal.
-std::vector<HclToken> lex_hcl_template(std::string_view text);
+HclTokens lex_hcl_template(std::string_view text, HclComments comments);
 
 }  // namespace kiln

@@ -18,20 +18,6 @@ constexpr std::string_view equals_sign_needed =
     "An argument or block definition is required here. To set an argument, use the equals sign \"=\" to introduce the "
     "argument value.";
 
-/// Comments that end with a newline are one; the others are nothing.
-std::vector<HclToken> without_comments(std::vector<HclToken> tokens) {
-  std::vector<HclToken> out;
-  out.reserve(tokens.size());
-  for (auto& token : tokens) {
-    if (token.kind != HclTokenKind::comment) {
-      out.push_back(token);
-    } else if (token.text.ends_with('\n')) {
-      out.push_back({HclTokenKind::newline, token.text.substr(token.text.size() - 1), token.end() - 1});
-    }
-  }
-  return out;
-}
-
 /// How a token changes the nesting of brackets.
 int nesting(HclTokenKind kind) {
   switch (kind) {
@@ -96,8 +82,8 @@ InvalidText describe_invalid(std::string_view text) {
 
 }  // namespace
 
-HclParser::HclParser(std::shared_ptr<const SourceFile> file, std::vector<HclToken> tokens, Diagnostics& diagnostics)
-    : file_(std::move(file)), tokens_(without_comments(std::move(tokens))), diagnostics_(diagnostics) {
+HclParser::HclParser(std::shared_ptr<const SourceFile> file, HclTokens tokens, Diagnostics& diagnostics)
+    : file_(std::move(file)), tokens_(std::move(tokens)), diagnostics_(diagnostics) {
   report_invalid_tokens();
 }
 
@@ -108,9 +94,18 @@ HclParser::DepthScope::DepthScope(HclParser& parser) : parser_(parser) {
                parser_.range_of(parser_.peek()));
 }
 
-const HclToken& HclParser::peek() {
-  while (!newlines_matter_ && tokens_[at_].kind == Kind::newline) ++at_;
+void HclParser::pass_newlines() {
+  while (!newlines_matter_ && tokens_.kind(at_) == Kind::newline) ++at_;
+}
+
+HclToken HclParser::peek() {
+  pass_newlines();
   return tokens_[at_];
+}
+
+HclTokenKind HclParser::peek_kind() {
+  pass_newlines();
+  return tokens_.kind(at_);
 }
 
 /// The last token, end_of_file, is never passed.
@@ -145,8 +140,10 @@ void HclParser::report_invalid_tokens() {
            {file_, good, good + 1});
   }
   for (size_t i = 0; i < tokens_.size() && reports < max_invalid_reports; ++i) {
-    const HclToken& token = tokens_[i];
-    if (token.kind == Kind::newline && i > 0 && is_within_quotes(tokens_[i - 1].kind)) {
+    Kind kind = tokens_.kind(i);
+    if (kind != Kind::newline && kind != Kind::invalid) continue;
+    const HclToken token = tokens_[i];
+    if (kind == Kind::newline && i > 0 && is_within_quotes(tokens_.kind(i - 1))) {
       report("Invalid multi-line string",
              "Quoted strings may not be split over multiple lines. To produce a "
              "multi-line string, either use the \\n escape to represent a newline character or use the "
@@ -154,7 +151,7 @@ void HclParser::report_invalid_tokens() {
              range_of(token));
       ++reports;
     }
-    if (token.kind != Kind::invalid) continue;
+    if (kind != Kind::invalid) continue;
     InvalidText text = describe_invalid(token.text);
     report(text.summary, text.detail, range_of(token));
     ++reports;
@@ -168,11 +165,16 @@ HclBody HclParser::parse_file() {
   return out;
 }
 
+void HclParser::check_file() {
+  keeps_tree_ = false;
+  parse_file();
+}
+
 HclBody HclParser::body(Kind end) {
   HclBody out;
   auto outer = std::exchange(body_names_, {});
   for (;;) {
-    const HclToken& token = peek();
+    const HclToken token = peek();
     if (token.kind == end || token.kind == Kind::end_of_file) {
       body_names_ = std::move(outer);
       out.end = range_of(token);
@@ -196,9 +198,9 @@ HclBody HclParser::body(Kind end) {
 /// first; a brace that closes the enclosing block is left for it.
 void HclParser::skip_item(size_t first_token) {
   int open = 0;
-  for (size_t i = first_token; i < at_; ++i) open = std::max(0, open + nesting(tokens_[i].kind));
+  for (size_t i = first_token; i < at_; ++i) open = std::max(0, open + nesting(tokens_.kind(i)));
   while (!at(Kind::end_of_file)) {
-    const HclToken& token = peek();
+    const HclToken token = peek();
     if (open == 0 && token.kind == Kind::newline && at_ > first_token) return;
     if (open == 0 && token.kind == Kind::close_brace && at_ > first_token && depth_ > 0) return;
     open = std::max(0, open + nesting(token.kind));
@@ -224,7 +226,7 @@ void HclParser::body_item(HclBody& body) {
          range_of(first));
   }
   next();
-  switch (peek().kind) {
+  switch (peek_kind()) {
     case Kind::assign: return attribute(body, first);
     case Kind::open_quote:
     case Kind::open_brace:
@@ -254,7 +256,8 @@ void HclParser::attribute(HclBody& body, const HclToken& name) {
 }
 
 void HclParser::add_attribute(HclBody& body, HclAttribute attribute) {
-  auto [index, is_new] = body_names_.emplace(attribute.name, body.attributes.size());
+  auto name = std::string_view(file_->text).substr(attribute.name_range.begin, attribute.name.size());
+  auto [index, is_new] = body_names_.emplace(name, body.attributes.size());
   if (!is_new) {
     const HclAttribute* first = &body.attributes[index->second];
     auto place = line_column(first->name_range);
@@ -266,6 +269,7 @@ void HclParser::add_attribute(HclBody& body, HclAttribute attribute) {
         attribute.name_range);
     return;
   }
+  if (!keeps_tree_) attribute.expression = nullptr;
   body.attributes.push_back(std::move(attribute));
 }
 
@@ -277,8 +281,8 @@ void HclParser::labels(HclBlock& block) {
       block.labels.push_back({std::string(token.text), range_of(token)});
     } else if (token.kind == Kind::open_quote) {
       size_t last = at_ + 1;
-      while (tokens_[last].kind == Kind::quoted_literal) ++last;
-      if (tokens_[last].kind == Kind::newline)
+      while (tokens_.kind(last) == Kind::quoted_literal) ++last;
+      if (tokens_.kind(last) == Kind::newline)
         fail("Invalid string literal", "This item is not valid in a string literal.", range_of(tokens_[last]));
       auto label = quoted();
       if (label->kind != HclExpressionKind::literal) {
@@ -331,13 +335,13 @@ void HclParser::block(HclBody& body, const HclToken& type) {
            "file. This may be caused by incorrect brace nesting elsewhere in this file.",
            range_of(open));
     out.range = range_from(type.begin);
-    body.blocks.push_back(std::move(out));
+    if (keeps_tree_) body.blocks.push_back(std::move(out));
     return;
   }
   next();
   out.body.range = range_from(open.begin);
   out.range = range_from(type.begin);
-  body.blocks.push_back(std::move(out));
+  if (keeps_tree_) body.blocks.push_back(std::move(out));
   if (!at(Kind::newline) && !at(Kind::end_of_file)) {
     fail("Missing newline after block definition", "A block definition must end with a newline.",
          range_of(peek()));
@@ -394,6 +398,35 @@ void HclParser::single_line_body(HclBlock& block) {
        range_of(peek()));
 }
 
+const Value& HclStep::key() const {
+  static const Value none;
+  return key_ ? *key_ : none;
+}
+
+SourceRange HclExpression::name_range() const {
+  return name_end_ == 0 ? SourceRange{} : SourceRange{range.file, name_begin_, name_end_};
+}
+
+void HclExpression::set_name_range(const SourceRange& place) {
+  name_begin_ = static_cast<uint32_t>(place.begin);
+  name_end_ = static_cast<uint32_t>(place.end);
+}
+
+const std::string& HclExpression::value_name() const {
+  static const std::string none;
+  return rest_ ? rest_->value_name : none;
+}
+
+void HclExpression::set_value_name(std::string value_name) {
+  rest_ = std::make_shared<const Rest>(Rest{std::move(value_name), nullptr});
+}
+
+const HclBindings* HclExpression::bindings() const { return rest_ ? rest_->bindings.get() : nullptr; }
+
+void HclExpression::set_bindings(std::shared_ptr<const HclBindings> bindings) {
+  rest_ = std::make_shared<const Rest>(Rest{{}, std::move(bindings)});
+}
+
 const HclAttribute* HclBody::find(std::string_view name) const {
   for (const auto& attribute : attributes) {
     if (attribute.name == name) return &attribute;
@@ -420,18 +453,37 @@ HclExpressionPtr HclParser::parse_whole_template() {
   }
 }
 
+namespace {
+
+bool is_too_long(const SourceFile& file, Diagnostics& diagnostics) {
+  if (file.text.size() <= max_hcl_text) return false;
+  diagnostics.error("File too large", fmt::format("{} has more than {} bytes.", file.name, max_hcl_text));
+  return true;
+}
+
+}  // namespace
+
 HclBody parse_hcl(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics) {
-  auto tokens = lex_hcl(file->text);
+  if (is_too_long(*file, diagnostics)) return {};
+  auto tokens = lex_hcl(file->text, HclComments::drop);
   return HclParser(std::move(file), std::move(tokens), diagnostics).parse_file();
 }
 
+void check_hcl(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics) {
+  if (is_too_long(*file, diagnostics)) return;
+  auto tokens = lex_hcl(file->text, HclComments::drop);
+  HclParser(std::move(file), std::move(tokens), diagnostics).check_file();
+}
+
 HclExpressionPtr parse_hcl_expression(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics) {
-  auto tokens = lex_hcl(file->text);
+  if (is_too_long(*file, diagnostics)) return nullptr;
+  auto tokens = lex_hcl(file->text, HclComments::drop);
   return HclParser(std::move(file), std::move(tokens), diagnostics).parse_whole_expression();
 }
 
 HclExpressionPtr parse_hcl_template(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics) {
-  auto tokens = lex_hcl_template(file->text);
+  if (is_too_long(*file, diagnostics)) return nullptr;
+  auto tokens = lex_hcl_template(file->text, HclComments::drop);
   return HclParser(std::move(file), std::move(tokens), diagnostics).parse_whole_template();
 }
 

@@ -13,9 +13,12 @@ namespace kiln {
 
 class HclParser {
  public:
-  HclParser(std::shared_ptr<const SourceFile> file, std::vector<HclToken> tokens, Diagnostics& diagnostics);
+  /// `tokens` of the file's text, without comments.
+  HclParser(std::shared_ptr<const SourceFile> file, HclTokens tokens, Diagnostics& diagnostics);
 
   HclBody parse_file();
+  /// The same for the mistakes alone: no tree is kept.
+  void check_file();
   HclExpressionPtr parse_whole_expression();
   HclExpressionPtr parse_whole_template();
 
@@ -43,9 +46,12 @@ class HclParser {
   };
 
   // hcl_parser.cc: tokens, diagnostics, bodies
-  const HclToken& peek();
+  /// Passes newlines where they do not matter.
+  void pass_newlines();
+  HclToken peek();
   HclToken next();
-  bool at(Kind kind) { return peek().kind == kind; }
+  Kind peek_kind();
+  bool at(Kind kind) { return peek_kind() == kind; }
   bool at_keyword(std::string_view word) { return at(Kind::identifier) && peek().text == word; }
   SourceRange range_of(const HclToken& token) const { return {file_, token.begin, token.end()}; }
   SourceRange range_from(size_t begin) const { return {file_, begin, last_end_}; }
@@ -67,11 +73,11 @@ class HclParser {
   HclExpressionPtr binary(int lowest);
   HclExpressionPtr with_steps();
   HclExpressionPtr steps(HclExpressionPtr base, bool names_only);
-  HclExpressionPtr add_step(HclExpressionPtr base, HclStep step);
+  HclExpressionPtr add_step(const HclExpressionPtr& base, HclStep step);
   HclExpressionPtr attribute_step(HclExpressionPtr base, bool names_only);
   void check_number(const HclToken& number);
   HclExpressionPtr bracket_step(HclExpressionPtr base, bool& done);
-  HclExpressionPtr legacy_index(HclExpressionPtr base);
+  HclExpressionPtr legacy_index(const HclExpressionPtr& base);
   HclExpressionPtr splat(HclExpressionPtr base, size_t begin, bool names_only);
   HclExpressionPtr term();
   HclExpressionPtr parenthesised();
@@ -83,18 +89,22 @@ class HclParser {
   HclExpressionPtr object_key();
   void object_item(std::vector<HclExpressionPtr>& items);
   HclExpressionPtr for_expression(size_t begin, Kind close);
-  void for_names(HclExpression& node, bool is_directive);
+  struct ForNames {
+    std::string key;  ///< "": there is none
+    std::string value;
+  };
+  ForNames for_names(bool is_directive);
 
   // hcl_template_parser.cc
   struct Part {
     enum class Kind { literal, interpolation, if_start, else_mark, if_end, for_start, for_end } kind = Kind::literal;
     std::string text;  ///< literal
     HclExpressionPtr expression;
-    std::string key_name;
-    std::string value_name;
+    ForNames names;
     SourceRange range;
   };
   HclExpressionPtr quoted();
+  HclExpressionPtr literal_text(const HclToken& token, size_t begin);
   HclExpressionPtr heredoc();
   HclExpressionPtr template_until(Kind end, bool flush, size_t begin);
   std::vector<Part> template_parts(Kind end, bool& closed);
@@ -109,13 +119,14 @@ class HclParser {
   HclExpressionPtr joined(std::vector<HclExpressionPtr> items, const SourceRange& range);
 
   std::shared_ptr<const SourceFile> file_;
-  std::vector<HclToken> tokens_;
+  HclTokens tokens_;
   Diagnostics& diagnostics_;
   size_t at_ = 0;
   size_t last_end_ = 0;  ///< where the last token that was taken ends
   bool newlines_matter_ = true;
+  bool keeps_tree_ = true;
   int depth_ = 0;
-  std::unordered_map<std::string, size_t> body_names_;  ///< of the body that is read: its attributes' positions
+  std::unordered_map<std::string_view, size_t> body_names_;  ///< of the body that is read: its attributes' positions
 };
 
 /// The text without the "$${" and "%%{" of literals ("${", "%{").

@@ -48,7 +48,7 @@ std::string dump_all(const std::vector<HclExpressionPtr>& items) {
 std::string dump_steps(const std::vector<HclStep>& steps) {
   std::string out;
   for (const auto& step : steps) {
-    out += step.kind == HclStep::Kind::attribute ? " ." + step.name : " [" + dump_value(step.key) + "]";
+    out += step.kind == HclStep::Kind::attribute ? " ." + step.name : " [" + dump_value(step.key()) + "]";
   }
   return out;
 }
@@ -57,7 +57,7 @@ std::string dump(const HclExpressionPtr& expression) {
   if (!expression) return "_";
   const HclExpression& e = *expression;
   auto all = dump_all(e.items);
-  auto names = ascii_quoted(e.name) + " " + ascii_quoted(e.value_name);
+  auto names = ascii_quoted(e.name) + " " + ascii_quoted(e.value_name());
   auto item = [&](size_t i) { return dump(e.items[i]); };
   switch (e.kind) {
     case HclExpressionKind::literal: return dump_value(e.value);

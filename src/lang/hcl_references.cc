@@ -27,12 +27,12 @@ class HclReferenceWalk {
       case HclExpressionKind::for_object:
       case HclExpressionKind::template_for:
         visit(*e.items[0]);
-        within({e.name, e.value_name}, e, 1);
+        within({e.name, e.value_name()}, e, 1);
         return;
       case HclExpressionKind::bound: {
         std::vector<std::string> names;
-        if (e.bindings) {
-          for (const auto& [name, value] : e.bindings->variables) names.push_back(name);
+        if (e.bindings()) {
+          for (const auto& [name, value] : e.bindings()->variables) names.push_back(name);
         }
         within(std::move(names), e, 0);
         return;

@@ -79,7 +79,23 @@ std::string hcl_unescape_markers(std::string_view text) {
 
 HclExpressionPtr HclParser::quoted() {
   const HclToken open = next();
+  // Most are one literal.
+  if (tokens_.kind(at_) == Kind::quoted_literal && tokens_.kind(at_ + 1) == Kind::close_quote) {
+    DepthScope deeper(*this);
+    const HclToken text = next();
+    return literal_text(text, open.begin);
+  }
   return template_until(Kind::close_quote, false, open.begin);
+}
+
+/// The quoted literal, up to the quote that closes it, which is taken.
+HclExpressionPtr HclParser::literal_text(const HclToken& token, size_t begin) {
+  std::string text = unescape(token);
+  next();
+  auto node = make(HclExpressionKind::literal, begin);
+  node->value = Value(std::move(text));
+  node->value.range = node->range;
+  return node;
 }
 
 HclExpressionPtr HclParser::heredoc() {
@@ -184,10 +200,7 @@ HclParser::Part HclParser::control(bool& trims_next) {
   Part part;
   if (keyword.text == "for") {
     part.kind = Part::Kind::for_start;
-    HclExpression names;
-    for_names(names, true);
-    part.key_name = names.name;
-    part.value_name = names.value_name;
+    part.names = for_names(true);
     part.expression = expression();
   } else {
     next();
@@ -314,7 +327,7 @@ std::vector<HclExpressionPtr> HclParser::build_items(std::vector<Part>& parts, s
           before->range.end = part.range.end;
         } else {
           auto node = make(HclExpressionKind::literal, part.range.begin);
-          node->value = Value(part.text);
+          node->value = Value(std::move(part.text));
           node->range = part.range;
           items.push_back(node);
         }
@@ -369,8 +382,10 @@ HclExpressionPtr HclParser::build_directive(std::vector<Part>& parts, size_t& at
                                               : std::vector<HclExpressionPtr>{start.expression, yes};
   auto node = make(is_if ? HclExpressionKind::template_if : HclExpressionKind::template_for, whole.begin, std::move(items));
   node->range = whole;
-  node->name = start.key_name;
-  node->value_name = start.value_name;
+  if (!is_if) {
+    node->name = std::move(start.names.key);
+    node->set_value_name(std::move(start.names.value));
+  }
   return node;
 }
 

@@ -48,7 +48,7 @@ SourceRange between(const SourceRange& first, const SourceRange& last) {
 /// From the parenthesis that opens the arguments to the one that closes them.
 SourceRange arguments_range(const HclExpression& call) {
   SourceRange out = call.range;
-  if (call.name_range.known()) out.begin = call.name_range.end;
+  if (SourceRange name = call.name_range(); name.known()) out.begin = name.end;
   return out;
 }
 
@@ -152,7 +152,7 @@ HclTypeConstraint TypeReader::read_call(const HclExpression& call) {
   if (name == "object") return read_object(call);
   if (name == "tuple") return read_tuple(call);
   if (name == "optional") {
-    return fail("Keyword \"optional\" is valid only as a modifier for object type attributes.", call.name_range);
+    return fail("Keyword \"optional\" is valid only as a modifier for object type attributes.", call.name_range());
   }
   return fail(fmt::format("Keyword {} is not a valid type constructor.", go_quote(name)), call.range, name);
 }

@@ -60,8 +60,9 @@ std::string hcl_quoted(std::string_view text) {
 }
 
 bool is_hcl_identifier(std::string_view word) {
-  auto tokens = lex_hcl(word);
-  return tokens.size() == 2 && tokens[0].kind == HclTokenKind::identifier && tokens[0].text.size() == word.size();
+  if (word.size() > max_hcl_text) return false;
+  HclTokens tokens = lex_hcl(word, HclComments::keep);
+  return tokens.size() == 2 && tokens.kind(0) == HclTokenKind::identifier && tokens[0].text.size() == word.size();
 }
 
 std::string hcl_expression(const Value& value) {

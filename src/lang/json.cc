@@ -277,7 +277,9 @@ class JsonReader {
 
   static void replace_member(Value::Object& object, const std::string& key, Value value) {
     for (auto& member : object) {
-      if (member.key == key) member.value = std::move(value);
+      if (member.key != key) continue;
+      member.value = std::move(value);
+      return;  // keys are unique
     }
   }
 

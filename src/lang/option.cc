@@ -268,6 +268,7 @@ void decode_options(const Value& object, const std::vector<const OptionDoc*>& do
     return;
   }
   std::vector<std::string> names;
+  names.reserve(docs.size());
   for (const auto* doc : docs) names.push_back(doc->name);
   std::vector<bool> seen(docs.size());
   for (const auto& member : object.as_object()) {

@@ -188,7 +188,7 @@ Value fix_packer_json(Value root) {
   return root;
 }
 
-Value parse_json_to_fix(std::shared_ptr<const SourceFile> file) {
+Value parse_json_to_fix(const std::shared_ptr<const SourceFile>& file) {
   Diagnostics diagnostics;
   Value root = parse_first_json(file, diagnostics);
   if (diagnostics.has_errors()) {

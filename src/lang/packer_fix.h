@@ -27,7 +27,7 @@ Value fix_packer_json(Value root);
 
 /// Reads what `fix` works on, as Go's decoder does: the first JSON value of the text, the last one of equal keys.
 /// Throws Error{user} ("unexpected EOF", "invalid character ...").
-Value parse_json_to_fix(std::shared_ptr<const SourceFile> file);
+Value parse_json_to_fix(const std::shared_ptr<const SourceFile>& file);
 
 /// Go's indented JSON: two spaces, keys sorted, numbers as float64, "<" and ">" as they are and "&" escaped.
 std::string go_indented_json(const Value& value);

@@ -296,6 +296,7 @@ void BuildLowering::find_sources() {
     }
     if (!environment_.components.docs(kind_source, use.type) || !told.insert(wanted).second) continue;
     std::vector<std::string> known;
+    known.reserve(sources.size());
     for (const auto& [name, source] : sources) known.push_back(name);
     auto nearest = nearest_name(wanted, known);
     diagnostics_.error("Unknown source " + wanted,

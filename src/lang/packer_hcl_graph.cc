@@ -33,7 +33,7 @@ bool is_wholly_known(const Value& value) {
 
 std::string step_name(const HclStep& step) {
   if (step.kind == HclStep::Kind::attribute) return step.name;
-  return step.key.is_string() ? step.key.as_string() : "";
+  return step.key().is_string() ? step.key().as_string() : "";
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <set>
+#include <unordered_map>
 
 #include "base/text.h"
 #include "lang/hcl_body.h"
@@ -68,8 +69,8 @@ class PackerHclReader {
   Diagnostics& diagnostics_;
   PackerHcl out_;
   std::set<std::string> variable_names_;
-  std::map<std::string, SourceRange> local_names_;
-  std::map<std::string, SourceRange> components_;  ///< "source.null.x" and where it is
+  std::unordered_map<std::string, SourceRange> local_names_;
+  std::unordered_map<std::string, SourceRange> components_;  ///< "source.null.x" and where it is
 };
 
 HclBody PackerHclReader::parse(const std::shared_ptr<const SourceFile>& file) {

@@ -143,6 +143,7 @@ std::map<std::string, std::string> resolve_variables(const Template& parsed,
   }
   for (const auto& [name, text] : given) raw[name] = {name, text, {}};
   std::vector<RawVariable> ordered;
+  ordered.reserve(raw.size());
   for (auto& [name, variable] : raw) ordered.push_back(std::move(variable));
   VariableResolver resolver(scope, diagnostics);
   resolver.resolve(std::move(ordered), std::move(missing));

@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -122,7 +123,7 @@ TEST(PackerVariables, growth_is_bounded) {
   auto name = [](int i) { return std::string(i < 10 ? "v0" : "v") + std::to_string(i); };
   for (int i = 1; i < 60; ++i) {
     std::string call = "{{user `" + name(i - 1) + "`}}";
-    variables += ", \"" + name(i) + "\": \"" + call + call + "\"";
+    variables += fmt::format(", \"{}\": \"{}{}\"", name(i), call, call);
   }
   Resolved r = resolve(variables);
   ASSERT_TRUE(r.diagnostics.has_errors());

@@ -52,11 +52,11 @@ StageReference read_reference(std::string_view root, const std::vector<HclStep>&
   out.of_module = root == "module";
   if (steps.empty()) return out;
   out.name = steps[0].kind == HclStep::Kind::attribute ? steps[0].name
-             : steps[0].key.is_string()                ? steps[0].key.as_string()
+             : steps[0].key().is_string()              ? steps[0].key().as_string()
                                                        : "";
   size_t next = 1;
   if (steps.size() > 1 && steps[1].kind == HclStep::Kind::index) {
-    out.literal_key = steps[1].key;
+    out.literal_key = steps[1].key();
     next = 2;
   }
   out.one_artifact = asks_for_artifact(steps, next);
@@ -421,6 +421,7 @@ class Pipeline::Reader {
     if (found == known.end()) {
       const char* what = reference.of_module ? "module" : "stage";
       std::vector<std::string> names;
+      names.reserve(known.size());
       for (const auto& [name, index] : known) names.push_back(name);
       auto nearest = nearest_name(reference.name, names);
       diagnostics_.error(fmt::format("Unknown {} {}", what, go_quote(reference.name)),

@@ -71,11 +71,9 @@ std::optional<Value> yaml_integer(std::string text) {
   };
   if (prefixed("0x", "0X")) {
     base = 16;
-  } else if (prefixed("0o", "0O")) {
-    base = 8;
   } else if (prefixed("0b", "0B")) {
     base = 2;
-  } else if (digits.size() > 1 && digits[0] == '0') {
+  } else if (prefixed("0o", "0O") || (digits.size() > 1 && digits[0] == '0')) {
     base = 8;
   }
   int64_t number = 0;

@@ -1,5 +1,6 @@
 #include "wire/qmp.h"
 
+#include <fmt/format.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -122,7 +123,7 @@ nlohmann::json QmpClient::execute(const std::string& command, const nlohmann::js
         auto text = error->find("desc");
         if (text != error->end() && text->is_string()) why = text->get<std::string>();
       }
-      throw Error(ErrorKind::remote, command + ": " + why);
+      throw Error(ErrorKind::remote, fmt::format("{}: {}", command, why));
     }
     if (!read_more(deadline, stop)) {
       if (closed_) throw qmp_ended().with_context(command);

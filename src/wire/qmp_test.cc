@@ -44,7 +44,7 @@ struct FakeQemu {
     int ends[2];
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
     ours = Fd(ends[0]);
-    thread = std::thread([this, fd = Fd(ends[1]), greeting, answers] {
+    thread = std::thread([this, fd = Fd(ends[1]), greeting = std::move(greeting), answers = std::move(answers)] {
       write_all(fd.get(), greeting);
       for (const auto& answer : answers) {
         std::string line;

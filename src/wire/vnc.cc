@@ -16,7 +16,7 @@ namespace {
 
 constexpr uint8_t security_none = 1;
 constexpr uint8_t security_vnc = 2;
-constexpr size_t longest_rfb_text = 64 * 1024;
+constexpr size_t longest_rfb_text = size_t{64} * 1024;
 
 Error rfb_error(const std::string& text) { return Error(ErrorKind::remote, "VNC: " + text); }
 

@@ -65,7 +65,7 @@ TEST(RfbHandshake, ChallengeResponseIsDesWithReversedBits) {
 }
 
 TEST(RfbHandshake, Refusals) {
-  auto fails = [](const std::string& password, std::vector<std::string> pieces) -> std::string {
+  auto fails = [](const std::string& password, const std::vector<std::string>& pieces) -> std::string {
     RfbHandshake handshake(password);
     try {
       for (const auto& piece : pieces) handshake.feed(piece);

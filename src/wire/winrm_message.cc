@@ -111,6 +111,10 @@ WinrmFault read_fault(const pugi::xml_node& body, const pugi::xml_node& fault) {
 struct StreamReader : pugi::xml_tree_walker {
   WinrmAnswer& answer;
   explicit StreamReader(WinrmAnswer& into) : answer(into) {}
+  static bool names_shell(const pugi::xml_node& node) {
+    bool selects = is_named(node, "Selector") && std::string_view(node.attribute("Name").value()) == "ShellId";
+    return selects || is_named(node, "ShellId");
+  }
   bool for_each(pugi::xml_node& node) override {
     if (is_named(node, "Stream")) {
       std::string& to =
@@ -122,10 +126,7 @@ struct StreamReader : pugi::xml_tree_walker {
       // Windows' exit codes are unsigned words of 32 bits; people write them as they see them.
       answer.exit_code =
           static_cast<int>(std::strtoll(find_below(node, "ExitCode").text().get(), nullptr, 10));
-    } else if (is_named(node, "ShellId") && answer.shell_id.empty()) {
-      answer.shell_id = trim(node.text().get());
-    } else if (is_named(node, "Selector") && answer.shell_id.empty() &&
-               std::string_view(node.attribute("Name").value()) == "ShellId") {
+    } else if (names_shell(node) && answer.shell_id.empty()) {
       answer.shell_id = trim(node.text().get());
     } else if (is_named(node, "CommandId")) {
       answer.command_id = trim(node.text().get());

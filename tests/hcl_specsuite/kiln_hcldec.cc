@@ -127,7 +127,7 @@ Value reference_json(const HclReference& reference) {
   for (const auto& step : reference.steps) {
     bool index = step.kind == HclStep::Kind::index;
     Value one = object({{"kind", Value(index ? "index" : "attr")}, {"range", range_json(step.range)}});
-    one.set(index ? "key" : "name", index ? step.key : Value(step.name));
+    one.set(index ? "key" : "name", index ? step.key() : Value(step.name));
     steps.push_back(std::move(one));
   }
   return object({{"root_name", Value(reference.root)},

@@ -25,13 +25,13 @@ struct Prepared {
 };
 
 /// A configuration as a template would give it, with what every one needs filled in.
-Prepared prepared(std::vector<std::pair<std::string, Value>> members, bool force = false) {
+Prepared prepared(const std::vector<std::pair<std::string, Value>>& members, bool force = false) {
   Value object = Value::empty_object();
   object.set("iso_url", "/images/in.iso");
   object.set("iso_checksum", "sha256:" + std::string(64, 'a'));
   object.set("ssh_username", "root");
   object.set("ssh_password", "secret");
-  for (auto& [key, value] : members) object.set(key, std::move(value));
+  for (const auto& [key, value] : members) object.set(key, value);
   BuildInfo build;
   build.name = "vm1";
   build.builder_type = "qemu";

@@ -1,5 +1,7 @@
 #include "builder/rootfs/guest_setup.h"
 
+#include <fmt/format.h>
+
 #include <cstring>
 
 #include <algorithm>
@@ -46,7 +48,7 @@ void run_in(Container& container, const std::vector<std::string>& argv, const st
 /// Removes the files whose names match.
 void remove_matching(const RootTree& tree, const std::string& directory, const std::string& pattern) {
   for (const auto& name : tree.list(directory)) {
-    if (glob_match(pattern, name)) tree.remove(directory + "/" + name);
+    if (glob_match(pattern, name)) tree.remove(fmt::format("{}/{}", directory, name));
   }
 }
 
@@ -199,11 +201,10 @@ void make_users(Container& container, const RootfsConfig& config, const Deadline
       container.tree().write("/etc/sudoers.d/90-" + user.name, user.name + " ALL=(ALL:ALL) NOPASSWD:ALL\n", 0440);
     }
     if (!user.authorized_keys.empty()) {
-      run_in(container,
-             {"/bin/sh", "-ec",
-              "home=$(getent passwd \"$1\" | cut -d: -f6); umask 077; mkdir -p \"$home/.ssh\"; "
-              "cat >> \"$home/.ssh/authorized_keys\"; chown -R \"$1:\" \"$home/.ssh\"",
-              "sh", user.name},
+      const char* script =
+          "home=$(getent passwd \"$1\" | cut -d: -f6); umask 077; mkdir -p \"$home/.ssh\"; "
+          "cat >> \"$home/.ssh/authorized_keys\"; chown -R \"$1:\" \"$home/.ssh\"";
+      run_in(container, {"/bin/sh", "-ec", script, "sh", user.name},
              "installing the keys of " + user.name, deadline, stop, join(user.authorized_keys, "\n") + "\n");
     }
   }

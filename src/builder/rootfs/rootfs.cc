@@ -1,6 +1,7 @@
 #include "builder/rootfs/rootfs.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -149,7 +150,7 @@ void require_programs(const RootfsPlan& plan) {
   }
   std::string missing;
   for (const auto& [program, package] : needed) {
-    if (!find_program(program)) missing += (missing.empty() ? "" : ", ") + program + " (package " + package + ")";
+    if (!find_program(program)) missing += fmt::format("{}{} (package {})", missing.empty() ? "" : ", ", program, package);
   }
   if (!missing.empty()) throw Error(ErrorKind::environment, "the rootfs builder needs programs that are not installed: " + missing);
 }

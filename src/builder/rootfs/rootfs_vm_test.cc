@@ -120,10 +120,10 @@ std::string boot_until_ssh(const fs::path& image, bool uefi, const std::string& 
 
 class VmRootfs : public testing::Test {
  protected:
-  static void SetUpTestSuite() { directory_ = new TempDir("kiln-rootfs-vm"); }
+  static void SetUpTestSuite() { shared_directory = new TempDir("kiln-rootfs-vm"); }
   static void TearDownTestSuite() {
-    delete directory_;
-    directory_ = nullptr;
+    delete shared_directory;
+    shared_directory = nullptr;
   }
   void SetUp() override {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root";
@@ -131,17 +131,17 @@ class VmRootfs : public testing::Test {
       if (!find_program(program)) GTEST_SKIP() << "needs " << program;
     }
   }
-  static fs::path base() { return directory_->path() / "base" / "base.qcow2"; }
-  static TempDir* directory_;
+  static fs::path base() { return shared_directory->path() / "base" / "base.qcow2"; }
+  static TempDir* shared_directory;
 };
-TempDir* VmRootfs::directory_ = nullptr;
+TempDir* VmRootfs::shared_directory = nullptr;
 
 TEST_F(VmRootfs, MakesAnImageFromPackages) {
   Value config = Value::empty_object();
   config.set("suite", "bookworm");
   config.set("packages", Value::List{"openssh-server", "sudo"});
   config.set("size", "2G");
-  config.set("output_directory", (directory_->path() / "base").string());
+  config.set("output_directory", (shared_directory->path() / "base").string());
   config.set("image_name", "base");
   config.set("kernel_arguments", "quiet mitigations=off");  // an emulated machine is slow enough
   Value user = Value::empty_object();
@@ -161,17 +161,17 @@ TEST_F(VmRootfs, MakesAnImageFromPackages) {
     EXPECT_EQ(after.size(), before.size());
     EXPECT_EQ(guest(communicator, "getent hosts localhost >/dev/null && systemctl is-active ssh", stop).second, "active");
   });
-  std::cerr << "  whole build " << built.seconds << " s, " << fs::file_size(base()) / 1e6 << " MB\n";
+  std::cerr << "  whole build " << built.seconds << " s, " << static_cast<double>(fs::file_size(base())) / 1e6 << " MB\n";
   EXPECT_EQ(built.artifact.id, base().string());
   EXPECT_EQ(built.artifact.description, "Disk image: " + base().string());
-  EXPECT_FALSE(fs::exists(directory_->path() / "base" / ".partial"));
+  EXPECT_FALSE(fs::exists(shared_directory->path() / "base" / ".partial"));
 }
 
 TEST_F(VmRootfs, MakesAnImageFromAnImage) {
   if (!fs::exists(base())) GTEST_SKIP() << "the base image was not made";
   Value config = Value::empty_object();
   config.set("source_image", base().string());
-  config.set("output_directory", (directory_->path() / "app").string());
+  config.set("output_directory", (shared_directory->path() / "app").string());
   config.set("image_name", "app");
   config.set("hostname", "app-1");
   config.set("size", "3G");
@@ -233,7 +233,7 @@ TEST_F(VmRootfs, UnmountingWritesEverythingThoughOthersHoldTheMount) {
 }
 
 TEST_F(VmRootfs, ImagesBootUnderBothFirmwares) {
-  fs::path app = directory_->path() / "app" / "app.qcow2";
+  fs::path app = shared_directory->path() / "app" / "app.qcow2";
   if (!fs::exists(base()) || !fs::exists(app)) GTEST_SKIP() << "the images were not made";
   EXPECT_THAT(boot_until_ssh(base(), false), testing::StartsWith("SSH-2.0-"));
   EXPECT_THAT(boot_until_ssh(app, true), testing::StartsWith("SSH-2.0-"));

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -95,7 +96,7 @@ void RootTree::make_directories(const std::string& path, int mode) const {
   std::string done;
   for (const auto& part : split(path, '/')) {
     if (part.empty()) continue;
-    std::string next = done + "/" + part;
+    std::string next = fmt::format("{}/{}", done, part);
     int fd = open_in_root(root_.get(), next, O_PATH | O_DIRECTORY, 0);
     if (fd < 0 && errno == ENOENT) {
       Fd parent = open(done, O_PATH | O_DIRECTORY);
@@ -154,7 +155,7 @@ void RootTree::remove_contents(const std::string& path) const {
   for (const auto& name : list(path)) {
     std::error_code error;
     fs::remove_all(fd_path(fd->get(), name), error);
-    if (error) throw Error(ErrorKind::environment, "remove " + path + "/" + name + ": " + error.message());
+    if (error) throw Error(ErrorKind::environment, fmt::format("remove {}/{}: {}", path, name, error.message()));
   }
 }
 

@@ -1,6 +1,7 @@
 #include "communicator/container/tree_copy.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -83,7 +84,7 @@ void copy_directory_in(const fs::path& from, const RootTree& tree, const std::st
 void copy_directory_out(const RootTree& tree, const std::string& from, const fs::path& to, CopyWatch& watch) {
   fs::create_directories(to);
   for (const auto& name : tree.list(from)) {
-    std::string source = from + "/" + name;
+    std::string source = fmt::format("{}/{}", from, name);
     auto status = tree.status(source);
     if (!status) continue;
     if (S_ISLNK(status->st_mode)) {

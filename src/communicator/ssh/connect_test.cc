@@ -24,7 +24,7 @@ class FakeServer {
  public:
   explicit FakeServer(std::function<void(Fd)> serve, int port = 0)
       : port_(port), listener_(listen_here(&port_)) {
-    thread_ = std::thread([this, serve] {
+    thread_ = std::thread([this, serve = std::move(serve)] {
       for (;;) {
         pollfd fds[] = {{listener_.get(), POLLIN, 0}, {stop_.fd(), POLLIN, 0}};
         ::poll(fds, 2, -1);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/error.h"
 #include "base/fd.h"
@@ -25,6 +26,7 @@ enum : int {
   sftp_read = 5,
   sftp_write = 6,
   sftp_lstat = 7,
+  sftp_fstat = 8,
   sftp_fsetstat = 10,
   sftp_opendir = 11,
   sftp_readdir = 12,
@@ -39,7 +41,7 @@ enum : int {
   sftp_name = 104,
   sftp_attrs = 105,
 };
-enum : uint32_t { open_read = 1, open_write = 2, open_create = 8, open_truncate = 16 };
+enum : uint32_t { open_read = 1, open_write = 2, open_create = 8, open_truncate = 16, open_exclusive = 32 };
 constexpr size_t chunk = 32768;   // every server takes this much
 constexpr size_t in_flight = 256;      // requests sent before the first answer must be there
 constexpr size_t open_ahead = 48;      // files: servers allow some hundred open ones
@@ -304,49 +306,73 @@ void Sftp::send_directories(const Tree& tree) {
   }
 }
 
-/// Files are opened ahead while those that are open are sent, so that the way there and back is not waited for.
+/// Files are opened ahead while those that are open are sent, so that the way there and back is not waited for. As new
+/// ones first: of what is new, less has to be said (set_mode).
 void Sftp::send_files(const Tree& tree, const ProgressFn& progress) {
   uint64_t done = 0;
   auto sent = [&](uint64_t bytes) {
     done += bytes;
     if (progress) progress(done, tree.bytes);
   };
-  std::deque<std::pair<const LocalFile*, std::string>> opened;  // with the handle
+  std::deque<OpenFile> opened;
+  std::vector<const LocalFile*> there_already;
+  auto ask = [&](const LocalFile& file, bool as_new) {
+    uint32_t flags = open_write | open_create | (as_new ? open_exclusive : open_truncate);
+    later(send(sftp_open, text(file.remote) + u32(flags) + mode_attributes(file.mode)),
+          [this, &opened, &there_already, &file, as_new](const Reply& reply) {
+            if (reply.type != sftp_handle && as_new) return there_already.push_back(&file);
+            if (reply.type != sftp_handle) expect_ok(reply, "open " + file.remote);
+            std::string_view in = reply.body;
+            opened.push_back({&file, take_text(in), as_new});
+          });
+  };
   size_t asked = 0, finished = 0;
   while (finished < tree.files.size()) {
-    while (asked < tree.files.size() && asked - finished < open_ahead) {
-      const LocalFile& file = tree.files[asked++];
-      later(send(sftp_open, text(file.remote) + u32(open_write | open_create | open_truncate) +
-                                mode_attributes(file.mode)),
-            [this, &opened, &file](const Reply& reply) {
-              if (reply.type != sftp_handle) expect_ok(reply, "open " + file.remote);
-              std::string_view in = reply.body;
-              opened.emplace_back(&file, take_text(in));
-            });
-    }
-    while (opened.empty()) settle_one();
-    auto [file, handle] = std::move(opened.front());
+    while (asked < tree.files.size() && asked - finished < open_ahead) ask(tree.files[asked++], true);
+    for (const LocalFile* file : std::exchange(there_already, {})) ask(*file, false);
+    while (opened.empty() && there_already.empty()) settle_one();
+    if (opened.empty()) continue;
+    OpenFile open = std::move(opened.front());
     opened.pop_front();
-    send_content(*file, handle, sent);
+    send_content(open, sent);
     ++finished;
   }
   settle_all();
 }
 
-void Sftp::send_content(const LocalFile& file, const std::string& handle,
-                        const std::function<void(uint64_t)>& sent) {
+/// What is there keeps its mode, and a new file may not get all of the one it was opened with. Once a new file was seen
+/// to, the others need not be told again.
+void Sftp::set_mode(const OpenFile& open) {
+  int mode = open.file->mode & 07777;
+  bool may_hold = open.is_new && (mode & 07000) == 0;  // writing takes set-uid bits off
+  if (may_hold) {
+    auto [known, first] = new_files_get_.emplace(mode, false);
+    if (known->second) return;
+    if (first) {
+      later(send(sftp_fstat, text(open.handle)), [this, mode](const Reply& reply) {
+        if (reply.type != sftp_attrs) return;
+        std::string_view in = reply.body;
+        new_files_get_[mode] = static_cast<int>(read_attributes(in).mode & 07777) == mode;
+      });
+    }
+  }
+  later_ok(send(sftp_fsetstat, text(open.handle) + mode_attributes(mode)), "chmod " + open.file->remote);
+}
+
+void Sftp::send_content(const OpenFile& open, const std::function<void(uint64_t)>& sent) {
+  const LocalFile& file = *open.file;
   Fd fd(::open(file.local.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.is_open())
     throw Error(ErrorKind::user, fmt::format("open {}: {}", file.local.string(), go_errno_text(errno)));
-  write_content(handle, file.size, file.local.string(), [&](char* buffer, size_t size) {
+  write_content(open.handle, file.size, file.local.string(), [&](char* buffer, size_t size) {
     ssize_t n = ::read(fd.get(), buffer, size);
     if (n < 0)
       throw Error(ErrorKind::user, fmt::format("read {}: {}", file.local.string(), go_errno_text(errno)));
     sent(static_cast<uint64_t>(n));
     return static_cast<size_t>(n);
   });
-  later_ok(send(sftp_fsetstat, text(handle) + mode_attributes(file.mode)), "chmod " + file.remote);
-  close_later(handle, file.remote);
+  set_mode(open);
+  close_later(open.handle, file.remote);
 }
 
 void Sftp::download(const std::string& given, const Sink& out) {
@@ -432,7 +458,7 @@ void Sftp::fetch_directory(const std::string& from, const fs::path& to) {
   for (const auto& [name, attributes] : list(from)) {
     if (name.empty() || contains(name, "/"))
       throw Error(ErrorKind::remote, "sftp: bad name " + go_quote(name));
-    std::string remote = from + (from.ends_with('/') ? "" : "/") + name;
+    std::string remote = fmt::format("{}{}{}", from, from.ends_with('/') ? "" : "/", name);
     fs::path local = to / name;
     if (S_ISDIR(attributes.mode)) {
       fetch_directory(remote, local);

@@ -53,6 +53,12 @@ class Sftp {
     std::vector<LocalFile> links;
     uint64_t bytes = 0;
   };
+  /// A file of the tree that is open on the machine.
+  struct OpenFile {
+    const LocalFile* file = nullptr;
+    std::string handle;
+    bool is_new = false;  ///< it was not there before
+  };
   using OnReply = std::function<void(const Reply&)>;
 
   /// Puts a request in the row; it leaves with the next flush.
@@ -78,7 +84,8 @@ class Sftp {
   static Tree list_tree(const std::filesystem::path& from, const std::string& to);
   void send_directories(const Tree& tree);
   void send_files(const Tree& tree, const ProgressFn& progress);
-  void send_content(const LocalFile& file, const std::string& handle, const std::function<void(uint64_t)>& sent);
+  void send_content(const OpenFile& open, const std::function<void(uint64_t)>& sent);
+  void set_mode(const OpenFile& open);
   void fetch_directory(const std::string& from, const std::filesystem::path& to);
   std::vector<Entry> list(const std::string& path);
   static Attributes read_attributes(std::string_view& bytes);
@@ -91,6 +98,8 @@ class Sftp {
     OnReply then;
   };
   std::deque<Waiting> waiting_;
+  /// Mode to whether a new file was seen to get it as it was asked for: servers take their umask off.
+  std::map<int, bool> new_files_get_;
 };
 
 /// The path as sftp servers take it: "~/x" is "x" below the login directory.

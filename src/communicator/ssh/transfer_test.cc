@@ -173,6 +173,26 @@ TEST_P(SshTransfer, ATreeIntoWhatIsThereLeavesTheRest) {
   EXPECT_EQ(mode_of(there), 0711);
 }
 
+TEST_P(SshTransfer, EveryFileOfATreeHasItsModeNewOrThereAlready) {
+  if (GetParam() == "scp") GTEST_SKIP() << "skipped: its protocol leaves the mode to the machine";
+  fs::path from = ground.dir.path() / "from";
+  fs::create_directories(from);
+  fs::path to = there / "tree";
+  fs::create_directories(to);
+  for (int mode : {0644, 0600, 0755, 0666, 0777, 0444, 04755}) {  // the server's umask takes something off some of them
+    for (int i = 0; i < 70; ++i) {  // more than are on their way at once
+      std::string name = std::to_string(mode) + "." + std::to_string(i);
+      write_file_atomically(from / name, "new " + name, mode);
+      ::chmod((from / name).c_str(), static_cast<mode_t>(mode));
+      if (i % 7 == 2) write_file_atomically(to / name, "what was there before, which is longer", 0640);
+    }
+  }
+  for (int turn = 0; turn < 2; ++turn) {  // the second one finds everything there
+    ssh->upload_tree(from, to.string(), nullptr, Deadline::in(20s), scene.stop);
+    EXPECT_EQ(listing(to), listing(from));
+  }
+}
+
 TEST_P(SshTransfer, TreeFailuresAreTold) {
   fs::path from = ground.dir.path() / "from";
   fs::create_directories(from);

@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <cstring>
+#include <algorithm>
 #include <optional>
 #include <thread>
 
@@ -41,7 +41,8 @@ class WinrmServer {
  public:
   explicit WinrmServer(const std::string& rules = "[]", const std::vector<std::string>& more = {}) {
     write_file_atomically(dir_.path() / "rules", rules);
-    std::vector<std::string> argv = {"python3",  KILN_SOURCE_DIR "/tests/support/winrm_server.py",
+    const std::string server = KILN_SOURCE_DIR "/tests/support/winrm_server.py";
+    std::vector<std::string> argv = {"python3",  server,
                                      "--rules",  (dir_.path() / "rules").string(),
                                      "--record", record().string()};
     argv.insert(argv.end(), more.begin(), more.end());
@@ -119,7 +120,7 @@ std::string upload(Communicator& communicator, const std::string& path, const st
         {path, content.size(), 0644},
         [&](char* buffer, size_t size) {
           size_t count = std::min({size, content.size() - sent, size_t(10000)});
-          std::memcpy(buffer, content.data() + sent, count);
+          std::copy_n(content.data() + sent, count, buffer);
           sent += count;
           return count;
         },

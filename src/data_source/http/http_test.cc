@@ -17,9 +17,9 @@ struct HttpData : testing::Test {
 
   std::string url(const std::string& path) { return "http://127.0.0.1:" + std::to_string(server.port()) + path; }
 
-  Value read(std::vector<std::pair<std::string, std::string>> options, bool only_check = false) {
+  Value read(const std::vector<std::pair<std::string, std::string>>& options, bool only_check = false) {
     Value config = Value::empty_object();
-    for (auto& [name, value] : options) config.set(name, Value(value));
+    for (const auto& [name, value] : options) config.set(name, Value(value));
     return http_data_source().make()->read({config, scope, diagnostics, stop, only_check});
   }
   std::vector<std::string> summaries() {

@@ -40,6 +40,7 @@ const OptionTable<ChecksumConfig>& checksum_options() {
 std::vector<std::string> digests_of(const std::string& path, const std::vector<std::string>& types,
                                     StageContext& context) {
   std::vector<Digest> digests;
+  digests.reserve(types.size());
   for (const auto& type : types) digests.emplace_back(type);
   Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file.is_open()) {
@@ -60,6 +61,7 @@ std::vector<std::string> digests_of(const std::string& path, const std::vector<s
     context.ui.progress(fs::path(path).filename().string(), done, total);
   }
   std::vector<std::string> out;
+  out.reserve(digests.size());
   for (auto& digest : digests) out.push_back(digest.hex());
   return out;
 }

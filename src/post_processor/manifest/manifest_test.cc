@@ -129,6 +129,7 @@ TEST(Manifest, RefusesWhatItCannotRead) {
 TEST(Manifest, BuildsThatEndTogetherAllGetIn) {
   ManifestRun manifest;
   std::vector<std::thread> threads;
+  threads.reserve(12);
   for (int i = 0; i < 12; ++i) {
     threads.emplace_back([&] {
       ManifestRun other;

@@ -18,9 +18,9 @@ using ::testing::MatchesRegex;
 using ::testing::Not;
 using ::testing::StartsWith;
 
-Value list(std::vector<std::string> items) {
+Value list(const std::vector<std::string>& items) {
   Value::List out;
-  for (auto& item : items) out.emplace_back(item);
+  for (const auto& item : items) out.emplace_back(item);
   return Value(out);
 }
 

@@ -22,9 +22,9 @@ std::vector<std::string> judge(Value::Object config) {
   return stage.complaints();
 }
 
-Value list(std::vector<std::string> items) {
+Value list(const std::vector<std::string>& items) {
   Value::List out;
-  for (auto& item : items) out.emplace_back(item);
+  for (const auto& item : items) out.emplace_back(item);
   return Value(out);
 }
 

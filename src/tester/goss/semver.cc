@@ -1,4 +1,5 @@
 // Versions and ranges of versions: semver.org, ranges as blang/semver documents them.
+#include <algorithm>
 #include <charconv>
 #include <optional>
 

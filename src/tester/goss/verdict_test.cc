@@ -1,5 +1,6 @@
 #include "tester/goss/verdict.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -125,7 +126,7 @@ TEST(GossProbe, AnswersInPieces) {
   std::vector<std::string> seen;
   GossAnswers answers("N", [&](size_t index, const GossRecord& record) {
     seen.push_back(std::to_string(index));
-    for (const auto& [name, text] : record) seen.push_back(name + "=" + text);
+    for (const auto& [name, text] : record) seen.push_back(fmt::format("{}={}", name, text));
   });
   std::string text =
       "noise\n@N passwd\nroot:x\n\n@N 0.a\n\n@N 0.b\ntwo\nlines\n\n@N 0.done\n\n@N 12.c\n@N no mark\n\n@N "

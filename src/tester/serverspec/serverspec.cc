@@ -219,10 +219,11 @@ void ServerspecTester::send_specs(Communicator& communicator, const std::string&
           ErrorKind::user,
           fmt::format("serverspec in the machine needs \"directory\", which is sent there; {} is not", path));
     }
+    std::string to = fmt::format("{}/{}", remote, path);
     if (fs::is_directory(path, error)) {
-      communicator.upload_tree(path, remote + "/" + path, {}, deadline, context.stop);
+      communicator.upload_tree(path, to, {}, deadline, context.stop);
     } else {
-      upload_text(communicator, remote + "/" + path, read_file(path), 0644, deadline, context.stop);
+      upload_text(communicator, to, read_file(path), 0644, deadline, context.stop);
     }
   }
 }

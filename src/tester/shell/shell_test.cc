@@ -14,9 +14,9 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-Value list(std::vector<std::string> items) {
+Value list(const std::vector<std::string>& items) {
   Value::List out;
-  for (auto& item : items) out.emplace_back(item);
+  for (const auto& item : items) out.emplace_back(item);
   return Value(out);
 }
 
@@ -114,7 +114,7 @@ exit 1
 
 std::vector<std::string> read_tap(const std::string& text, int status) {
   std::vector<std::string> out;
-  TapReader reader("", [&](CheckResult result) { out.push_back(line_of(result)); });
+  TapReader reader("", [&](const CheckResult& result) { out.push_back(line_of(result)); });
   for (const auto& line : split(text, '\n')) reader.line(line);
   reader.finish(status);
   return out;
