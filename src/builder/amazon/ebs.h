@@ -1,0 +1,9 @@
+// The builder amazon-ebs: an AMI from an instance that was provisioned (packer-surface 8.3).
+#pragma once
+#include "core/components.h"
+
+namespace kiln {
+
+ComponentEntry<Builder> amazon_ebs_builder();
+
+}  // namespace kiln

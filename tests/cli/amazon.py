@@ -1,0 +1,332 @@
+#!/usr/bin/env python3
+"""Builds AMIs against moto: what is asked of AWS is compared, option by option, with what Packer was recorded to ask.
+
+    amazon.py KILN             needs MOTO_PEER, a Python that has moto[server]; without it the test is skipped
+    amazon.py --record PACKER  writes the recordings anew, with Debian's Packer 1.6.6 (scripts/peers)
+"""
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.parse
+import urllib.request
+
+HERE = pathlib.Path(__file__).resolve().parent
+RECORDINGS = HERE / "amazon" / "packer_requests.json"
+PATIENCE = 120  # seconds for one build; only a hang reaches it
+
+BASE = {"type": "amazon-ebs", "access_key": "x", "secret_key": "y", "region": "ap-northeast-1", "source_ami": "ami-785db401",
+        "instance_type": "t2.medium", "ssh_username": "centos", "communicator": "none", "ami_name": "jira 7.12.0",
+        "aws_polling": {"delay_seconds": 1, "max_attempts": 20}}
+
+# Name: what it changes in BASE (None takes an option away). Those that end in ! fail.
+CASES = {
+    "plain": {},
+    "ssh_port!": {"communicator": "ssh", "ssh_host": "127.0.0.1", "ssh_port": 9, "ssh_timeout": "1s"},
+    "name is taken!": {"ami_name": "taken"},
+    "force": {"ami_name": "taken", "force_deregister": True, "force_delete_snapshot": True},
+    "tags": {"tags": {"a": "b", "src": "{{.SourceAMI}}"}, "snapshot_tags": {"s": "t"}, "ami_description": "from {{.SourceAMI}}"},
+    "run tags": {"run_tags": {"x": "y"}, "run_volume_tags": {"v": "w"}},
+    "users": {"ami_users": ["123456789012"], "snapshot_users": ["123456789012"]},
+    "groups": {"ami_groups": ["all"]},
+    "enhanced networking": {"ena_support": True, "sriov_support": True},
+    "regions": {"ami_regions": ["us-east-1", "us-west-2"]},
+    "encrypted": {"encrypt_boot": True, "kms_key_id": "1234abcd-12ab-34cd-56ef-1234567890ab"},
+    "source filter": {"source_ami": None, "source_ami_filter": {"filters": {"name": "*xenial*"}, "owners": ["099720109477"],
+                                                                "most_recent": True}},
+    "source filter finds none!": {"source_ami": None, "source_ami_filter": {"filters": {"name": "nonesuch"}, "owners": ["self"]}},
+    "source filter finds many!": {"source_ami": None, "source_ami_filter": {"filters": {"name": "*"}, "owners": ["amazon"]}},
+    "source is missing!": {"source_ami": "ami-00000000"},
+    "cidrs": {"temporary_security_group_source_cidrs": ["10.0.0.0/8"]},
+    "network filters": {"vpc_filter": {"filters": {"isDefault": "true"}},
+                        "subnet_filter": {"filters": {"state": "available"}, "most_free": True},
+                        "associate_public_ip_address": True, "security_group_filter": {"filters": {"group-name": "default"}}},
+    "user data": {"user_data": "#!/bin/sh\necho hello\n"},
+    "password": {"ssh_password": "secret"},
+    "disks": {"launch_block_device_mappings": [{"device_name": "/dev/sda1", "volume_size": 20, "volume_type": "gp2",
+                                                "delete_on_termination": True, "encrypted": True}],
+              "ami_block_device_mappings": [{"device_name": "/dev/sdb", "virtual_name": "ephemeral0"}]},
+    "no_ephemeral": {"no_ephemeral": True},
+    "profile is missing!": {"iam_instance_profile": "nosuch"},
+    "temporary profile": {"temporary_iam_instance_profile_policy_document": {
+        "Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["s3:*"], "Resource": ["*"]}]}},
+    "unlimited credits": {"enable_t2_unlimited": True},
+    "skip_region_validation": {"skip_region_validation": True},
+    "bad region!": {"ami_regions": ["zz-1"]},
+    "spot": {"spot_price": "0.05"},
+    "spot types": {"spot_price": "auto", "instance_type": None, "spot_instance_types": ["t2.medium", "t3.small"]},
+}
+IN_ANY_ORDER = {"regions", "users", "temporary profile", "spot", "spot types"}  # Packer goes through maps; clean-up
+
+
+class Moto:
+    """A moto of its own."""
+
+    def __init__(self, directory):
+        self.log, self.rules = directory / "requests", directory / "rules"
+        self.process = subprocess.Popen([os.environ["MOTO_PEER"], str(HERE.parent / "support" / "moto_recorder.py"),
+                                         str(self.log), str(self.rules)], stdout=subprocess.PIPE, text=True,
+                                        stderr=open(directory / "moto.log", "w"),
+                                        env={**os.environ, "MOTO_EC2_LOAD_DEFAULT_AMIS": "true"})
+        self.url = f"http://127.0.0.1:{int(self.process.stdout.readline())}"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+
+    def ask(self, action, region="ap-northeast-1", **parameters):
+        body = urllib.parse.urlencode({"Action": action, "Version": "2016-11-15", **parameters}).encode()
+        request = urllib.request.Request(self.url, body, {"Authorization": f"AWS4-HMAC-SHA256 Credential=x/20260101/{region}/ec2/aws4_request"})
+        return urllib.request.urlopen(request, timeout=30).read().decode()
+
+    def reset(self):
+        """As new, but for one AMI whose name is taken."""
+        urllib.request.urlopen(urllib.request.Request(self.url + "/moto-api/reset", b""), timeout=60).read()
+        self.rules.unlink(missing_ok=True)
+        instance = re.search(r"<instanceId>(.*?)<", self.ask("RunInstances", ImageId="ami-785db401", MinCount="1", MaxCount="1")).group(1)
+        self.ask("CreateImage", InstanceId=instance, Name="taken")
+        self.ask("TerminateInstances", **{"InstanceId.1": instance})
+        self.take_requests()
+
+    def take_requests(self):
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        self.log.unlink(missing_ok=True)
+        return [json.loads(line) for line in lines]
+
+    def set_rules(self, *rules):
+        self.rules.write_text(json.dumps(rules))
+
+    def left_over(self):
+        """What a build must not leave: key pairs, groups, instances, templates, roles of its own."""
+        found = re.findall(r"<keyName>(packer_.*?)<", self.ask("DescribeKeyPairs"))
+        found += re.findall(r"<groupName>(packer_.*?)<", self.ask("DescribeSecurityGroups"))
+        found += re.findall(r"<launchTemplateName>(packer.*?)<", self.ask("DescribeLaunchTemplates"))
+        for item in self.ask("DescribeInstances").split("<instanceId>")[1:]:
+            if "<name>terminated</name>" not in item:
+                found.append(item.split("<")[0])
+        return found
+
+    def images(self, region="ap-northeast-1"):
+        return sorted(re.findall(r"<imageId>(.*?)<", self.ask("DescribeImages", region, **{"Owner.1": "self"})))
+
+
+def canonical_request(scope, body):
+    """One line: names of things made by the run replaced, tags as pairs, without what is empty."""
+    parameters = dict(urllib.parse.parse_qsl(body, keep_blank_values=True))
+    action = parameters.pop("Action")
+    for name in ("Version", "ClientToken", "VersionDescription"):
+        parameters.pop(name, None)
+    out = []
+    filters = {name: value for name, value in parameters.items() if re.match(r"Filter\.\d+\.", name)}
+    for number in {name.split(".")[1] for name in filters}:
+        key = parameters.pop(f"Filter.{number}.Name")
+        values = [parameters.pop(name) for name in filters if name.startswith(f"Filter.{number}.Value.")]
+        out.append(f"filter:{key}=" + ",".join(re.sub(r"\b(vpc|vol)-[0-9a-f]+", r"\1-X", value) for value in values))
+    for name, value in parameters.items():
+        if (not value and not name.endswith("NoDevice")) or ".Tag." in name or name.startswith("Tag.") or name.endswith(".ResourceType"):
+            continue
+        value = re.sub(r"\b(i|ami|sg|snap|vol|subnet|vpc)-[0-9a-f]{8,17}\b", r"\1-X", value)
+        value = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID", value)
+        value = re.sub(r"^(ap-northeast-1)[a-d]$", r"\1X", value)
+        value = re.sub(r"(packer-fleet-launch-template-).*", r"\1X", value)
+        out.append(f"{name}={value}")
+    tags = []
+    for name, value in parameters.items():
+        if name.endswith(".Key") and "Tag." in name and value != "kiln:run" and action not in ("CreateImage", "CopyImage"):
+            kind = parameters.get(name.split(".Tag.")[0] + ".ResourceType", "")
+            tags.append(f"tag:{kind}:{value}={re.sub('ami-[0-9a-f]+', 'ami-X', parameters[name[:-3] + 'Value'])}")
+    return " ".join([scope, action, *sorted(out), *sorted(tags)])
+
+
+def canonical(requests):
+    """Requests as lines; one that only looks counts where it is asked first."""
+    lines = []
+    for scope, target, body in requests:
+        line = canonical_request(scope, body) if body.startswith("Action=") else f"{scope} {target}"
+        looks = line.split(" ")[1].startswith(("Describe", "Get"))
+        if not (looks and line in lines):
+            lines.append(line)
+    return lines
+
+
+def same_for_all(name, lines):
+    """Takes out where Kiln differs on purpose, in both."""
+    out = []
+    for line in lines:
+        # Kiln asks whether the name is taken by an AMI of one's own, as Packer does since 1.7; names may have any owner.
+        if " DescribeImages " in line and ("filter:name=jira" in line or "filter:name=taken" in line):
+            line = line.replace("Owner.1=self ", "")
+        # With no_ephemeral Packer looks for volumes by an empty filter where moto's instance has none.
+        if line.endswith(" filter:volume-id="):
+            continue
+        # IAM is one for all regions, and signed so.
+        line = line.replace("us-east-1/iam", "ap-northeast-1/iam")
+        # Evidence of a failure, and the run's tag of a spot instance.
+        if " GetConsole" in line:
+            continue
+        # The temporary image of an encrypted one has a random name.
+        line = re.sub(r"Name=(packer-[0-9a-f]{8}|[0-9A-Za-z]{7})$", "Name=RANDOM", line)
+        # A launch template says the instance's tags to EC2 by itself, which 1.6.6 leaves to CreateTags alone.
+        if " CreateLaunchTemplate " in line:
+            line = re.sub(r" tag:instance:\S+( Builder)?", "", line)
+        # IAM: what is there is looked up before it is removed.
+        if " ListRolePolicies " in line or (" GetInstanceProfile " in line and any(" CreateInstanceProfile " in l for l in out)):
+            continue
+        if " GetRole " in line:
+            continue
+        out.append(line)
+    return sorted(set(out)) if name in IN_ANY_ORDER else out
+
+
+def write_template(directory, changes, url):
+    builder = {**BASE, "custom_endpoint_ec2": url, **changes}
+    (directory / "t.json").write_text(json.dumps({"builders": [{k: v for k, v in builder.items() if v is not None}]}))
+
+
+def environment(directory):
+    return {"PATH": os.environ["PATH"], "HOME": str(directory), "KILN_STATE_DIR": str(directory / "state"), "CHECKPOINT_DISABLE": "1",
+            "AWS_EC2_METADATA_DISABLED": "true", "PACKER_CACHE_DIR": str(directory / "cache")}
+
+
+def build(program, directory, changes, url, *arguments):
+    write_template(directory, changes, url)
+    return subprocess.run([program, "build", "-color=false", *arguments, "t.json"], cwd=directory, env=environment(directory), text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE)
+
+
+def record(packer):
+    recorded = {}
+    with tempfile.TemporaryDirectory() as directory, Moto(pathlib.Path(directory)) as moto:
+        for name, changes in CASES.items():
+            moto.reset()
+            done = build(packer, pathlib.Path(directory), changes, moto.url)
+            assert (done.returncode != 0) == name.endswith("!"), (name, done.stdout)
+            recorded[name] = canonical(moto.take_requests())
+            print(name, len(recorded[name]))
+    RECORDINGS.write_text(json.dumps(recorded, indent=1) + "\n")
+
+
+FAILURES = []
+
+
+def expect(condition, what, *details):
+    if condition:
+        return
+    FAILURES.append(what)
+    print(f"FAILED: {what}", *details, sep="\n")
+
+
+def compare_with_recordings(kiln, directory, moto):
+    recorded = json.loads(RECORDINGS.read_text())
+    for name, changes in CASES.items():
+        moto.reset()
+        done = build(kiln, directory, changes, moto.url)
+        ours = same_for_all(name, canonical(moto.take_requests()))
+        theirs = same_for_all(name, recorded[name])
+        expect((done.returncode != 0) == name.endswith("!"), f"{name}: exit status {done.returncode}", done.stdout)
+        expect(ours == theirs, f"{name}: other requests", *[f"- {l}" for l in theirs if l not in ours],
+               *[f"+ {l}" for l in ours if l not in theirs], "ours:", *ours)
+        expect(moto.left_over() == [], f"{name}: left over", moto.left_over())
+        if name.endswith("!"):
+            expect(len(moto.images()) == 1, f"{name}: AMIs left over", moto.images())
+
+
+def main():
+    if sys.argv[1] == "--record":
+        return record(sys.argv[2])
+    if "MOTO_PEER" not in os.environ:
+        print("skipped: MOTO_PEER names no Python that has moto[server]")
+        return
+    kiln = str(pathlib.Path(sys.argv[1]).resolve())
+    with tempfile.TemporaryDirectory() as directory, Moto(pathlib.Path(directory)) as moto:
+        for test in (compare_with_recordings, failures_leave_nothing, cancelling_leaves_nothing, a_crash_is_cleaned_up):
+            moto.reset()
+            test(kiln, pathlib.Path(directory), moto)
+    print(f"{len(FAILURES)} failures")
+    sys.exit(1 if FAILURES else 0)
+
+
+def failures_leave_nothing(kiln, directory, moto):
+    """Whatever AWS refuses at whichever step: nothing of the build stays, and no other error hides the first."""
+    refusal = "<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>You shall not</Message></Error></Errors><RequestID>r</RequestID></Response>"
+    changes = {"ami_regions": ["us-east-1"], "tags": {"a": "b"}, "ami_users": ["123456789012"], "ena_support": True}
+    for action in ("CreateKeyPair", "CreateSecurityGroup", "AuthorizeSecurityGroupIngress", "RunInstances", "StopInstances",
+                   "ModifyInstanceAttribute", "CreateImage", "CopyImage", "ModifyImageAttribute", "CreateTags"):
+        moto.set_rules({"match": f"Action={action}&", "status": 403, "body": refusal})
+        done = build(kiln, directory, changes, moto.url)
+        expect(done.returncode == 1 and "UnauthorizedOperation: You shall not" in done.stdout, f"{action} refused", done.stdout)
+        expect(moto.left_over() == [], f"{action} refused: left over", moto.left_over(), done.stdout)
+        expect(len(moto.images() + moto.images("us-east-1")) == 1, f"{action} refused: AMIs left over", done.stdout)
+    failed = {"match": "Action=DescribeImages&ImageId.1=ami-", "times": 1000, "sub": ["<imageState>available", "<imageState>failed"]}
+    moto.set_rules({**failed, "match": "DescribeImages&ImageId.1=ami-785db401", "sub": ["x", "x"], "times": 1}, failed)
+    done = build(kiln, directory, {}, moto.url)
+    expect("Error waiting for AMI: it is failed" in done.stdout, "a failed AMI", done.stdout)
+    expect(len(moto.images()) == 1, "a failed AMI is left", done.stdout)
+    throttle = refusal.replace("UnauthorizedOperation", "RequestLimitExceeded")
+    moto.set_rules({"match": "Action=RunInstances&", "times": 2, "status": 503, "body": throttle})
+    moto.take_requests()
+    done = build(kiln, directory, {}, moto.url)
+    tokens = {dict(urllib.parse.parse_qsl(b))["ClientToken"] for _, _, b in moto.take_requests() if "Action=RunInstances&" in b}
+    expect(done.returncode == 0 and len(tokens) == 1, "RunInstances is sent again with its token", done.stdout)
+    no_capacity = refusal.replace("UnauthorizedOperation", "InsufficientInstanceCapacity")
+    moto.set_rules({"match": "InstanceType=m5.large", "status": 500, "body": no_capacity})
+    done = build(kiln, directory, {"ami_name": "other", "instance_type": None, "instance_types": ["m5.large", "t2.medium"]}, moto.url)
+    expect(done.returncode == 0 and "No capacity for m5.large (InsufficientInstanceCapacity): trying t2.medium" in done.stdout,
+           "the next kind of machine is tried", done.stdout)
+
+
+def wait_for(condition, what):
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > end:
+            raise SystemExit(f"FAILED: {what}")
+        time.sleep(0.05)
+
+
+def start(kiln, directory, changes, url):
+    write_template(directory, changes, url)
+    return subprocess.Popen([kiln, "build", "-color=false", "t.json"], cwd=directory, env=environment(directory), text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+PENDING = {"match": "Action=DescribeImages&ImageId.1=ami-", "times": 100000, "sub": ["<imageState>available", "<imageState>pending"]}
+SOURCE_IS_THERE = {"match": "DescribeImages&ImageId.1=ami-785db401", "times": 1, "sub": ["x", "x"]}
+
+
+def cancelling_leaves_nothing(kiln, directory, moto):
+    """Packer leaves an AMI behind that was pending when it was interrupted."""
+    moto.set_rules(SOURCE_IS_THERE, PENDING)
+    process = start(kiln, directory, {}, moto.url)
+    wait_for(lambda: moto.log.exists() and "Action=CreateImage" in moto.log.read_text(), "CreateImage was never asked")
+    wait_for(lambda: moto.log.read_text().count("Action=DescribeImages") >= 4, "the AMI is not waited for")
+    process.send_signal(signal.SIGINT)
+    output = process.communicate(timeout=PATIENCE)[0]
+    expect(process.returncode == 1, f"interrupted: exit status {process.returncode}", output)
+    expect(moto.left_over() == [] and len(moto.images()) == 1, "interrupted: left over", moto.left_over(), moto.images(), output)
+
+
+def a_crash_is_cleaned_up(kiln, directory, moto):
+    moto.set_rules(SOURCE_IS_THERE, PENDING)
+    process = start(kiln, directory, {}, moto.url)
+    wait_for(lambda: moto.log.exists() and moto.log.read_text().count("Action=DescribeImages") >= 4, "the AMI is not waited for")
+    process.kill()
+    process.communicate()
+    expect(len(moto.left_over()) == 3 and len(moto.images()) == 2, "what a crash leaves", moto.left_over(), moto.images())
+    env = {**environment(directory), "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y"}
+    left = subprocess.run([kiln, "gc"], env=env, text=True, stdout=subprocess.PIPE, timeout=PATIENCE).stdout
+    expect("4 in AWS left alone: kiln gc --aws removes them." in left, "gc without --aws", left)
+    done = subprocess.run([kiln, "gc", "--aws"], env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE)
+    expect(done.returncode == 0 and moto.left_over() == [] and len(moto.images()) == 1, "gc --aws", moto.left_over(), moto.images(), done.stdout)
+    again = subprocess.run([kiln, "gc", "--aws"], env=env, text=True, stdout=subprocess.PIPE, timeout=PATIENCE).stdout
+    expect("Nothing is left over." in again, "a second gc", again)
+
+
+main()
