@@ -5,6 +5,9 @@
 #include "builder/null/null.h"
 #include "builder/qemu/qemu.h"
 #include "builder/rootfs/rootfs.h"
+#include "data_source/amazon_ami/amazon_ami.h"
+#include "data_source/amazon_parameterstore/amazon_parameterstore.h"
+#include "data_source/amazon_secretsmanager/amazon_secretsmanager.h"
 #include "data_source/http/http.h"
 #include "data_source/null/null.h"
 #include "post_processor/artifice/artifice.h"
@@ -37,7 +40,8 @@ const Components& component_table() {
        windows_restart_provisioner(), seal_provisioner()},
       {manifest_post_processor(), checksum_post_processor(), compress_post_processor(),
        artifice_post_processor(), shell_local_post_processor()},
-      {null_data_source(), http_data_source()},
+      {null_data_source(), http_data_source(), amazon_ami_data_source(), amazon_parameterstore_data_source(),
+       amazon_secretsmanager_data_source()},
       {shell_tester(), goss_tester(), serverspec_tester(), uploaded_tester(), drift_tester()},
   };
   return table;
