@@ -1,6 +1,8 @@
 #include "cli/component_table.h"
 
 #include "builder/amazon/ebs.h"
+#include "builder/amazon/surrogate.h"
+#include "builder/amazon/volume.h"
 #include "builder/file/file.h"
 #include "builder/null/null.h"
 #include "builder/qemu/qemu.h"
@@ -34,7 +36,8 @@ namespace kiln {
 
 const Components& component_table() {
   static const Components table{
-      {qemu_builder(), rootfs_builder(), amazon_ebs_builder(), null_builder(), file_builder()},
+      {qemu_builder(), rootfs_builder(), amazon_ebs_builder(), amazon_ebssurrogate_builder(), amazon_ebsvolume_builder(),
+       null_builder(), file_builder()},
       {shell_provisioner(), shell_local_provisioner(), file_provisioner(), sleep_provisioner(),
        breakpoint_provisioner(), powershell_provisioner(), windows_shell_provisioner(),
        windows_restart_provisioner(), seal_provisioner()},

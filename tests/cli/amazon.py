@@ -58,6 +58,14 @@ CASES = {
     "unlimited credits": {"enable_t2_unlimited": True},
     "skip_region_validation": {"skip_region_validation": True},
     "bad region!": {"ami_regions": ["zz-1"]},
+    "ebsvolume": {"type": "amazon-ebsvolume", "ami_name": None, "ebs_volumes": [
+        {"device_name": "/dev/sdf", "volume_size": 5, "volume_type": "gp2", "delete_on_termination": False,
+         "tags": {"z": "data", "s": "{{.SourceAMI}}"}},
+        {"device_name": "/dev/sdg", "volume_size": 6, "delete_on_termination": True}]},
+    "ebssurrogate": {"type": "amazon-ebssurrogate", "ami_virtualization_type": "hvm", "launch_block_device_mappings": [
+        {"device_name": "/dev/xvdf", "volume_size": 5, "volume_type": "gp2", "delete_on_termination": True}],
+        "ami_root_device": {"source_device_name": "/dev/xvdf", "device_name": "/dev/xvda", "delete_on_termination": True,
+                            "volume_size": 5, "volume_type": "gp2"}, "tags": {"a": "b"}},
     "spot": {"spot_price": "0.05"},
     "spot types": {"spot_price": "auto", "instance_type": None, "spot_instance_types": ["t2.medium", "t3.small"]},
 }
@@ -135,6 +143,7 @@ def canonical_request(scope, body):
             continue
         value = re.sub(r"\b(i|ami|sg|snap|vol|subnet|vpc)-[0-9a-f]{8,17}\b", r"\1-X", value)
         value = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID", value)
+        value = re.sub(r"^Packer: .*", "Packer: TIME", value).strip()
         value = re.sub(r"^(ap-northeast-1)[a-d]$", r"\1X", value)
         value = re.sub(r"(packer-fleet-launch-template-).*", r"\1X", value)
         out.append(f"{name}={value}")
@@ -142,7 +151,7 @@ def canonical_request(scope, body):
     for name, value in parameters.items():
         if name.endswith(".Key") and "Tag." in name and value != "kiln:run" and action not in ("CreateImage", "CopyImage"):
             kind = parameters.get(name.split(".Tag.")[0] + ".ResourceType", "")
-            tags.append(f"tag:{kind}:{value}={re.sub('ami-[0-9a-f]+', 'ami-X', parameters[name[:-3] + 'Value'])}")
+            tags.append(f"tag:{kind}:{value}={re.sub('ami-[0-9a-f]+', 'ami-X', parameters[name[:-3] + 'Value']).strip()}")
     return " ".join([scope, action, *sorted(out), *sorted(tags)])
 
 

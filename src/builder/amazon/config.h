@@ -103,6 +103,7 @@ struct BlockDevice {
   std::string volume_type;
   int64_t volume_size = 0;
   std::string kms_key_id;
+  bool omit_from_artifact = false;  ///< amazon-ebssurrogate
 };
 
 /// How the instance is started and reached.

@@ -4,7 +4,6 @@
 
 #include "base/text.h"
 #include "builder/amazon/images.h"
-#include "communicator/ssh/ssh.h"
 
 namespace kiln {
 
@@ -29,8 +28,6 @@ class EbsBuilder : public Builder {
   std::optional<Value> fresh_machine(const Artifact& artifact, const std::filesystem::path& scratch) const override;
 
  private:
-  void start_steps(const std::shared_ptr<Running>& running, StageContext& context);
-  void modify_instance(Running& running, StageContext& context) const;
   std::shared_ptr<MadeImage> create_image(const std::shared_ptr<Running>& running, StageContext& context) const;
 
   Value written_;  ///< the configuration as prepare() got it
@@ -39,60 +36,13 @@ class EbsBuilder : public Builder {
   std::shared_ptr<Running> running_;  ///< also kept here, so that -on-error=abort leaves a half-started build alone
 };
 
-void EbsBuilder::start_steps(const std::shared_ptr<Running>& running, StageContext& context) {
-  Running& r = *running;
-  context.step("StepAccess", [&] {
-    open_client(r, paces_, context);
-    check_regions(r, config_.ami, context);
-  });
-  told_step(context, "StepPreValidate", [&] { check_ami_name(r, config_.ami, config_.skip_create_ami, context); });
-  told_step(context, "StepSourceAMIInfo", [&] {
-    find_source_image(r, config_.ami, context);
-    std::string root = r.source_image.text_at("rootDeviceType");
-    if (root != "ebs" && !root.empty()) {
-      throw Error(ErrorKind::user,
-                  fmt::format("the AMI {} has a root device of type {}; amazon-ebs needs one of type ebs",
-                              r.values.source_ami, root));
-    }
-  });
-  told_step(context, "StepNetworkInfo", [&] { find_network(r, context); });
-  told_step(context, "StepKeyPair", [&] { make_key_pair(running, context); });
-  told_step(context, "StepSecurityGroup", [&] { make_security_group(running, context); });
-  told_step(context, "StepIamInstanceProfile", [&] { make_instance_profile(running, context); });
-  context.step("StepCleanupVolumes", [&] { clean_up_volumes_later(running, context); });
-  told_step(context, r.run.is_spot() ? "StepRunSpotInstance" : "StepRunSourceInstance",
-            [&] { run_instance(running, context); });
-  told_step(context, "StepGetPassword", [&] { get_windows_password(r, context); });
-  context.step("StepConnect", [&] { connect_instance(running, context); });
-}
-
 std::unique_ptr<Machine> EbsBuilder::start(StageContext& context) {
   running_ = std::make_shared<Running>();
   running_->access = config_.access;
   running_->run = config_.run;
   running_->values.no_ephemeral = config_.no_ephemeral;
-  auto machine = std::make_unique<AmazonMachine>(running_);
-  try {
-    start_steps(running_, context);
-  } catch (const Error&) {
-    if (running_->client) machine->collect_evidence(context.evidence_directory);
-    throw;
-  }
-  return machine;
-}
-
-void EbsBuilder::modify_instance(Running& running, StageContext& context) const {
-  auto modify = [&](const char* what, const char* name, const char* value) {
-    context.ui.say(fmt::format("Enabling Enhanced Networking ({})...", what));
-    running.ask("ModifyInstanceAttribute", {{"InstanceId", running.instance_id}, {name, value}}, context.stop);
-  };
-  if (config_.ami.sriov_support) modify("SR-IOV", "SriovNetSupport.Value", "simple");
-  if (config_.ami.ena_support.value_or(false)) modify("ENA", "EnaSupport.Value", "true");
-  if (config_.ami.ena_support && !*config_.ami.ena_support) {
-    context.ui.say("Disabling Enhanced Networking (ENA)...");
-    running.ask("ModifyInstanceAttribute", {{"InstanceId", running.instance_id}, {"EnaSupport.Value", "false"}},
-                context.stop);
-  }
+  StartPlan plan{.ami = &config_.ami, .makes_ami = !config_.skip_create_ami, .needs_ebs_root = true};
+  return start_machine(running_, plan, paces_, context);
 }
 
 std::shared_ptr<MadeImage> EbsBuilder::create_image(const std::shared_ptr<Running>& running,
@@ -113,14 +63,13 @@ std::shared_ptr<MadeImage> EbsBuilder::create_image(const std::shared_ptr<Runnin
 std::optional<Artifact> EbsBuilder::finish(Machine& machine, StageContext& context) {
   auto running = static_cast<AmazonMachine&>(machine).running();
   Running& r = *running;
-  context.step("StepCleanupTempKeys", [&] { remove_temporary_key(r.comm, machine.communicator(), context); });
-  machine.communicator().disconnect();
-  told_step(context, "StepStopEBSBackedInstance", [&] { stop_instance(r, context); });
+  wind_down(running, context);
   if (config_.skip_create_ami) {
     context.ui.say("skip_create_ami was set; no AMI is made");
     return std::nullopt;
   }
-  told_step(context, "StepModifyEBSBackedInstance", [&] { modify_instance(r, context); });
+  told_step(context, "StepModifyEBSBackedInstance",
+            [&] { modify_instance(r, config_.ami.ena_support, config_.ami.sriov_support, context); });
   told_step(context, "StepDeregisterAMI", [&] { deregister_old_images(r, config_.ami, context); });
   Images images;
   told_step(context, "stepCreateAMI", [&] { images.push_back(create_image(running, context)); });

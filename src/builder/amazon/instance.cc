@@ -294,4 +294,16 @@ void stop_instance(Running& running, StageContext& context) {
   });
 }
 
+void modify_instance(Running& running, const std::optional<bool>& ena_support, bool sriov_support,
+                     StageContext& context) {
+  auto modify = [&](const std::string& said, const char* name, const char* value) {
+    context.ui.say(said);
+    running.ask("ModifyInstanceAttribute", {{"InstanceId", running.instance_id}, {name, value}}, context.stop);
+  };
+  if (sriov_support) modify("Enabling Enhanced Networking (SR-IOV)...", "SriovNetSupport.Value", "simple");
+  if (!ena_support) return;
+  if (*ena_support) return modify("Enabling Enhanced Networking (ENA)...", "EnaSupport.Value", "true");
+  modify("Disabling Enhanced Networking (ENA)...", "EnaSupport.Value", "false");
+}
+
 }  // namespace kiln::amazon

@@ -156,7 +156,7 @@ AwsParameters run_instances_parameters(const RunConfig& config, const InstanceVa
   set(p, "ClientToken", values.client_token);
   set(p, "InstanceInitiatedShutdownBehavior", config.shutdown_behavior);
   add_tag_specification(p, "TagSpecification.1", "instance", with_run_tag(values.run_tags, values.run_tag_value));
-  add_tag_specification(p, "TagSpecification.2", "volume", values.volume_tags);
+  add_tag_specification(p, "TagSpecification.2", "volume", with_run_tag(values.volume_tags, values.volume_tag_value));
   return p;
 }
 
@@ -175,9 +175,10 @@ AwsParameters launch_template_parameters(const RunConfig& config, const Instance
     p[spot + "BlockDurationMinutes"] = fmt::format("{}", config.block_duration_minutes);
   add_tag_specification(p, data + "TagSpecification.1", "instance",
                         with_run_tag(values.run_tags, values.run_tag_value));
-  if (!values.volume_tags.empty()) add_tag_specification(p, data + "TagSpecification.2", "volume", values.volume_tags);
+  Tags volume_tags = with_run_tag(values.volume_tags, values.volume_tag_value);
+  add_tag_specification(p, data + "TagSpecification.2", "volume", volume_tags);
   if (!values.spot_tags.empty()) {
-    std::string number = values.volume_tags.empty() ? "2" : "3";
+    std::string number = volume_tags.empty() ? "2" : "3";
     add_tag_specification(p, data + "TagSpecification." + number, "spot-instances-request", values.spot_tags);
     add_tag_specification(p, "TagSpecification.1", "launch-template", values.spot_tags);
   }

@@ -28,7 +28,8 @@ struct InstanceValues {
   Tags volume_tags;
   Tags spot_tags;
   Tags fleet_tags;
-  std::string run_tag_value;  ///< of the tag by which gc finds the instance
+  std::string run_tag_value;     ///< of the tag by which gc finds the instance
+  std::string volume_tag_value;  ///< likewise its volumes; empty: they go with it
   bool no_ephemeral = false;
 };
 

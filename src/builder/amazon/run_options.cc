@@ -443,6 +443,9 @@ const OptionTable<BlockDevice>& block_device_options() {
     t.add(&Options::virtual_name, {.name = "virtual_name", .doc = "An instance store: ephemeral0, ..."});
     t.add(&Options::no_device,
           {.name = "no_device", .default_text = "false", .doc = "Leave out a device that the source AMI has."});
+    t.add(&Options::omit_from_artifact, {.name = "omit_from_artifact",
+                                         .default_text = "false",
+                                         .doc = "amazon-ebssurrogate: the volume is no part of the AMI."});
   });
   return table;
 }

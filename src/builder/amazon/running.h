@@ -82,6 +82,21 @@ struct CleanUp {
   Deadline deadline = Deadline::in(std::chrono::minutes(15));
 };
 
+/// What a builder wants of the instance that it gets.
+struct StartPlan {
+  const AmiConfig* ami = nullptr;  ///< what is to be made; nullptr: no AMI
+  bool makes_ami = true;
+  bool needs_ebs_root = false;  ///< the source AMI's root device must be a volume
+  bool deletes_volumes = true;  ///< none of the instance's volumes outlives it
+  std::function<void()> before_launch = [] {};
+  std::function<void()> once_running = [] {};
+};
+/// All steps until the machine is connected, in Packer's order. What was made is undone later. start.cc
+std::unique_ptr<Machine> start_machine(const std::shared_ptr<Running>& running, const StartPlan& plan,
+                                       const std::shared_ptr<AwsPaces>& paces, StageContext& context);
+/// Key cleaned up, connection closed, instance stopped.
+void wind_down(const std::shared_ptr<Running>& running, StageContext& context);
+
 // The steps, in order. Each registers its undo. network.cc:
 /// Credentials, region, and that the regions named exist.
 void open_client(Running& running, const std::shared_ptr<AwsPaces>& paces, StageContext& context);
@@ -98,6 +113,9 @@ void make_instance_profile(const std::shared_ptr<Running>& running, StageContext
 void clean_up_volumes_later(const std::shared_ptr<Running>& running, StageContext& context);
 void run_instance(const std::shared_ptr<Running>& running, StageContext& context);
 void stop_instance(Running& running, StageContext& context);
+/// Enhanced networking, of a stopped instance.
+void modify_instance(Running& running, const std::optional<bool>& ena_support, bool sriov_support,
+                     StageContext& context);
 /// The instance as it is now; nullopt when EC2 does not know it (yet). Throws AwsError otherwise.
 std::optional<AwsElement> describe_instance(Running& running, const Deadline& deadline, const Stop& stop);
 // connect.cc:

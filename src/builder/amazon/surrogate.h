@@ -1,0 +1,10 @@
+// The builder amazon-ebssurrogate: an AMI from volumes that were prepared beside a running instance
+// (packer-surface 8.3).
+#pragma once
+#include "core/components.h"
+
+namespace kiln {
+
+ComponentEntry<Builder> amazon_ebssurrogate_builder();
+
+}  // namespace kiln
