@@ -75,12 +75,12 @@ IN_ANY_ORDER = {"regions", "users", "temporary profile", "spot", "spot types"}  
 class Moto:
     """A moto of its own."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, variables={}):
         self.log, self.rules = directory / "requests", directory / "rules"
         self.process = subprocess.Popen([os.environ["MOTO_PEER"], str(HERE.parent / "support" / "moto_recorder.py"),
                                          str(self.log), str(self.rules)], stdout=subprocess.PIPE, text=True,
                                         stderr=open(directory / "moto.log", "w"),
-                                        env={**os.environ, "MOTO_EC2_LOAD_DEFAULT_AMIS": "true"})
+                                        env={**os.environ, "MOTO_EC2_LOAD_DEFAULT_AMIS": "true", **variables})
         self.url = f"http://127.0.0.1:{int(self.process.stdout.readline())}"
 
     def __enter__(self):
@@ -90,10 +90,16 @@ class Moto:
         self.process.terminate()
         self.process.wait()
 
-    def ask(self, action, region="ap-northeast-1", **parameters):
-        body = urllib.parse.urlencode({"Action": action, "Version": "2016-11-15", **parameters}).encode()
-        request = urllib.request.Request(self.url, body, {"Authorization": f"AWS4-HMAC-SHA256 Credential=x/20260101/{region}/ec2/aws4_request"})
+    def post(self, region, service, body, headers={}):
+        authorization = f"AWS4-HMAC-SHA256 Credential=x/20260101/{region}/{service}/aws4_request"
+        request = urllib.request.Request(self.url, body.encode(), {"Authorization": authorization, **headers})
         return urllib.request.urlopen(request, timeout=30).read().decode()
+
+    def ask(self, action, region="ap-northeast-1", service="ec2", version="2016-11-15", **parameters):
+        return self.post(region, service, urllib.parse.urlencode({"Action": action, "Version": version, **parameters}))
+
+    def ask_json(self, service, target, body):
+        return self.post("ap-northeast-1", service, json.dumps(body), {"X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.1"})
 
     def reset(self):
         """As new, but for one AMI whose name is taken."""
@@ -256,7 +262,8 @@ def main():
         return
     kiln = str(pathlib.Path(sys.argv[1]).resolve())
     with tempfile.TemporaryDirectory() as directory, Moto(pathlib.Path(directory)) as moto:
-        for test in (compare_with_recordings, failures_leave_nothing, cancelling_leaves_nothing, a_crash_is_cleaned_up):
+        for test in (compare_with_recordings, failures_leave_nothing, cancelling_leaves_nothing, a_crash_is_cleaned_up,
+                     data_sources, signatures_are_right):
             moto.reset()
             test(kiln, pathlib.Path(directory), moto)
     print(f"{len(FAILURES)} failures")
@@ -336,6 +343,66 @@ def a_crash_is_cleaned_up(kiln, directory, moto):
     expect(done.returncode == 0 and moto.left_over() == [] and len(moto.images()) == 1, "gc --aws", moto.left_over(), moto.images(), done.stdout)
     again = subprocess.run([kiln, "gc", "--aws"], env=env, text=True, stdout=subprocess.PIPE, timeout=PATIENCE).stdout
     expect("Nothing is left over." in again, "a second gc", again)
+
+
+def data_sources(kiln, directory, moto):
+    """What a template takes out of AWS."""
+    access = f'access_key = "x"\n secret_key = "y"\n region = "ap-northeast-1"\n custom_endpoint_ec2 = "{moto.url}"'
+    moto.ask_json("ssm", "AmazonSSM.PutParameter", {"Name": "/db/user", "Value": "admin", "Type": "String"})
+    moto.ask_json("secretsmanager", "secretsmanager.CreateSecret", {"Name": "db", "SecretString": json.dumps({"password": "hunter2"})})
+    (directory / "d.pkr.hcl").write_text(f"""
+data "amazon-ami" "base" {{
+  {access}
+  filters     = {{ name = "*xenial*" }}
+  owners      = ["099720109477"]
+  most_recent = true
+}}
+data "amazon-parameterstore" "user" {{
+  {access}
+  name = "/db/user"
+}}
+data "amazon-secretsmanager" "db" {{
+  {access}
+  name = "db"
+  key  = "password"
+}}
+source "null" "x" {{ communicator = "none" }}
+build {{
+  sources = ["source.null.x"]
+  provisioner "shell-local" {{
+    inline = ["echo ${{data.amazon-ami.base.id}} ${{data.amazon-parameterstore.user.value}} ${{data.amazon-secretsmanager.db.value}}"]
+  }}
+}}
+""")
+    done = subprocess.run([kiln, "build", "-color=false", "d.pkr.hcl"], cwd=directory, env=environment(directory), text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE)
+    expect("null.x: ami-785db401 admin <sensitive>" in done.stdout, "data sources", done.stdout)
+    (directory / "v.json").write_text(json.dumps({
+        "variables": {"p": "{{aws_secretsmanager `db` `password`}}"}, "builders": [{"type": "null", "communicator": "none"}],
+        "provisioners": [{"type": "shell-local", "inline": ["echo got {{user `p`}}; test {{user `p`}} = hunter2 && echo right"]}]}))
+    env = {**environment(directory), "AWS_ENDPOINT_URL": moto.url, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y",
+           "AWS_REGION": "ap-northeast-1"}
+    done = subprocess.run([kiln, "build", "-color=false", "v.json"], cwd=directory, env=env, text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=PATIENCE)
+    expect("null: got <sensitive>" in done.stdout and "null: right" in done.stdout, "aws_secretsmanager", done.stdout)
+
+
+def signatures_are_right(kiln, directory, moto):
+    """moto checks signatures and policies once a user has a key; here from the fourth request on."""
+    with tempfile.TemporaryDirectory() as other, Moto(pathlib.Path(other), {"INITIAL_NO_AUTH_ACTION_COUNT": "3"}) as strict:
+        strict.ask("CreateUser", service="iam", version="2010-05-08", UserName="kiln")
+        everything = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]})
+        strict.ask("PutUserPolicy", service="iam", version="2010-05-08", UserName="kiln", PolicyName="all", PolicyDocument=everything)
+        made = strict.ask("CreateAccessKey", service="iam", version="2010-05-08", UserName="kiln")
+        key = re.search("<AccessKeyId>(.*?)<", made).group(1)
+        secret = re.search("<SecretAccessKey>(.*?)<", made).group(1)
+        for name in ("tags", "temporary profile"):
+            changes = {"access_key": key, "secret_key": secret, "ami_name": f"signed {name} (1)", "user_data": "\u00fc=&\n" * 2000,
+                       **{k: v for k, v in CASES[name].items()}}
+            done = build(kiln, directory, changes, strict.url)
+            expect(done.returncode == 0, f"signed: {name}", done.stdout)
+        done = build(kiln, directory, {"access_key": key, "secret_key": secret + "x"}, strict.url)
+        expect("AuthFailure" in done.stdout or "SignatureDoesNotMatch" in done.stdout, "a wrong secret", done.stdout)
 
 
 main()

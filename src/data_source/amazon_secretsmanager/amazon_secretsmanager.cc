@@ -1,9 +1,7 @@
 #include "data_source/amazon_secretsmanager/amazon_secretsmanager.h"
 
-#include <fmt/format.h>
-
-#include "base/text.h"
 #include "kit/aws_access.h"
+#include "kit/aws_secret.h"
 
 namespace kiln {
 
@@ -33,29 +31,6 @@ const OptionTable<SecretConfig>& secret_options() {
   return table;
 }
 
-std::string json_string(const nlohmann::json& object, const char* name) {
-  auto found = object.find(name);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
-/// The value of `key` in the secret's JSON; without a key that of its only one; what is no JSON is the value itself.
-std::string value_of_secret(const std::string& text, const std::string& key, const std::string& name) {
-  auto secret = nlohmann::json::parse(text, nullptr, false);
-  if (!secret.is_object()) return text;
-  auto shown = [](const nlohmann::json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); };
-  if (key.empty() && secret.size() == 1) return shown(secret.begin().value());
-  if (key.empty())
-    throw Error(ErrorKind::user,
-                fmt::format("the secret {} has {} keys: key must say which is meant", go_quote(name), secret.size()));
-  auto found = secret.find(key);
-  if (found != secret.end()) return shown(*found);
-  std::vector<std::string> keys;
-  for (const auto& [other, value] : secret.items()) keys.push_back(other);
-  auto nearest = nearest_name(key, keys);
-  throw Error(ErrorKind::user, fmt::format("the secret {} has no key {}{}", go_quote(name), go_quote(key),
-                                           nearest ? fmt::format(". Did you mean {}?", go_quote(*nearest)) : ""));
-}
-
 class SecretDataSource : public DataSource {
  public:
   Value read(const DataSourceInput& input) override {
@@ -72,24 +47,19 @@ class SecretDataSource : public DataSource {
   static Value ask(const SecretConfig& config, const DataSourceInput& input) {
     Deadline deadline = Deadline::in(secret_answer_limit);
     auto client = open_aws_client(config.access, nullptr, deadline, input.stop);
-    nlohmann::json question{{"SecretId", config.name}};
-    if (!config.version_id.empty()) question["VersionId"] = config.version_id;
-    if (!config.version_stage.empty()) question["VersionStage"] = config.version_stage;
-    if (config.version_id.empty() && config.version_stage.empty()) question["VersionStage"] = "AWSCURRENT";
-    nlohmann::json answer = during("error getting secret value", [&] {
-      return client->json("secretsmanager", "GetSecretValue", question, deadline, input.stop);
-    });
-    std::string text = json_string(answer, "SecretString");
+    AwsSecretName name{config.name, config.version_id, config.version_stage};
+    AwsSecret found =
+        during("error getting secret value", [&] { return read_aws_secret(*client, name, deadline, input.stop); });
     auto secret = [](std::string value) {
       Value out(std::move(value));
       out.secret = true;
       return out;
     };
     Value out = Value::empty_object();
-    out.set("value", secret(text.empty() ? "" : value_of_secret(text, config.key, config.name)));
-    out.set("secret_string", secret(text));
-    out.set("secret_binary", secret(json_string(answer, "SecretBinary")));
-    out.set("version_id", json_string(answer, "VersionId"));
+    out.set("value", secret(found.text.empty() ? "" : value_of_aws_secret(found.text, config.key, config.name)));
+    out.set("secret_string", secret(found.text));
+    out.set("secret_binary", secret(found.binary));
+    out.set("version_id", found.version_id);
     return out;
   }
 };
