@@ -13,7 +13,7 @@ namespace kiln {
 class AwsPace {
  public:
   explicit AwsPace(double per_second = 20);
-  /// Waits for a turn. Turns are given out in order, a second's worth of them at once at most.
+  /// Waits for a turn. Turns are given out in order; after idle time up to ten at once.
   void wait_turn(const Deadline& deadline, const Stop& stop);
   void slow_down();
   void went_well();
@@ -31,9 +31,11 @@ class AwsPace {
 /// The pace of every account, region and endpoint that a program talks to. Thread-safe.
 class AwsPaces {
  public:
+  explicit AwsPaces(double per_second = 20) : per_second_(per_second) {}
   std::shared_ptr<AwsPace> of(const std::string& account_key);
 
  private:
+  double per_second_;
   Guarded<std::map<std::string, std::shared_ptr<AwsPace>>> paces_;
 };
 

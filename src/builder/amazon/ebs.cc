@@ -16,7 +16,7 @@ std::string temporary_image_name() { return "packer-" + random_uuid().substr(0, 
 
 class EbsBuilder : public Builder {
  public:
-  explicit EbsBuilder(std::shared_ptr<AwsPaces> paces) : paces_(std::move(paces)) {}
+  explicit EbsBuilder(std::shared_ptr<AmazonShared> shared) : shared_(std::move(shared)) {}
 
   void prepare(const PrepareInput& input) override {
     written_ = input.config;
@@ -32,7 +32,7 @@ class EbsBuilder : public Builder {
 
   Value written_;  ///< the configuration as prepare() got it
   Config config_;
-  std::shared_ptr<AwsPaces> paces_;
+  std::shared_ptr<AmazonShared> shared_;
   std::shared_ptr<Running> running_;  ///< also kept here, so that -on-error=abort leaves a half-started build alone
 };
 
@@ -42,7 +42,7 @@ std::unique_ptr<Machine> EbsBuilder::start(StageContext& context) {
   running_->run = config_.run;
   running_->values.no_ephemeral = config_.no_ephemeral;
   StartPlan plan{.ami = &config_.ami, .makes_ami = !config_.skip_create_ami, .needs_ebs_root = true};
-  return start_machine(running_, plan, paces_, context);
+  return start_machine(running_, plan, shared_, context);
 }
 
 std::shared_ptr<MadeImage> EbsBuilder::create_image(const std::shared_ptr<Running>& running,
@@ -103,10 +103,9 @@ std::optional<Value> EbsBuilder::fresh_machine(const Artifact& artifact, const s
 
 }  // namespace amazon
 
-ComponentEntry<Builder> amazon_ebs_builder() {
-  auto paces = std::make_shared<AwsPaces>();
+ComponentEntry<Builder> amazon_ebs_builder(const std::shared_ptr<AmazonShared>& shared) {
   return {"amazon-ebs", "Builds AMIs on Amazon EC2, from an instance that is started, provisioned and stopped.",
-          amazon::options().docs(), [paces] { return std::make_unique<amazon::EbsBuilder>(paces); }};
+          amazon::options().docs(), [shared] { return std::make_unique<amazon::EbsBuilder>(shared); }};
 }
 
 }  // namespace kiln

@@ -63,25 +63,17 @@ class ImageWait {
 
  private:
   bool look(const Deadline& deadline) {
-    AwsElement found;
-    try {
-      found = running_.client->query("ec2", "DescribeImages", {{"ImageId.1", image_.id}}, deadline, context_.stop,
-                                     image_.region);
-    } catch (const AwsError& error) {
-      if (error.failure() != AwsFailure::missing) throw;
-      return false;
-    }
-    auto images = found.items("imagesSet");
-    if (images.empty()) return false;
-    image_.snapshots = snapshots_of(*images[0]);
-    std::string state = images[0]->text_at("imageState");
+    auto image = running_.shared->watch.image(*running_.client, image_.region, image_.id, deadline, context_.stop);
+    if (!image) return false;
+    image_.snapshots = snapshots_of(*image);
+    std::string state = image->text_at("imageState");
     if (state == "available") return true;
     if (state != "pending") {
-      std::string why = images[0]->text_at("stateReason/message");
+      std::string why = image->text_at("stateReason/message");
       throw Error(ErrorKind::remote,
                   fmt::format("Error waiting for AMI: it is {}{}", state, why.empty() ? "" : ": " + why));
     }
-    if (Clock::now() >= tell_next_) tell_progress(*images[0], deadline);
+    if (Clock::now() >= tell_next_) tell_progress(*image, deadline);
     return false;
   }
 

@@ -214,17 +214,7 @@ void launch(const std::shared_ptr<Running>& running, StageContext& context) {
 }  // namespace
 
 std::optional<AwsElement> describe_instance(Running& running, const Deadline& deadline, const Stop& stop) {
-  try {
-    AwsElement found =
-        running.client->query("ec2", "DescribeInstances", {{"InstanceId.1", running.instance_id}}, deadline, stop);
-    for (const AwsElement* reservation : found.items("reservationSet")) {
-      for (const AwsElement* instance : reservation->items("instancesSet")) return *instance;
-    }
-    return std::nullopt;
-  } catch (const AwsError& error) {
-    if (error.failure() != AwsFailure::missing) throw;
-    return std::nullopt;
-  }
+  return running.shared->watch.instance(*running.client, running.instance_id, deadline, stop);
 }
 
 void clean_up_volumes_later(const std::shared_ptr<Running>& running, StageContext& context) {

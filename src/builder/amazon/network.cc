@@ -103,9 +103,10 @@ void describe_subnet(Running& running, StageContext& context) {
 
 }  // namespace
 
-void open_client(Running& running, const std::shared_ptr<AwsPaces>& paces, StageContext& context) {
+void open_client(Running& running, const std::shared_ptr<AmazonShared>& shared, StageContext& context) {
   Deadline deadline = Deadline::in(credentials_limit);
-  running.client = open_aws_client(running.access, paces, deadline, context.stop);
+  running.shared = shared;
+  running.client = open_aws_client(running.access, shared->paces, deadline, context.stop);
   running.region = running.client->settings().region;
   const AwsCredentials& found = running.client->credentials(deadline, context.stop);
   context.log.line(fmt::format("AWS: region {}, credentials of {}", running.region, found.source));

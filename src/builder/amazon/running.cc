@@ -5,6 +5,17 @@
 #include "base/file.h"
 #include "base/text.h"
 
+namespace kiln {
+
+std::shared_ptr<AmazonShared> make_amazon_shared() {
+  auto shared = std::make_shared<AmazonShared>();
+  double wanted = std::atof(get_env("KILN_AWS_REQUESTS_PER_SECOND").value_or("0").c_str());
+  shared->paces = wanted > 0 ? std::make_shared<AwsPaces>(wanted) : std::make_shared<AwsPaces>();
+  return shared;
+}
+
+}  // namespace kiln
+
 namespace kiln::amazon {
 
 namespace {

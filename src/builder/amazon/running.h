@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "builder/amazon/requests.h"
+#include "builder/amazon/shared.h"
 #include "core/builder.h"
 #include "core/journal.h"
 
@@ -15,6 +16,7 @@ namespace kiln::amazon {
 struct Running {
   AwsAccessConfig access;
   RunConfig run;
+  std::shared_ptr<AmazonShared> shared;
   std::unique_ptr<AwsClient> client;
   std::string region;
   AwsElement source_image;
@@ -93,13 +95,13 @@ struct StartPlan {
 };
 /// All steps until the machine is connected, in Packer's order. What was made is undone later. start.cc
 std::unique_ptr<Machine> start_machine(const std::shared_ptr<Running>& running, const StartPlan& plan,
-                                       const std::shared_ptr<AwsPaces>& paces, StageContext& context);
+                                       const std::shared_ptr<AmazonShared>& shared, StageContext& context);
 /// Key cleaned up, connection closed, instance stopped.
 void wind_down(const std::shared_ptr<Running>& running, StageContext& context);
 
 // The steps, in order. Each registers its undo. network.cc:
 /// Credentials, region, and that the regions named exist.
-void open_client(Running& running, const std::shared_ptr<AwsPaces>& paces, StageContext& context);
+void open_client(Running& running, const std::shared_ptr<AmazonShared>& shared, StageContext& context);
 void check_regions(Running& running, const AmiConfig& ami, StageContext& context);
 void find_network(Running& running, StageContext& context);
 // source.cc:

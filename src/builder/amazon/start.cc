@@ -15,13 +15,13 @@ void check_root_device(const Running& running) {
                                            running.values.source_ami, root));
 }
 
-void start_steps(const std::shared_ptr<Running>& running, const StartPlan& plan, const std::shared_ptr<AwsPaces>& paces,
-                 StageContext& context) {
+void start_steps(const std::shared_ptr<Running>& running, const StartPlan& plan,
+                 const std::shared_ptr<AmazonShared>& shared, StageContext& context) {
   static const AmiConfig no_ami;
   const AmiConfig& ami = plan.ami != nullptr ? *plan.ami : no_ami;
   Running& r = *running;
   context.step("StepAccess", [&] {
-    open_client(r, paces, context);
+    open_client(r, shared, context);
     if (plan.ami != nullptr) check_regions(r, ami, context);
   });
   if (plan.ami != nullptr)
@@ -47,10 +47,10 @@ void start_steps(const std::shared_ptr<Running>& running, const StartPlan& plan,
 }  // namespace
 
 std::unique_ptr<Machine> start_machine(const std::shared_ptr<Running>& running, const StartPlan& plan,
-                                       const std::shared_ptr<AwsPaces>& paces, StageContext& context) {
+                                       const std::shared_ptr<AmazonShared>& shared, StageContext& context) {
   auto machine = std::make_unique<AmazonMachine>(running);
   try {
-    start_steps(running, plan, paces, context);
+    start_steps(running, plan, shared, context);
   } catch (const Error&) {
     if (running->client) machine->collect_evidence(context.evidence_directory);
     throw;

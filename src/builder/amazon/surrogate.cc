@@ -13,7 +13,7 @@ namespace {
 
 class SurrogateBuilder : public Builder {
  public:
-  explicit SurrogateBuilder(std::shared_ptr<AwsPaces> paces) : paces_(std::move(paces)) {}
+  explicit SurrogateBuilder(std::shared_ptr<AmazonShared> shared) : shared_(std::move(shared)) {}
 
   void prepare(const PrepareInput& input) override { config_ = prepare_surrogate(input); }
   std::vector<std::string> generated_data_names() const override { return amazon_data_names(); }
@@ -22,7 +22,7 @@ class SurrogateBuilder : public Builder {
     running_ = std::make_shared<Running>();
     running_->access = config_.access;
     running_->run = config_.run;
-    return start_machine(running_, {.ami = &config_.ami}, paces_, context);
+    return start_machine(running_, {.ami = &config_.ami}, shared_, context);
   }
 
   std::optional<Artifact> finish(Machine& machine, StageContext& context) override {
@@ -94,7 +94,7 @@ class SurrogateBuilder : public Builder {
   }
 
   SurrogateConfig config_;
-  std::shared_ptr<AwsPaces> paces_;
+  std::shared_ptr<AmazonShared> shared_;
   std::shared_ptr<Running> running_;  ///< also kept here, so that -on-error=abort leaves a half-started build alone
 };
 
@@ -102,10 +102,9 @@ class SurrogateBuilder : public Builder {
 
 }  // namespace amazon
 
-ComponentEntry<Builder> amazon_ebssurrogate_builder() {
-  auto paces = std::make_shared<AwsPaces>();
+ComponentEntry<Builder> amazon_ebssurrogate_builder(const std::shared_ptr<AmazonShared>& shared) {
   return {"amazon-ebssurrogate", "Builds AMIs on Amazon EC2, from volumes that are prepared beside a running instance.",
-          amazon::surrogate_options().docs(), [paces] { return std::make_unique<amazon::SurrogateBuilder>(paces); }};
+          amazon::surrogate_options().docs(), [shared] { return std::make_unique<amazon::SurrogateBuilder>(shared); }};
 }
 
 }  // namespace kiln

@@ -106,7 +106,7 @@ Artifact volume_artifact(const std::vector<std::string>& volumes, const std::vec
 
 class VolumeBuilder : public Builder {
  public:
-  explicit VolumeBuilder(std::shared_ptr<AwsPaces> paces) : paces_(std::move(paces)) {}
+  explicit VolumeBuilder(std::shared_ptr<AmazonShared> shared) : shared_(std::move(shared)) {}
 
   void prepare(const PrepareInput& input) override {
     config_ = {};
@@ -137,7 +137,7 @@ class VolumeBuilder : public Builder {
     StartPlan plan{.deletes_volumes = false};
     plan.before_launch = [this, &context] { delete_volumes_later(context); };
     plan.once_running = [this, &context] { tag_volumes(*running_, context); };
-    return start_machine(running_, plan, paces_, context);
+    return start_machine(running_, plan, shared_, context);
   }
 
   std::optional<Artifact> finish(Machine& machine, StageContext& context) override {
@@ -225,7 +225,7 @@ class VolumeBuilder : public Builder {
   }
 
   VolumeConfig config_;
-  std::shared_ptr<AwsPaces> paces_;
+  std::shared_ptr<AmazonShared> shared_;
   std::shared_ptr<Running> running_;  ///< also kept here, so that -on-error=abort leaves a half-started build alone
 };
 
@@ -233,10 +233,9 @@ class VolumeBuilder : public Builder {
 
 }  // namespace amazon
 
-ComponentEntry<Builder> amazon_ebsvolume_builder() {
-  auto paces = std::make_shared<AwsPaces>();
+ComponentEntry<Builder> amazon_ebsvolume_builder(const std::shared_ptr<AmazonShared>& shared) {
   return {"amazon-ebsvolume", "Makes volumes on Amazon EC2 that a provisioned instance has filled.",
-          amazon::volume_options().docs(), [paces] { return std::make_unique<amazon::VolumeBuilder>(paces); }};
+          amazon::volume_options().docs(), [shared] { return std::make_unique<amazon::VolumeBuilder>(shared); }};
 }
 
 }  // namespace kiln
