@@ -12,6 +12,7 @@
 #include "data_source/amazon_secretsmanager/amazon_secretsmanager.h"
 #include "data_source/http/http.h"
 #include "data_source/null/null.h"
+#include "post_processor/amazon_import/amazon_import.h"
 #include "post_processor/artifice/artifice.h"
 #include "post_processor/checksum/checksum.h"
 #include "post_processor/compress/compress.h"
@@ -43,7 +44,7 @@ const Components& component_table() {
        breakpoint_provisioner(), powershell_provisioner(), windows_shell_provisioner(),
        windows_restart_provisioner(), seal_provisioner()},
       {manifest_post_processor(), checksum_post_processor(), compress_post_processor(),
-       artifice_post_processor(), shell_local_post_processor()},
+       artifice_post_processor(), shell_local_post_processor(), amazon_import_post_processor()},
       {null_data_source(), http_data_source(), amazon_ami_data_source(), amazon_parameterstore_data_source(),
        amazon_secretsmanager_data_source()},
       {shell_tester(), goss_tester(), serverspec_tester(), uploaded_tester(), drift_tester()},

@@ -12,7 +12,7 @@ namespace kiln {
 
 namespace {
 
-constexpr std::array<std::pair<AwsThing, std::string_view>, 10> thing_words{{
+constexpr std::array<std::pair<AwsThing, std::string_view>, 11> thing_words{{
     {AwsThing::instance, "instance"},
     {AwsThing::image, "image"},
     {AwsThing::snapshot, "snapshot"},
@@ -23,6 +23,7 @@ constexpr std::array<std::pair<AwsThing, std::string_view>, 10> thing_words{{
     {AwsThing::instance_profile, "instance-profile"},
     {AwsThing::role, "role"},
     {AwsThing::s3_object, "s3-object"},
+    {AwsThing::import_task, "import-task"},
 }};
 
 constexpr auto gc_limit = std::chrono::minutes(10);
@@ -153,6 +154,24 @@ void remove_s3_object(const Remover& with) {
   }
 }
 
+void remove_import_tasks(const Remover& with) {
+  AwsParameters parameters = with.by_tag();
+  for (const char* name : {"Name", "Value.1"}) {  // this action has filters in the plural
+    parameters[std::string("Filters.1.") + name] = parameters[std::string("Filter.1.") + name];
+    parameters.erase(std::string("Filter.1.") + name);
+  }
+  AwsElement found = with.ask("DescribeImportImageTasks", parameters);
+  for (const AwsElement* task : found.items("importImageTaskSet")) {
+    std::string status = task->text_at("status");
+    std::string image = task->text_at("imageId");
+    if (status == "completed" && !image.empty()) {
+      remove_aws_image(with.client, image, with.resource.region, with.deadline, with.stop);
+    } else if (status != "deleted" && status != "deleting") {
+      with.try_to("CancelImportTask", {{"ImportTaskId", task->text_at("importTaskId")}});
+    }
+  }
+}
+
 }  // namespace
 
 std::string_view to_string(AwsThing thing) {
@@ -258,6 +277,8 @@ void remove_aws_thing(AwsClient& client, const AwsResource& resource, const std:
       return remove_role(with);
     case AwsThing::s3_object:
       return remove_s3_object(with);
+    case AwsThing::import_task:
+      return remove_import_tasks(with);
   }
 }
 

@@ -19,6 +19,7 @@ enum class AwsThing {
   instance_profile,  ///< by its name; with its roles taken out
   role,              ///< by its name; with its inline policies
   s3_object,         ///< "BUCKET/KEY"
+  import_task,       ///< with the image it has made; by its tag
 };
 
 /// Where a thing is, and how to get at it again. Never keys: those of the environment are used, or the profile's.

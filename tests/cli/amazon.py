@@ -263,7 +263,7 @@ def main():
     kiln = str(pathlib.Path(sys.argv[1]).resolve())
     with tempfile.TemporaryDirectory() as directory, Moto(pathlib.Path(directory)) as moto:
         for test in (compare_with_recordings, failures_leave_nothing, cancelling_leaves_nothing, a_crash_is_cleaned_up,
-                     data_sources, signatures_are_right):
+                     data_sources, an_image_is_imported, signatures_are_right):
             moto.reset()
             test(kiln, pathlib.Path(directory), moto)
     print(f"{len(FAILURES)} failures")
@@ -385,6 +385,29 @@ build {{
     done = subprocess.run([kiln, "build", "-color=false", "v.json"], cwd=directory, env=env, text=True, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, timeout=PATIENCE)
     expect("null: got <sensitive>" in done.stdout and "null: right" in done.stdout, "aws_secretsmanager", done.stdout)
+
+
+def an_image_is_imported(kiln, directory, moto):
+    """moto's S3 takes the image; ImportImage, which it lacks, is played."""
+    urllib.request.urlopen(urllib.request.Request(moto.url + "/images", b"", method="PUT", headers={
+        "Authorization": "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/s3/aws4_request"}), timeout=30)
+    task = "<importImageTaskSet><item><importTaskId>import-ami-1</importTaskId><status>completed</status><imageId>ami-1</imageId></item></importImageTaskSet>"
+    moto.set_rules({"match": "Action=ImportImage&", "status": 200, "body": "<R><importTaskId>import-ami-1</importTaskId></R>"},
+                   {"match": "Action=DescribeImportImageTasks&", "status": 200, "body": f"<R>{task}</R>"})
+    content = "image " * 1000
+    (directory / "t.json").write_text(json.dumps({
+        "builders": [{"type": "file", "target": "disk.raw", "content": content}],
+        "post-processors": [{"type": "amazon-import", "access_key": "x", "secret_key": "y", "region": "us-east-1", "format": "raw",
+                             "custom_endpoint_ec2": moto.url, "s3_bucket_name": "images", "s3_key_name": "a b+c.raw",
+                             "skip_clean": True}]}))
+    done = subprocess.run([kiln, "build", "-color=false", "t.json"], cwd=directory, env=environment(directory), text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE)
+    expect("us-east-1: ami-1" in done.stdout, "amazon-import", done.stdout)
+    if "us-east-1: ami-1" not in done.stdout:
+        return
+    request = urllib.request.Request(moto.url + "/images/a%20b%2Bc.raw", headers={
+        "Authorization": "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/s3/aws4_request"})
+    expect(urllib.request.urlopen(request, timeout=30).read().decode() == content, "the image in S3")
 
 
 def signatures_are_right(kiln, directory, moto):
