@@ -18,27 +18,6 @@ namespace {
 /// The most values a filter takes.
 constexpr size_t most_at_once = 200;
 
-/// Those who ask together. What is told to all is written before `told` is readable; the rest belongs to the queue's
-/// lock.
-struct Round {
-  std::vector<std::string> ids;
-  int waiting = 0;      ///< how many wait for it, its leader not counted
-  bool handed = false;  ///< its turn has come: one of those who wait shall lead it
-  bool led = false;     ///< and one does
-
-  std::map<std::string, AwsElement> found;
-  std::exception_ptr failure;
-  bool abandoned = false;  ///< whoever asked for all was stopped: ask again
-
-  Fd turn{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};  ///< readable once handed, until it is led
-  Fd told{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};  ///< stays readable
-
-  Round() {
-    if (!turn.is_open() || !told.is_open()) throw_errno("eventfd");
-  }
-};
-using RoundPtr = std::shared_ptr<Round>;
-
 void raise_event(const Fd& event) {
   uint64_t one = 1;
   [[maybe_unused]] auto written = ::write(event.get(), &one, sizeof one);
@@ -48,12 +27,6 @@ void lower_event(const Fd& event) {
   uint64_t value = 0;
   [[maybe_unused]] auto count = ::read(event.get(), &value, sizeof value);
 }
-
-/// One kind of thing in one account and region.
-struct Queue {
-  bool busy = false;
-  std::vector<RoundPtr> waiting;  ///< in the order in which they will be asked for
-};
 
 struct Question {
   const char* action;
@@ -83,6 +56,33 @@ std::map<std::string, AwsElement> by_id(const AwsElement& answer) {
 }  // namespace
 
 struct AwsWatch::Rounds {
+  /// Those who ask together. What is told to all is written before `told` is readable; the rest belongs to the queue's
+  /// lock.
+  struct Round {
+    std::vector<std::string> ids;
+    int waiting = 0;      ///< how many wait for it, its leader not counted
+    bool handed = false;  ///< its turn has come: one of those who wait shall lead it
+    bool led = false;     ///< and one does
+
+    std::map<std::string, AwsElement> found;
+    std::exception_ptr failure;
+    bool abandoned = false;  ///< whoever asked for all was stopped: ask again
+
+    Fd turn{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};  ///< readable once handed, until it is led
+    Fd told{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};  ///< stays readable
+
+    Round() {
+      if (!turn.is_open() || !told.is_open()) throw_errno("eventfd");
+    }
+  };
+  using RoundPtr = std::shared_ptr<Round>;
+
+  /// One kind of thing in one account and region.
+  struct Queue {
+    bool busy = false;
+    std::vector<RoundPtr> waiting;  ///< in the order in which they will be asked for
+  };
+
   Guarded<std::map<std::string, Queue>> queues;
 
   /// The round that this id is asked for in; whoever finds nobody at work leads it.
