@@ -84,17 +84,19 @@ std::optional<Artifact> EbsBuilder::finish(Machine& machine, StageContext& conte
   return image_artifact("mitchellh.amazonebs", final_images(images), access);
 }
 
-/// A new instance of the AMI, reached in the same way; nothing is made of it.
+/// A new instance of the AMI, reached in the same way; nothing is made of it. Before there is an AMI the tests are planned
+/// with an artifact that has no id.
 std::optional<Value> EbsBuilder::fresh_machine(const Artifact& artifact, const std::filesystem::path&) const {
+  if (!written_.is_object()) return std::nullopt;
   auto images = parse_image_artifact_id(artifact.id);
-  if (images.empty() || !written_.is_object()) return std::nullopt;
+  if (images.empty()) images[config_.access.region] = "ami-that-is-to-be-made";
   auto own = images.find(config_.access.region);
   const auto& [region, image] = own == images.end() ? *images.begin() : *own;
   Value config = written_;
   config.take("source_ami_filter");
   config.take("launch_block_device_mappings");
   config.set("source_ami", image);
-  config.set("region", region);
+  if (!region.empty()) config.set("region", region);
   config.set("skip_create_ami", true);
   return config;
 }

@@ -10,7 +10,7 @@ namespace {
 
 void check_root_device(const Running& running) {
   std::string root = running.source_image.text_at("rootDeviceType");
-  if (root.empty() || root == "ebs") return;
+  if (root != "instance-store") return;
   throw Error(ErrorKind::user, fmt::format("the AMI {} has a root device of type {}; it must be of type ebs",
                                            running.values.source_ami, root));
 }
