@@ -1,5 +1,6 @@
 #include "cli/component_table.h"
 
+#include "builder/amazon/chroot.h"
 #include "builder/amazon/ebs.h"
 #include "builder/amazon/surrogate.h"
 #include "builder/amazon/volume.h"
@@ -39,7 +40,7 @@ const Components& component_table() {
   static const auto amazon = make_amazon_shared();
   static const Components table{
       {qemu_builder(), rootfs_builder(), amazon_ebs_builder(amazon), amazon_ebssurrogate_builder(amazon),
-       amazon_ebsvolume_builder(amazon), null_builder(), file_builder()},
+       amazon_ebsvolume_builder(amazon), amazon_chroot_builder(amazon), null_builder(), file_builder()},
       {shell_provisioner(), shell_local_provisioner(), file_provisioner(), sleep_provisioner(),
        breakpoint_provisioner(), powershell_provisioner(), windows_shell_provisioner(),
        windows_restart_provisioner(), seal_provisioner()},
