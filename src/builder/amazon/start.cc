@@ -51,8 +51,8 @@ std::unique_ptr<Machine> start_machine(const std::shared_ptr<Running>& running, 
   auto machine = std::make_unique<AmazonMachine>(running);
   try {
     start_steps(running, plan, shared, context);
-  } catch (const Error&) {
-    if (running->client) machine->collect_evidence(context.evidence_directory);
+  } catch (const Error& error) {
+    if (running->client && error.kind() != ErrorKind::cancelled) machine->collect_evidence(context.evidence_directory);
     throw;
   }
   return machine;
