@@ -74,6 +74,7 @@ struct CommandOptions {
 
   bool json = false;
   bool dry_run = false;
+  bool aws = false;
   bool markdown = false;
   std::string output = "docs/reference";
 

@@ -35,12 +35,21 @@ std::string page_text(const ReferencePage& page) {
   return out + (page.options.empty() ? "  It has no options.\n" : options_text(page.options, 1));
 }
 
+/// Room for the longest name of a kind.
+size_t type_width(const std::vector<ReferencePage>& pages, const std::string& kind) {
+  size_t width = 14;
+  for (const auto& page : pages) {
+    if (page.kind == kind) width = std::max(width, page.type.size());
+  }
+  return width;
+}
+
 std::string list_text(const std::vector<ReferencePage>& pages) {
   std::string out, kind;
   for (const auto& page : pages) {
     if (page.kind != kind) out += fmt::format("{}{}s\n", kind.empty() ? "" : "\n", page.kind);
     kind = page.kind;
-    out += fmt::format("  {:<14} {}\n", page.type, page.summary);
+    out += fmt::format("  {:<{}} {}\n", page.type, type_width(pages, kind), page.summary);
   }
   return out;
 }

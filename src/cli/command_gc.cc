@@ -20,6 +20,8 @@ const char* resource_word(ResourceKind kind) {
       return "path";
     case ResourceKind::container:
       return "container";
+    case ResourceKind::aws:
+      return "AWS";
   }
   return "thing";
 }
@@ -35,6 +37,8 @@ void say_item(const GcItem& item, const Ui& ui) {
       return ui.say("Would remove " + what);
     case GcOutcome::in_use:
       return ui.say("In use: " + what);
+    case GcOutcome::left:
+      return ui.say("Left: " + what);
     case GcOutcome::failed:
       return ui.error(fmt::format("Could not remove {}: {}", what, item.error));
   }
@@ -70,14 +74,15 @@ int run_gc(Invocation& invocation, CommandOptions& options, const std::vector<st
     sweep_image_store(ui);
     sweep_state_cache(ui);
   }
-  GcSummary summary = run_gc(*journal, options.dry_run, [&](const GcItem& item) { say_item(item, ui); });
-  if (summary.removed + summary.failed + summary.in_use == 0) {
+  GcSummary summary = run_gc(*journal, {options.dry_run, options.aws}, [&](const GcItem& item) { say_item(item, ui); });
+  if (summary.removed + summary.failed + summary.in_use + summary.left == 0) {
     ui.say("Nothing is left over.");
   } else {
     ui.say(fmt::format("{} {}, {} in use by runs that are still going, {} could not be removed.",
                        summary.removed, options.dry_run ? "would be removed" : "removed", summary.in_use,
                        summary.failed));
   }
+  if (summary.left > 0) ui.say(fmt::format("{} in AWS left alone: kiln gc --aws removes them.", summary.left));
   return summary.failed == 0 ? 0 : 1;
 }
 

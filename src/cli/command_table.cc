@@ -233,6 +233,8 @@ void declare_nothing(FlagSet&, CommandOptions&) {}
 
 void declare_gc(FlagSet& flags, CommandOptions& o) {
   flags.add_bool("dry-run", &o.dry_run, "Say what would be removed, and remove nothing.");
+  flags.add_bool("aws", &o.aws,
+                 "Also what was made in AWS, with the credentials that the environment or the template's profile has.");
   declare_output(flags, o);
 }
 

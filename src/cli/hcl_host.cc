@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "kit/aws_secret.h"
 
 namespace kiln {
 
@@ -65,6 +66,18 @@ HclHost make_hcl_host(const std::string& base_directory) {
   host.random = fill_random;
   host.env = [](const std::string& name) { return get_env(name.c_str()); };
   return host;
+}
+
+std::function<std::string(const std::string&, const std::vector<std::string>&)> secret_reader(Redactor& redactor) {
+  return [&redactor](const std::string& function, const std::vector<std::string>& arguments) {
+    if (!function.starts_with("aws_secretsmanager")) {
+      throw Error(ErrorKind::user, function + " is not supported by Kiln yet: read the value outside and give it by -var, a "
+                                              "variable file or the environment");
+    }
+    std::string secret = aws_secret_function(function, arguments);
+    redactor.add(secret);
+    return secret;
+  };
 }
 
 void stop_time(HclHost& host) {

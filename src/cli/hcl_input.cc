@@ -143,14 +143,21 @@ HclComponentDocs component_docs() {
   return out;
 }
 
+/// What a data source calls a secret is shown nowhere.
+void mask_secrets(const Value& value, Redactor& redactor) {
+  if (value.secret && value.is_string()) redactor.add(value.as_string());
+  if (!value.is_object()) return;
+  for (const auto& member : value.as_object()) mask_secrets(member.value, redactor);
+}
+
 /// Strings within options are Go templates once more, here as in any other component.
-HclDataRunner data_runner(const std::string& path) {
+HclDataRunner data_runner(const std::string& path, Redactor& redactor) {
   Template named;
   named.language = TemplateLanguage::hcl2;
   named.path = path;
   TemplateScope scope = make_scope(named);
   scope.env = nullptr;
-  return [scope](const HclComponentBlock& block, const Value& config, bool only_check,
+  return [scope, &redactor](const HclComponentBlock& block, const Value& config, bool only_check,
                 Diagnostics& diagnostics) -> std::optional<Value> {
     const auto* entry = find_component(component_table().data_sources, block.type);
     if (!entry) return std::nullopt;
@@ -159,6 +166,7 @@ HclDataRunner data_runner(const std::string& path) {
     Stop stop;
     try {
       Value value = entry->make()->read({config, scope, found, stop, only_check});
+      mask_secrets(value, redactor);
       if (!found.has_errors() && !only_check) result = std::move(value);
     } catch (const Error& error) {
       found.error("Datasource.Execute failed: " + error.message());
@@ -254,6 +262,7 @@ std::optional<HclInput> load_hcl(Invocation& invocation, const CommandOptions& o
   HclEnvironment& environment = input.environment;
   environment.root_directory = root_of(path);
   environment.host = make_hcl_host(environment.root_directory);
+  environment.host.secret = secret_reader(*invocation.redactor);
   if (options.timeless) stop_time(environment.host);
   environment.packer_version = packer_version;
   environment.components = component_docs();
@@ -261,7 +270,7 @@ std::optional<HclInput> load_hcl(Invocation& invocation, const CommandOptions& o
   environment.only = options.only;
   environment.except = options.except;
   environment.matches = glob_matches;
-  environment.run_data = data_runner(path);
+  environment.run_data = data_runner(path, *invocation.redactor);
   environment.run_data_sources = data_sources == DataSources::run;
 
   Diagnostics diagnostics;

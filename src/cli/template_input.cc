@@ -12,6 +12,7 @@
 #include "cli/component_table.h"
 #include "cli/diagnostic_text.h"
 #include "cli/environment.h"
+#include "cli/hcl_host.h"
 #include "cli/template_cache.h"
 #include "lang/packer_json.h"
 
@@ -169,6 +170,10 @@ PlanInput make_plan_input(const Invocation& invocation, const CommandOptions& op
   input.run_id = invocation.run_id;
   input.cache_directory = cache_directory();
   input.scope = make_scope(parsed);
+  auto read = secret_reader(*invocation.redactor);
+  for (const char* name : {"aws_secretsmanager", "aws_secretsmanager_raw"}) {
+    input.variable_functions[name] = [read, name](const std::vector<std::string>& arguments) { return read(name, arguments); };
+  }
   if (options.timeless) {
     input.scope.started = {};
     input.scope.functions["uuid"] = [](const std::vector<std::string>&) { return std::string("00000000-0000-0000-0000-000000000000"); };

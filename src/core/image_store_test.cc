@@ -573,7 +573,7 @@ TEST_F(ImageStoreTest, NothingHalfIsFoundOfAProcessKilledWhileAdding) {
   EXPECT_THAT(files_below("tmp"), testing::SizeIs(1));
 
   auto journal = open_journal(state, "gc");
-  GcSummary summary = run_gc(*journal, false, [](const GcItem&) {});
+  GcSummary summary = run_gc(*journal, GcOptions{}, [](const GcItem&) {});
   EXPECT_EQ(summary.removed, 1);
   EXPECT_THAT(files_below("tmp"), IsEmpty());
   EXPECT_TRUE(fs::exists(file)) << "what was given stays";

@@ -20,6 +20,7 @@ const char* kind_word(ResourceKind kind) {
     case ResourceKind::process: return "process";
     case ResourceKind::path: return "path";
     case ResourceKind::container: return "container";
+    case ResourceKind::aws: return "aws";
   }
   return "path";
 }
@@ -28,6 +29,7 @@ std::optional<ResourceKind> kind_of(const std::string& word) {
   if (word == "process") return ResourceKind::process;
   if (word == "path") return ResourceKind::path;
   if (word == "container") return ResourceKind::container;
+  if (word == "aws") return ResourceKind::aws;
   return std::nullopt;
 }
 

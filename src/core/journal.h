@@ -14,6 +14,7 @@ enum class ResourceKind {
   process,    ///< a process tree started with KILN_RESOURCE=<token> in its environment
   path,       ///< a file or directory to delete
   container,  ///< an nspawn machine: its leader (as process), then its mounts below `name`
+  aws,        ///< a thing in AWS; `name` is aws_resource_text() (core/aws_resource.h), its tag has `token`
 };
 
 /// One entry. `name` is the path, or what a person would call the process.

@@ -268,11 +268,11 @@ TEST(Gc, RemovesWhatOrphansLeftNewestFirst) {
 
   std::vector<std::pair<std::string, GcOutcome>> seen;
   auto note = [&](const GcItem& item) { seen.emplace_back(item.resource.name, item.outcome); };
-  GcSummary dry = run_gc(*journal, true, note);
+  GcSummary dry = run_gc(*journal, GcOptions{.dry_run = true}, note);
   EXPECT_EQ(dry.removed, 2);
   EXPECT_TRUE(fs::exists(left));
   seen.clear();
-  GcSummary summary = run_gc(*journal, false, note);
+  GcSummary summary = run_gc(*journal, GcOptions{}, note);
   EXPECT_EQ(summary.removed, 1);
   EXPECT_EQ(summary.in_use, 1);
   EXPECT_EQ(summary.failed, 1);

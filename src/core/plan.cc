@@ -271,7 +271,9 @@ std::optional<Stage> Planner::plan_stage(const BuildDeclaration& build, const So
 /// Variables of a legacy template, and what of them is secret. HCL2's are in its expressions.
 void Planner::read_variables(Plan& plan, Diagnostics& whole) {
   check_template(parsed_, answered_packer_version, whole);
-  plan.variables = resolve_variables(parsed_, input_.variables, scope_, whole);
+  TemplateScope scope = scope_;
+  for (const auto& [name, function] : input_.variable_functions) scope.functions[name] = function;
+  plan.variables = resolve_variables(parsed_, input_.variables, scope, whole);
   scope_.user_variables = plan.variables;
   for (const auto& variable : parsed_.variables) {
     if (variable.sensitive || names_it(parsed_.sensitive_variables, variable.name)) {

@@ -24,6 +24,8 @@ struct PlanInput {
   std::string run_id;
   std::filesystem::path cache_directory;
   TemplateScope scope;  ///< started, directories, env access, version
+  /// Template functions that are known in `variables` alone.
+  decltype(TemplateScope::functions) variable_functions = {};
   bool values_failed = false;  ///< some of the template's values could not be evaluated: what lacks them is not judged
 };
 

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "base/wait.h"
+#include "core/aws_resource.h"
 #include "core/journal.h"
 #include "core/process_table.h"
 
@@ -139,6 +140,7 @@ void remove_resource(const Resource& resource) {
     case ResourceKind::process: remove_processes(resource); return;
     case ResourceKind::path: remove_path(resource); return;
     case ResourceKind::container: remove_container(resource); return;
+    case ResourceKind::aws: remove_aws_resource(resource); return;
   }
 }
 

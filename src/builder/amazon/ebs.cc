@@ -1,0 +1,113 @@
+#include "builder/amazon/ebs.h"
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "builder/amazon/images.h"
+
+namespace kiln {
+
+namespace amazon {
+
+namespace {
+
+/// A name that nobody else has, of an image that is only there to be copied.
+std::string temporary_image_name() { return "packer-" + random_uuid().substr(0, 8); }
+
+class EbsBuilder : public Builder {
+ public:
+  explicit EbsBuilder(std::shared_ptr<AmazonShared> shared) : shared_(std::move(shared)) {}
+
+  void prepare(const PrepareInput& input) override {
+    written_ = input.config;
+    config_ = amazon::prepare(input);
+  }
+  std::vector<std::string> generated_data_names() const override { return amazon_data_names(); }
+  std::unique_ptr<Machine> start(StageContext& context) override;
+  std::optional<Artifact> finish(Machine& machine, StageContext& context) override;
+  std::optional<Value> fresh_machine(const Artifact& artifact, const std::filesystem::path& scratch) const override;
+
+ private:
+  std::shared_ptr<MadeImage> create_image(const std::shared_ptr<Running>& running, StageContext& context) const;
+
+  Value written_;  ///< the configuration as prepare() got it
+  Config config_;
+  std::shared_ptr<AmazonShared> shared_;
+  std::shared_ptr<Running> running_;  ///< also kept here, so that -on-error=abort leaves a half-started build alone
+};
+
+std::unique_ptr<Machine> EbsBuilder::start(StageContext& context) {
+  running_ = std::make_shared<Running>();
+  running_->access = config_.access;
+  running_->run = config_.run;
+  running_->values.no_ephemeral = config_.no_ephemeral;
+  StartPlan plan{.ami = &config_.ami, .makes_ami = !config_.skip_create_ami, .needs_ebs_root = true};
+  return start_machine(running_, plan, shared_, context);
+}
+
+std::shared_ptr<MadeImage> EbsBuilder::create_image(const std::shared_ptr<Running>& running,
+                                                    StageContext& context) const {
+  bool temporary = image_is_temporary(config_.ami, running->region);
+  ImageValues values;
+  values.name = temporary ? temporary_image_name() : config_.ami.ami_name;
+  values.instance_id = running->instance_id;
+  context.ui.say(fmt::format("Creating AMI {} from instance {}", values.name, running->instance_id));
+  auto request = [&](const Tags& tags) {
+    if (!config_.skip_ami_run_tags) values.tags = running->values.run_tags;
+    for (const auto& [key, value] : tags) values.tags[key] = value;
+    return create_image_parameters(config_.ami_block_device_mappings, values);
+  };
+  return make_image(running, "CreateImage", request, temporary, context);
+}
+
+std::optional<Artifact> EbsBuilder::finish(Machine& machine, StageContext& context) {
+  auto running = static_cast<AmazonMachine&>(machine).running();
+  Running& r = *running;
+  wind_down(running, context);
+  if (config_.skip_create_ami) {
+    context.ui.say("skip_create_ami was set; no AMI is made");
+    return std::nullopt;
+  }
+  told_step(context, "StepModifyEBSBackedInstance",
+            [&] { modify_instance(r, config_.ami.ena_support, config_.ami.sriov_support, context); });
+  told_step(context, "StepDeregisterAMI", [&] { deregister_old_images(r, config_.ami, context); });
+  Images images;
+  told_step(context, "stepCreateAMI", [&] { images.push_back(create_image(running, context)); });
+  told_step(context, "StepAMIRegionCopy", [&] { copy_images(running, config_.ami, images, context); });
+  told_step(context, "StepEnableFastLaunch", [&] { enable_fast_launch(r, config_.fast_launch, images, context); });
+  told_step(context, "StepEnableDeprecation", [&] { set_deprecation(r, config_.ami, images, context); });
+  told_step(context, "StepEnableDeregistrationProtection",
+            [&] { protect_from_deregistration(r, config_.ami, images, context); });
+  told_step(context, "StepModifyAMIAttributes", [&] { modify_attributes(r, config_.ami, images, context); });
+  told_step(context, "StepCreateTags", [&] { tag_images(r, config_.ami, images, context); });
+  AwsAccessConfig access = config_.access;
+  return image_artifact("mitchellh.amazonebs", final_images(images), access);
+}
+
+/// A new instance of the AMI, reached in the same way; nothing is made of it. Before there is an AMI the tests are planned
+/// with an artifact that has no id.
+std::optional<Value> EbsBuilder::fresh_machine(const Artifact& artifact, const std::filesystem::path&) const {
+  if (!written_.is_object()) return std::nullopt;
+  auto images = parse_image_artifact_id(artifact.id);
+  if (images.empty()) images[config_.access.region] = "ami-that-is-to-be-made";
+  auto own = images.find(config_.access.region);
+  const auto& [region, image] = own == images.end() ? *images.begin() : *own;
+  Value config = written_;
+  config.take("source_ami_filter");
+  config.take("launch_block_device_mappings");
+  config.set("source_ami", image);
+  if (!region.empty()) config.set("region", region);
+  config.set("skip_create_ami", true);
+  return config;
+}
+
+}  // namespace
+
+}  // namespace amazon
+
+ComponentEntry<Builder> amazon_ebs_builder(const std::shared_ptr<AmazonShared>& shared) {
+  return {"amazon-ebs", "Builds AMIs on Amazon EC2, from an instance that is started, provisioned and stopped.",
+          amazon::options().docs(), [shared] { return std::make_unique<amazon::EbsBuilder>(shared); }};
+}
+
+}  // namespace kiln
