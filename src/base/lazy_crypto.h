@@ -2,6 +2,7 @@
 #pragma once
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
@@ -39,6 +40,7 @@ KILN_LAZY_FUNCTION(lazy_crypto, EVP_sha224);
 KILN_LAZY_FUNCTION(lazy_crypto, EVP_sha256);
 KILN_LAZY_FUNCTION(lazy_crypto, EVP_sha384);
 KILN_LAZY_FUNCTION(lazy_crypto, EVP_sha512);
+KILN_LAZY_FUNCTION(lazy_crypto, HMAC);
 KILN_LAZY_FUNCTION(lazy_crypto, PEM_read_bio);
 KILN_LAZY_FUNCTION(lazy_crypto, PKCS8_PRIV_KEY_INFO_free);
 KILN_LAZY_FUNCTION(lazy_crypto, X509_free);
