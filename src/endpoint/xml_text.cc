@@ -1,0 +1,52 @@
+#include "endpoint/xml_text.h"
+
+#include "base/text.h"
+
+namespace kiln::ec2 {
+
+std::string xml_escape(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  bool good = is_valid_utf8(text);
+  for (char c : text) {
+    auto byte = static_cast<unsigned char>(c);
+    if (c == '&') {
+      out += "&amp;";
+    } else if (c == '<') {
+      out += "&lt;";
+    } else if (c == '>') {
+      out += "&gt;";
+    } else if (c == '"') {
+      out += "&quot;";
+    } else if (c == '\r') {
+      out += "&#13;";
+    } else if ((byte < 0x20 && c != '\t' && c != '\n') || (byte >= 0x80 && !good)) {
+      out += "\xEF\xBF\xBD";
+    } else {
+      out += c;
+    }
+  }
+  // The two code points that are well-formed UTF-8 and yet no characters of XML.
+  out = replace_all(std::move(out), "\xEF\xBF\xBE", "\xEF\xBF\xBD");
+  return replace_all(std::move(out), "\xEF\xBF\xBF", "\xEF\xBF\xBD");
+}
+
+void Xml::open(std::string_view name) {
+  text_ += '<';
+  text_ += name;
+  text_ += '>';
+}
+
+void Xml::close(std::string_view name) {
+  text_ += "</";
+  text_ += name;
+  text_ += '>';
+}
+
+void Xml::put(std::string_view name, std::string_view text) {
+  open(name);
+  text_ += xml_escape(text);
+  close(name);
+}
+
+}  // namespace kiln::ec2
