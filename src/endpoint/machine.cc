@@ -38,13 +38,6 @@ int64_t most_memory() {
 
 int host_cpus() { return std::max(1, static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN))); }
 
-/// Whether this user may listen on ports below 1024.
-bool may_listen_low() {
-  if (::geteuid() == 0) return true;
-  auto first = read_file_if_exists("/proc/sys/net/ipv4/ip_unprivileged_port_start");
-  return first && std::atoi(first->c_str()) <= 22;
-}
-
 }  // namespace
 
 /// One instance's machine and its thread.
@@ -618,6 +611,12 @@ void release_instance(State& state, Instance& instance) {
   }
   fs::remove(state.directory() / "instances" / instance.id / "metadata.json", ignored);
   sweep_snapshots(state);
+}
+
+bool may_listen_low() {
+  if (::geteuid() == 0) return true;
+  auto first = read_file_if_exists("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+  return first && std::atoi(first->c_str()) <= 22;
 }
 
 std::string transition_text(const std::string& who) {

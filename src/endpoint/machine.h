@@ -85,6 +85,10 @@ class Machines {
 /// held.
 void release_instance(State& state, Instance& instance);
 
+/// Whether this user may listen on ports below 1024; where not, instances are reached at others
+/// (forwards_of).
+bool may_listen_low();
+
 /// "User initiated (2026-11-27 10:20:30 GMT)".
 std::string transition_text(const std::string& who);
 

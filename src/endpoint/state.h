@@ -1,7 +1,6 @@
 // Everything the endpoint knows, in memory and in a database: what is changed is durable at once, and any
 // number of processes may change it.
 #pragma once
-#include <condition_variable>
 #include <filesystem>
 #include <functional>
 #include <map>
