@@ -1,6 +1,7 @@
 // An action of the API: what it works with, and the helpers that all share.
 #pragma once
 #include <algorithm>
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
@@ -23,6 +24,10 @@ struct Context {
   Caller caller;
   std::string region;
   std::string account;
+  /// When the request came; a little before, because files are stamped by a coarser clock.
+  std::filesystem::file_time_type began =
+      std::filesystem::file_time_type::clock::now() - std::chrono::milliseconds(20);
+  bool ordered = false;  ///< what the request waits for has been ordered
 };
 
 /// Writes the answer's members.

@@ -1,7 +1,7 @@
 // Instances: seen, stopped, started, ended.
 #include <set>
 
-#include "base/digest.h"
+#include "base/file.h"
 #include "base/text.h"
 #include "endpoint/instance_text.h"
 
@@ -40,14 +40,29 @@ bool instances_moving(Context& context, const Params& params) {
   return false;
 }
 
+/// EC2's words for how an instance does: what it runs on, and its own system.
+struct Health {
+  const char* system = "ok";
+  const char* own = "ok";
+};
+
+Health health_of(const Instance& instance) {
+  if (instance.state != "running") return {"not-applicable", "not-applicable"};
+  if (!instance.impaired.empty()) return {"impaired", "impaired"};
+  return {"ok", instance.reachable ? "ok" : "initializing"};
+}
+
+const char* reachability(const std::string& status) {
+  return status == "ok" ? "passed" : status == "impaired" ? "failed" : "initializing";
+}
+
 std::optional<FilterValues> status_filter(Context& context, const Instance& instance,
                                           const std::string& name) {
-  bool running = instance.state == "running";
-  if (name == "instance-status.status" || name == "system-status.status")
-    return FilterValues{running ? "ok" : "not-applicable"};
-  if (name == "instance-status.reachability" || name == "system-status.reachability") {
-    return running ? FilterValues{"passed"} : FilterValues{};
-  }
+  Health health = health_of(instance);
+  if (name == "instance-status.status") return FilterValues{health.own};
+  if (name == "system-status.status") return FilterValues{health.system};
+  if (name == "instance-status.reachability") return FilterValues{reachability(health.own)};
+  if (name == "system-status.reachability") return FilterValues{reachability(health.system)};
   return instance_filter(context, instance, name);
 }
 
@@ -60,19 +75,21 @@ void describe_instance_status(Context& context, const Params& params, Xml& out) 
     out.put("instanceId", instance.id);
     out.put("availabilityZone", instance.zone);
     put_state(out, "instanceState", instance.state);
-    for (const char* name : {"systemStatus", "instanceStatus"}) {
+    auto put_status = [&](const char* name, const std::string& status) {
       out.in(name, [&] {
-        bool running = instance.state == "running";
-        out.put("status", running ? "ok" : "not-applicable");
+        out.put("status", status);
         out.in("details", [&] {
-          if (!running) return;
+          if (status == "not-applicable") return;
           out.in("item", [&] {
             out.put("name", "reachability");
-            out.put("status", "passed");
+            out.put("status", reachability(status));
           });
         });
       });
-    }
+    };
+    Health health = health_of(instance);
+    put_status("systemStatus", health.system);
+    put_status("instanceStatus", health.own);
   });
 }
 
@@ -206,6 +223,34 @@ void get_console_output(Context& context, const Params& params, Xml& out) {
   if (!text.empty()) out.put("output", base64_encode(text));
 }
 
+bool has_screenshot(Context& context, const std::string& id) {
+  std::error_code error;
+  auto time = std::filesystem::last_write_time(context.machines.screenshot_file(id), error);
+  return !error && time >= context.began;
+}
+
+/// Orders the screenshot at the first look, and waits for it.
+bool screenshot_moving(Context& context, const Params& params) {
+  const Instance& instance = need_instance(context, params.required("InstanceId"));
+  if (!context.ordered) {
+    context.ordered = true;
+    if (!context.machines.give(instance.id, {.what = Order::What::screenshot})) return false;
+  }
+  return instance.state == "running" && !has_screenshot(context, instance.id);
+}
+
+void get_console_screenshot(Context& context, const Params& params, Xml& out) {
+  const Instance& instance = need_instance(context, params.required("InstanceId"));
+  if (instance.state != "running") {
+    throw ApiError("IncorrectInstanceState", fmt::format("The instance '{}' is not running.", instance.id));
+  }
+  bool taken = has_screenshot(context, instance.id);
+  std::string image = taken ? read_file(context.machines.screenshot_file(instance.id)) : "";
+  if (image.empty()) throw ApiError("InternalError", "The screen cannot be read.", 500);
+  out.put("instanceId", instance.id);
+  out.put("imageData", base64_encode(image));
+}
+
 void get_password_data(Context& context, const Params& params, Xml& out) {
   const Instance& instance = need_instance(context, params.required("InstanceId"));
   out.put("instanceId", instance.id);
@@ -247,6 +292,7 @@ std::vector<Action> instance_actions() {
           {"ec2", "RebootInstances", reboot_instances},
           {"ec2", "TerminateInstances", terminate_instances},
           {"ec2", "GetConsoleOutput", get_console_output},
+          {"ec2", "GetConsoleScreenshot", get_console_screenshot, screenshot_moving},
           {"ec2", "GetPasswordData", get_password_data},
           {"ec2", "MonitorInstances", monitor_instances},
           {"ec2", "UnmonitorInstances", unmonitor_instances}};

@@ -204,6 +204,49 @@ void detach_volume(Context& context, const Params& params, Xml& out) {
   put_attachment(out, instance, attachment, "detaching");
 }
 
+void put_modification(Xml& out, const Volume& before, const Volume& now) {
+  out.put("volumeId", now.id);
+  out.put("modificationState", "completed");
+  out.put("targetSize", now.size);
+  out.put("targetIops", now.iops);
+  out.put("targetVolumeType", now.type);
+  out.put("originalSize", before.size);
+  out.put("originalIops", before.iops);
+  out.put("originalVolumeType", before.type);
+  out.put("progress", 100);
+  out.put("startTime", now_text());
+  out.put("endTime", now_text());
+}
+
+void modify_volume(Context& context, const Params& params, Xml& out) {
+  const Volume before = need_volume(context, params.required("VolumeId"));
+  Volume volume = before;
+  volume.size = params.number("Size").value_or(volume.size);
+  if (volume.size < before.size || volume.size > 65536) {
+    throw ApiError("InvalidParameterValue",
+                   fmt::format("New size cannot be smaller than existing size {}", before.size));
+  }
+  if (volume.state != "available" && volume.state != "in-use") {
+    throw ApiError("IncorrectState", fmt::format("The volume '{}' is {}.", volume.id, volume.state));
+  }
+  if (params.has("VolumeType")) volume.type = params.text("VolumeType");
+  volume.iops = params.number("Iops").value_or(volume.iops);
+  volume.throughput = params.number("Throughput").value_or(volume.throughput);
+  context.state.put(volume);
+  const Instance* instance = place_of(context, volume.id).first;
+  Order order{.what = Order::What::resize, .volume_id = volume.id};
+  bool running = instance && context.machines.give(instance->id, order);
+  if (!running && volume.size > before.size) resize_volume(context.state, volume, Stop());
+  out.in("volumeModification", [&] { put_modification(out, before, volume); });
+}
+
+void describe_modifications(Context& context, const Params& params, Xml& out) {
+  std::vector<Volume> volumes;
+  for (const auto& id : params.list("VolumeId")) volumes.push_back(need_volume(context, id));
+  put_page(out, params, "volumeModificationSet", volumes,
+           [&](const Volume& volume) { put_modification(out, volume, volume); });
+}
+
 // ---- addresses: known and given, and no packet takes notice of them
 
 Address& need_address(Context& context, const std::string& id) {
@@ -279,6 +322,8 @@ std::vector<Action> volume_actions() {
           {"ec2", "AttachVolume", attach_volume},
           {"ec2", "DetachVolume", detach_volume},
           {"ec2", "DeleteVolume", delete_volume},
+          {"ec2", "ModifyVolume", modify_volume},
+          {"ec2", "DescribeVolumesModifications", describe_modifications},
           {"ec2", "AllocateAddress", allocate_address},
           {"ec2", "DescribeAddresses", describe_addresses},
           {"ec2", "AssociateAddress", associate_address},

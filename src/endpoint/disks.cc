@@ -92,6 +92,14 @@ void make_volume(const State& state, const Volume& volume, const Stop& stop) {
   if (::rename(part.c_str(), file.c_str()) != 0) throw_errno("rename " + part.string());
 }
 
+void resize_volume(const State& state, const Volume& volume, const Stop& stop) {
+  fs::path file = volume_file(state, volume.id);
+  if (!fs::exists(file)) return;
+  run_checked(
+      {.argv = {"qemu-img", "resize", "-q", "-f", "qcow2", file.string(), std::to_string(volume.size * gib)}},
+      Deadline::in(std::chrono::minutes(1)), stop);
+}
+
 TakenContent take_content(const State& state, const Volume& volume, const std::string& snapshot_id,
                           Journal& journal, const Stop& stop) {
   TakenContent out{snapshot_id + ".qcow2", volume.chain};

@@ -19,6 +19,10 @@ std::filesystem::path snapshot_file(const State& state, const std::string& file)
 /// No lock is held: `volume` is a copy.
 void make_volume(const State& state, const Volume& volume, const Stop& stop);
 
+/// Makes the file of a volume that no machine uses as large as the record says; does nothing when there is
+/// none yet.
+void resize_volume(const State& state, const Volume& volume, const Stop& stop);
+
 /// Content that was taken from a volume.
 struct TakenContent {
   std::string file;

@@ -30,9 +30,10 @@ std::string xml_of_answer(const std::string& service, const std::string& action,
                                        : "https://iam.amazonaws.com/doc/2010-05-08/";
   std::string result = members.empty() ? "" : fmt::format("<{0}Result>{1}</{0}Result>", action, members);
   return head +
-         fmt::format("<{0}Response xmlns=\"{1}\">{2}<ResponseMetadata><RequestId>{3}</RequestId></ResponseMetadata>"
-                     "</{0}Response>",
-                     action, space, result, request_id());
+         fmt::format(
+             "<{0}Response xmlns=\"{1}\">{2}<ResponseMetadata><RequestId>{3}</RequestId></ResponseMetadata>"
+             "</{0}Response>",
+             action, space, result, request_id());
 }
 
 HttpReply error_reply(const std::string& service, const ApiError& error) {

@@ -25,6 +25,7 @@ namespace {
 
 constexpr auto press_again =
     std::chrono::seconds(3);  ///< a guest that still boots takes no notice of its power button
+constexpr auto look_again = std::chrono::seconds(1);  ///< whether a guest has come up, or may go on
 constexpr size_t console_size = 64 * 1024;
 constexpr const char* uefi_code = "/usr/share/OVMF/OVMF_CODE_4M.fd";
 constexpr const char* uefi_variables = "/usr/share/OVMF/OVMF_VARS_4M.fd";
@@ -78,6 +79,9 @@ class Machine {
   void attach(const std::string& volume_id);
   void detach(const std::string& volume_id);
   void refresh();
+  void resize(const std::string& volume_id);
+  void screenshot();
+  void look_after();
   void ended();
   void failed(const std::string& why);
   std::vector<SecurityGroup> groups_of(const Instance& instance);
@@ -102,6 +106,9 @@ class Machine {
   std::vector<Forward> forwards_;
   int64_t journal_id_ = 0;
   bool adopted_ = false;
+  bool reachable_ = false;
+  bool impaired_ = false;                        ///< it stood still when last looked at
+  Deadline next_try_ = Deadline::in(Millis(0));  ///< to let it go on
   std::atomic<bool> over_ = false;
   std::thread thread_;
 };
@@ -195,8 +202,11 @@ void Machine::boot() {
   update([&](Instance& instance) {
     instance.pid = qemu_->pid();
     instance.pid_start = qemu_->start_time();
+    instance.reachable = false;
+    instance.impaired.clear();
     if (instance.state == "pending") instance.state = "running";
   });
+  reachable_ = impaired_ = false;
   all_.options_.log(fmt::format("{} runs: {}", id_, machine.address));
 }
 
@@ -213,9 +223,30 @@ void Machine::supervise() {
     if (order) {
       obey(*order);
     } else {
-      qemu_->wait_for_news(bell_.get(), Deadline::never(), all_.stop_);
+      bool watchful = !reachable_ || impaired_ || qemu_->stands_still();
+      qemu_->wait_for_news(bell_.get(), watchful ? Deadline::in(look_again) : Deadline::never(), all_.stop_);
+      if (qemu_->alive()) look_after();
     }
   }
+}
+
+/// Sees a guest come up, and one that stands still because the host's disk is full go on when it can.
+void Machine::look_after() {
+  if (!reachable_ && qemu_->guest_drives_network(all_.stop_)) {
+    reachable_ = true;
+    update([](Instance& instance) { instance.reachable = true; });
+  }
+  bool stands_still = qemu_->stands_still();
+  if (!stands_still && !impaired_) return;
+  if (!next_try_.passed()) return;  // whether it has gone on well is not known before
+  if (stands_still != impaired_) {
+    impaired_ = stands_still;
+    std::string why = stands_still ? "a disk of this host is full: the machine stands still" : "";
+    all_.options_.log(fmt::format("{}: {}", id_, stands_still ? why : "goes on"));
+    update([&](Instance& instance) { instance.impaired = why; });
+  }
+  if (stands_still) qemu_->go_on(all_.stop_);
+  next_try_ = Deadline::in(look_again);
 }
 
 void Machine::obey(const Order& order) {
@@ -242,6 +273,10 @@ void Machine::obey(const Order& order) {
       return detach(order.volume_id);
     case Order::What::refresh:
       return refresh();
+    case Order::What::resize:
+      return resize(order.volume_id);
+    case Order::What::screenshot:
+      return screenshot();
   }
 }
 
@@ -372,6 +407,37 @@ void Machine::refresh() {
   change(forwards_, wanted, "hostfwd_remove");
   change(wanted, forwards_, "hostfwd_add");
   forwards_ = wanted;
+}
+
+/// The volume's record says the new size already.
+void Machine::resize(const std::string& volume_id) {
+  int64_t size = 0;
+  {
+    auto lock = state_.lock();
+    if (const Volume* volume = state_.find<Volume>(volume_id)) size = volume->size;
+  }
+  if (size == 0) return;
+  try {
+    qemu_->execute("block_resize", {{"node-name", node_name(volume_id)}, {"size", size << 30}}, all_.stop_);
+  } catch (const Error& error) {
+    if (all_.stop_.requested()) throw;
+    all_.options_.log(fmt::format("{}: {} cannot be resized: {}", id_, volume_id, error.message()));
+  }
+}
+
+void Machine::screenshot() {
+  fs::path file = all_.screenshot_file(id_);
+  fs::path part = file.string() + ".part";
+  try {
+    qemu_->execute("screendump", {{"filename", part.string()}, {"format", "png"}}, all_.stop_);
+    fs::rename(part, file);
+  } catch (const std::exception& error) {
+    all_.stop_.check();
+    all_.options_.log(fmt::format("{}: no screenshot: {}", id_, error.what()));
+    write_file_atomically(file, "");
+  }
+  auto lock = state_.lock();
+  state_.notify();
 }
 
 /// QEMU is gone: as ordered, by the guest's own doing, or by accident.

@@ -26,7 +26,18 @@ struct MachineOptions {
 
 /// Something for an instance's thread to do.
 struct Order {
-  enum class What { stop, force_stop, terminate, reboot, copy, attach, detach, refresh } what = What::stop;
+  enum class What {
+    screenshot,
+    resize,
+    stop,
+    force_stop,
+    terminate,
+    reboot,
+    copy,
+    attach,
+    detach,
+    refresh
+  } what = What::stop;
   CopyJob copy = {};
   std::string volume_id = {};
   std::chrono::seconds grace =
@@ -59,6 +70,10 @@ class Machines {
   /// so is left to the next adopt().
   void shut_down(std::chrono::seconds grace);
 
+  /// Where an ordered screenshot is, once it is taken.
+  std::filesystem::path screenshot_file(const std::string& instance_id) const {
+    return directory_of(instance_id) / "screen.png";
+  }
   /// The last 64 KiB of the serial console.
   std::string console(const std::string& instance_id) const;
   /// Where an instance's files are.

@@ -190,8 +190,8 @@ std::vector<std::string> machine_arguments(const MachinePlan& plan) {
   }
   argv.insert(
       argv.end(),
-      {"-netdev", network_of(plan), "-device", "virtio-net-pci,netdev=net0,mac=" + plan.mac, "-device",
-       "virtio-rng-pci", "-chardev", "file,id=serial0,path=serial.log,append=on", "-serial",
+      {"-netdev", network_of(plan), "-device", "virtio-net-pci,id=card0,netdev=net0,romfile=,mac=" + plan.mac,
+       "-device", "virtio-rng-pci", "-chardev", "file,id=serial0,path=serial.log,append=on", "-serial",
        "chardev:serial0", "-qmp", "unix:qmp,server=on,wait=off", "-pidfile", "pid", "-daemonize"});
   return argv;
 }

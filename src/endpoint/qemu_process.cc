@@ -72,6 +72,10 @@ std::unique_ptr<QemuProcess> QemuProcess::adopt(int64_t pid, int64_t start_time,
   out->start_time_ = start_time;
   try {
     out->open(directory, stop);
+    // Halted for a copy when we died, or because it could not write.
+    std::string status = out->execute("query-status", {}, stop).value("status", "");
+    if (status == "paused") out->go_on(stop);
+    out->stands_still_ = status == "io-error";
   } catch (const Error&) {
     if (stop.requested()) throw;
     out->kill();  // it runs and does not answer: of no use to anybody
@@ -99,7 +103,11 @@ bool QemuProcess::alive() const {
 }
 
 void QemuProcess::note(const nlohmann::json& event) {
-  if (event.value("event", "") == "SHUTDOWN") guest_shut_down_ = true;
+  std::string name = event.value("event", "");
+  if (name == "SHUTDOWN") guest_shut_down_ = true;
+  if (name != "BLOCK_IO_ERROR") return;
+  auto data = event.value("data", nlohmann::json::object());
+  if (data.is_object() && data.value("action", "") == "stop") stands_still_ = true;
 }
 
 void QemuProcess::wait_for_news(int other, const Deadline& deadline, const Stop& stop) {
@@ -134,6 +142,22 @@ bool QemuProcess::wait_for_event(const std::string& name, const std::string& dev
     }
   }
   return false;
+}
+
+bool QemuProcess::guest_drives_network(const Stop& stop) {
+  constexpr const char* card = "/machine/peripheral/card0/virtio-backend";
+  try {
+    auto answer = execute("x-query-virtio-status", {{"path", card}}, stop);
+    return contains(answer.at("status").dump(), "VIRTIO_CONFIG_S_DRIVER_OK");
+  } catch (const std::exception&) {
+    stop.check();
+    return true;  // a QEMU that does not have this
+  }
+}
+
+void QemuProcess::go_on(const Stop& stop) {
+  stands_still_ = false;
+  execute("cont", {}, stop);
 }
 
 void QemuProcess::press_power_button(const Stop& stop) {

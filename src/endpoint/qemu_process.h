@@ -33,6 +33,12 @@ class QemuProcess {
   /// Waits for an event of QMP. False at the deadline or when QEMU ends.
   bool wait_for_event(const std::string& name, const std::string& device, const Deadline& deadline,
                       const Stop& stop);
+  /// Whether the guest's system drives its network card; true also where QEMU cannot tell.
+  bool guest_drives_network(const Stop& stop);
+  /// Whether the machine stands still because a disk could not be written. After the next go_on() it may
+  /// again.
+  bool stands_still() const { return stands_still_; }
+  void go_on(const Stop& stop);
   /// Whether the guest switched itself off (or was told to by the power button).
   bool guest_shut_down() const { return guest_shut_down_; }
   void press_power_button(const Stop& stop);
@@ -50,6 +56,7 @@ class QemuProcess {
   Fd pidfd_;
   std::unique_ptr<QmpClient> qmp_;
   bool guest_shut_down_ = false;
+  bool stands_still_ = false;
 };
 
 }  // namespace kiln::ec2

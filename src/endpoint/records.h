@@ -131,6 +131,8 @@ struct Instance {
   int64_t pid = 0;           ///< of QEMU; 0: there is none
   int64_t pid_start = 0;     ///< its start time, so that it is not taken for another process
   int64_t journal_id = 0;
+  bool reachable = false;  ///< since it was last started, its system has taken its network card
+  std::string impaired;    ///< why it does not go on, when it does not: the host's disk is full
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(
     Instance, id, region, zone, reservation_id, launch_index, image_id, type, architecture, root_device,
@@ -138,7 +140,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(
     launched, ended, address, uuid, mac, interface_id, subnet_id, vpc_id, groups, attachments, profile_arn,
     profile_id, shutdown_behavior, no_termination, no_stop, ebs_optimized, source_dest_check, ena, sriov,
     lifecycle, spot_request_id, cpu_credits, tenancy, monitoring, client_token, request_digest, metadata,
-    token_secret, pid, pid_start, journal_id)
+    token_secret, pid, pid_start, journal_id, reachable, impaired)
 
 struct Volume {
   std::string id;

@@ -56,7 +56,10 @@ void Params::set(std::string_view name, std::string value) {
   if (parts.size() > deepest_name)
     throw ApiError("MalformedQueryString", "A parameter's name has too many parts.");
   Params* at = this;
-  for (const auto& part : parts) at = &at->members_[part];
+  for (const auto& part : parts) {
+    if (part.empty()) throw ApiError("MalformedQueryString", "A part of a parameter's name is empty.");
+    at = &at->members_[part];
+  }
   at->value_ = std::move(value);
 }
 

@@ -63,7 +63,9 @@ TEST(Params, RefusesWhatIsTooDeepTooLongOrNoText) {
   EXPECT_EQ(code_of([] { Params::parse("a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q.r=1"); }), "MalformedQueryString");
   EXPECT_EQ(code_of([] { Params::parse(std::string(1000, 'n') + "=1"); }), "MalformedQueryString");
   EXPECT_EQ(code_of([] { Params::parse("a=%ff"); }), "MalformedQueryString");
-  EXPECT_EQ(code_of([] { Params::parse("=1"); }), "MalformedQueryString");
+  for (const char* form : {"=1", ".=1", "a..b=1", "a.=1"}) {
+    EXPECT_EQ(code_of([&] { Params::parse(form); }), "MalformedQueryString") << form;
+  }
   EXPECT_THAT(Params::parse("&&&").members(), IsEmpty());
 }
 

@@ -63,6 +63,8 @@ class State {
     auto found = table<T>().find(id);
     return found == table<T>().end() ? nullptr : &found->second;
   }
+  /// Wakes those who wait for a change, of something beside the records.
+  void notify() { changed(); }
   const Tags& tags_of(const std::string& id) const;
   void set_tags(const std::string& id, const Tags& tags);  ///< added to those it has
 

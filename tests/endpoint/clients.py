@@ -173,6 +173,9 @@ def volumes(ec2, snapshot):
     ec2.describe_volume_status(VolumeIds=[volume])
     made = ec2.create_snapshot(VolumeId=volume, Description="d")["SnapshotId"]
     ec2.get_waiter("snapshot_completed").wait(SnapshotIds=[made])
+    refused("InvalidParameterValue", ec2.modify_volume, VolumeId=volume, Size=0)
+    assert ec2.modify_volume(VolumeId=volume, Size=2)["VolumeModification"]["TargetSize"] == 2
+    ec2.describe_volumes_modifications(VolumeIds=[volume])
     ec2.delete_volume(VolumeId=volume)
     ec2.delete_snapshot(SnapshotId=made)
     refused("InvalidVolume.NotFound", ec2.delete_volume, VolumeId=volume)
@@ -188,7 +191,9 @@ def instances(ec2, image, group):
     one = ec2.run_instances(**launch)["Instances"][0]["InstanceId"]
     assert ec2.run_instances(**launch)["Instances"][0]["InstanceId"] == one
     ec2.get_waiter("instance_running").wait(InstanceIds=[one])
-    ec2.get_waiter("instance_status_ok").wait(InstanceIds=[one])
+    (health,) = ec2.describe_instance_status(InstanceIds=[one])["InstanceStatuses"]
+    assert health["SystemStatus"]["Status"] == "ok" and health["InstanceStatus"]["Status"] == "initializing", "nothing boots on it"
+    assert base64.b64decode(ec2.get_console_screenshot(InstanceId=one)["ImageData"]).startswith(b"\x89PNG")
     (seen,) = ec2.describe_instances(Filters=[{"Name": "tag:Name", "Values": ["o*"]}])["Reservations"][0]["Instances"]
     assert seen["PublicIpAddress"].startswith("127.31.") and seen["NetworkInterfaces"][0]["Attachment"]["DeviceIndex"] == 0
     assert len(seen["BlockDeviceMappings"]) == 2

@@ -135,6 +135,8 @@ def disks(one):
     ec2.attach_volume(InstanceId=one.id, VolumeId=volume, Device="/dev/sdf")
     one.ssh("until [ -e /sys/block/vdb ]; do sleep 0.1; done; mdev -s; echo written | dd of=/dev/vdb conv=fsync 2>/dev/null")
     assert one.ssh("cat /sys/block/vdb/serial") == volume.replace("-", "")
+    ec2.modify_volume(VolumeId=volume, Size=2)
+    one.ssh(f"until [ $(cat /sys/block/vdb/size) = {2 << 21} ]; do sleep 0.1; done")
     ec2.detach_volume(VolumeId=volume)
     ec2.get_waiter("volume_available").wait(VolumeIds=[volume], WaiterConfig={"Delay": 1, "MaxAttempts": PATIENCE})
     assert one.ssh("until [ ! -e /sys/block/vdb ]; do sleep 0.1; done; echo gone") == "gone"
@@ -177,6 +179,53 @@ def machine_killed(site, one):
     assert one.ssh("echo back") == "back"
 
 
+def disk_full(site, one):
+    """The host's disk fills: the machine stands still, its status says so, and it goes on when there is room again."""
+    if os.geteuid() != 0:
+        return "the full disk was not tried: only root can make a small one"
+    volumes = site.directory / "state/ec2/volumes"
+    one.ec2.stop_instances(InstanceIds=[one.id])
+    one.wait("stopped")
+    kept = site.directory / "kept"
+    shutil.copytree(volumes, kept)
+    size = sum(f.stat().st_blocks * 512 for f in kept.iterdir()) + (24 << 20)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", volumes], stderr=subprocess.DEVNULL).returncode != 0:
+        return "the full disk was not tried: nothing can be mounted here"
+    try:
+        for file in kept.iterdir():
+            shutil.copy(file, volumes)
+        one.ec2.start_instances(InstanceIds=[one.id])
+        one.wait("running")
+        one.ec2.get_waiter("instance_status_ok").wait(InstanceIds=[one.id], WaiterConfig={"Delay": 1, "MaxAttempts": PATIENCE})
+        one.ssh("(dd if=/dev/urandom of=/root/fill bs=1M count=64 conv=fsync; echo went on >/root/went-on) >/dev/null 2>&1 </dev/null &")
+
+        def until(status):
+            limit = time.monotonic() + PATIENCE
+            while True:
+                (health,) = one.ec2.describe_instance_status(InstanceIds=[one.id])["InstanceStatuses"]
+                if health["InstanceStatus"]["Status"] == status:
+                    break
+                assert time.monotonic() < limit, health
+                time.sleep(0.2)
+
+        until("impaired")
+        subprocess.run(["mount", "-o", f"remount,size={size + (256 << 20)}", volumes], check=True)
+        until("ok")
+        assert one.ssh("until [ -s /root/went-on ]; do sleep 0.2; done; cat /root/went-on") == "went on"
+        one.ec2.stop_instances(InstanceIds=[one.id])
+        one.wait("stopped")
+        shutil.rmtree(kept)
+        shutil.copytree(volumes, kept)
+    finally:
+        subprocess.run(["umount", "--lazy", volumes], check=True)
+    for file in kept.iterdir():
+        shutil.copy(file, volumes)
+    one.ec2.start_instances(InstanceIds=[one.id])
+    one.wait("running")
+    one.ssh("true")
+    return "the full disk was waited for"
+
+
 def guest_ends_itself(one):
     one.ec2.modify_instance_attribute(InstanceId=one.id, InstanceInitiatedShutdownBehavior={"Value": "terminate"})
     one.ssh("poweroff", check=False)
@@ -210,6 +259,7 @@ def main():
         one = Instance(site, ec2, key, image, group, UserData="#!/bin/sh\necho user data\n")
         one.ssh("true")
         print("ssh after %.1f s" % (time.monotonic() - began))
+        ec2.get_waiter("instance_status_ok").wait(InstanceIds=[one.id], WaiterConfig={"Delay": 1, "MaxAttempts": PATIENCE})
         metadata(one)
         isolation(one, site.url)
         groups(one, group)
@@ -225,6 +275,7 @@ def main():
         assert one.ssh("cat /proc/sys/kernel/random/boot_id") != boot_id
         killed_and_started_again(site, one)
         machine_killed(site, one)
+        print(disk_full(site, one))
         guest_ends_itself(one)
 
         two = Instance(site, ec2, key, first, group,
