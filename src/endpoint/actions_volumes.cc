@@ -8,19 +8,24 @@ namespace kiln::ec2 {
 
 namespace {
 
-/// The instance a volume is in, and where.
-std::pair<const Instance*, const Attachment*> place_of(Context& context, const std::string& volume_id) {
+/// The instance a volume is in, and where; null for a free one.
+struct Place {
+  const Instance* instance = nullptr;
+  const Attachment* attachment = nullptr;
+};
+
+Place place_of(Context& context, const std::string& volume_id) {
   for (const auto& [id, instance] : context.state.instances) {
     for (const auto& attachment : instance.attachments) {
       if (attachment.volume_id == volume_id) return {&instance, &attachment};
     }
   }
-  return {nullptr, nullptr};
+  return {};
 }
 
 std::optional<FilterValues> volume_filter(Context& context, const Volume& volume, const std::string& name) {
-  auto [instance, attachment] = place_of(context, volume.id);
-  auto of_place = [&](auto&& value) { return instance ? FilterValues{value()} : FilterValues{}; };
+  Place place = place_of(context, volume.id);
+  auto of_place = [&](auto&& value) { return place.instance ? FilterValues{value()} : FilterValues{}; };
   if (name == "volume-id") return FilterValues{volume.id};
   if (name == "status") return FilterValues{volume.state};
   if (name == "snapshot-id") return FilterValues{volume.snapshot_id};
@@ -29,11 +34,11 @@ std::optional<FilterValues> volume_filter(Context& context, const Volume& volume
   if (name == "availability-zone") return FilterValues{volume.zone};
   if (name == "encrypted") return bool_value(volume.encrypted);
   if (name == "create-time") return FilterValues{volume.created};
-  if (name == "attachment.instance-id") return of_place([&] { return instance->id; });
-  if (name == "attachment.device") return of_place([&] { return attachment->device; });
+  if (name == "attachment.instance-id") return of_place([&] { return place.instance->id; });
+  if (name == "attachment.device") return of_place([&] { return place.attachment->device; });
   if (name == "attachment.status") return of_place([] { return "attached"; });
   if (name == "attachment.delete-on-termination") {
-    return of_place([&] { return attachment->delete_on_termination ? "true" : "false"; });
+    return of_place([&] { return place.attachment->delete_on_termination ? "true" : "false"; });
   }
   return std::nullopt;
 }
@@ -60,9 +65,10 @@ void put_volume(Context& context, Xml& out, const Volume& volume) {
   out.put("encrypted", volume.encrypted);
   out.opt("kmsKeyId", volume.kms_key_id);
   out.put("multiAttachEnabled", false);
-  auto [instance, attachment] = place_of(context, volume.id);
+  Place place = place_of(context, volume.id);
   out.in("attachmentSet", [&] {
-    if (instance) out.in("item", [&] { put_attachment(out, *instance, *attachment, "attached"); });
+    if (!place.instance) return;
+    out.in("item", [&] { put_attachment(out, *place.instance, *place.attachment, "attached"); });
   });
   put_tags(out, context.state.tags_of(volume.id));
 }
@@ -233,7 +239,7 @@ void modify_volume(Context& context, const Params& params, Xml& out) {
   volume.iops = params.number("Iops").value_or(volume.iops);
   volume.throughput = params.number("Throughput").value_or(volume.throughput);
   context.state.put(volume);
-  const Instance* instance = place_of(context, volume.id).first;
+  const Instance* instance = place_of(context, volume.id).instance;
   Order order{.what = Order::What::resize, .volume_id = volume.id};
   bool running = instance && context.machines.give(instance->id, order);
   if (!running && volume.size > before.size) resize_volume(context.state, volume, Stop());
