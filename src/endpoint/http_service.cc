@@ -93,8 +93,9 @@ void write_fully(int fd, std::string_view bytes, const Stop& stop) {
   while (!bytes.empty()) {
     if (wait(fd, POLLOUT, deadline, stop) == Woke::deadline)
       throw Error(ErrorKind::timeout, "the client does not read");
-    size_t part = std::min<size_t>(bytes.size(), 4096);  // a pipe that is ready takes this much
-    ssize_t n = ::write(fd, bytes.data(), part);
+    ssize_t n = ::send(fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    // A pipe that is ready takes this much without waiting.
+    if (n < 0 && errno == ENOTSOCK) n = ::write(fd, bytes.data(), std::min<size_t>(bytes.size(), 4096));
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) continue;
     if (n < 0) throw_errno("write to a client");
     bytes.remove_prefix(static_cast<size_t>(n));

@@ -1,12 +1,20 @@
 #include "endpoint/xml_text.h"
 
+#include <algorithm>
+
 #include "base/text.h"
 
 namespace kiln::ec2 {
 
-std::string xml_escape(std::string_view text) {
+namespace {
+
+/// What may stand in XML as it is: printable ASCII but for the four that are markup. Nearly all texts are
+/// only that.
+bool is_plain(char c) { return c >= 0x20 && c != 0x7f && c != '&' && c != '<' && c != '>' && c != '"'; }
+
+std::string escaped(std::string_view text) {
   std::string out;
-  out.reserve(text.size());
+  out.reserve(text.size() + 16);
   bool good = is_valid_utf8(text);
   for (char c : text) {
     auto byte = static_cast<unsigned char>(c);
@@ -31,6 +39,12 @@ std::string xml_escape(std::string_view text) {
   return replace_all(std::move(out), "\xEF\xBF\xBF", "\xEF\xBF\xBD");
 }
 
+}  // namespace
+
+std::string xml_escape(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), is_plain) ? std::string(text) : escaped(text);
+}
+
 void Xml::open(std::string_view name) {
   text_ += '<';
   text_ += name;
@@ -45,7 +59,11 @@ void Xml::close(std::string_view name) {
 
 void Xml::put(std::string_view name, std::string_view text) {
   open(name);
-  text_ += xml_escape(text);
+  if (std::all_of(text.begin(), text.end(), is_plain)) {
+    text_ += text;
+  } else {
+    text_ += escaped(text);
+  }
   close(name);
 }
 
