@@ -124,6 +124,7 @@ struct CommandOptions {
   SbomOptions sbom;
   ImagesOptions images;
   Ec2Options ec2;
+  bool local_ec2 = false;  ///< build: AWS is the endpoint on this machine
 };
 
 /// One run of the program: how it was called, where its words go, who may stop it. Owned by run_program; a pipeline's

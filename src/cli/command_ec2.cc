@@ -15,8 +15,8 @@
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/ec2_place.h"
+#include "cli/ec2_server.h"
 #include "cli/signals.h"
-#include "core/process_table.h"
 #include "endpoint/endpoint.h"
 #include "endpoint/metadata.h"
 
@@ -25,30 +25,24 @@ namespace kiln {
 namespace {
 
 constexpr auto start_patience = std::chrono::seconds(60);
-constexpr auto shutdown_grace = std::chrono::seconds(60);
 constexpr auto down_patience = std::chrono::minutes(3);
 
 std::string environment_text(const Ec2Process& process, const std::string& region) {
   auto state = open_ec2_state();
   auto lock = state->lock();
-  std::string id, secret;
-  for (const auto& [key_id, key] : state->access_keys) {
+  std::string out;
+  for (const auto& [id, key] : state->access_keys) {
     if (key.expires != 0) continue;
-    id = key_id;
-    secret = key.secret;
+    for (const auto& [name, value] : ec2_environment(process, key, region)) {
+      out += fmt::format("export {}={}\n", name, value);
+    }
   }
-  return fmt::format(
-      "export AWS_ENDPOINT_URL={0}\n"
-      "export AWS_ACCESS_KEY_ID={1}\n"
-      "export AWS_SECRET_ACCESS_KEY={2}\n"
-      "export AWS_REGION={3}\n"
-      "export AWS_DEFAULT_REGION={3}\n"
-      "export AWS_EC2_METADATA_DISABLED=true\n"
-      "unset AWS_SESSION_TOKEN AWS_PROFILE\n"
-      "# Clients that do not know AWS_ENDPOINT_URL: aws --endpoint-url {0}, "
-      "boto3.client(endpoint_url=\"{0}\"),\n"
-      "# Packer's \"custom_endpoint_ec2\": \"{0}\".",
-      process.url(), id, secret, region);
+  return out + fmt::format(
+                   "unset AWS_SESSION_TOKEN AWS_PROFILE\n"
+                   "# Clients that do not know AWS_ENDPOINT_URL: aws --endpoint-url {0}, "
+                   "boto3.client(endpoint_url=\"{0}\"),\n"
+                   "# Packer's \"custom_endpoint_ec2\": \"{0}\".",
+                   process.url());
 }
 
 std::vector<std::string> serve_words(const Ec2Options& options) {
@@ -81,50 +75,12 @@ Ec2Process start_in_background(const Ec2Options& options) {
   throw Error(ErrorKind::timeout, "The endpoint did not start in time; see " + log.string());
 }
 
-/// The port it had the last time, so that what clients have written down stays true.
-int port_to_try(const Ec2Options& options) {
-  if (options.port != 0) return options.port;
-  auto before = read_ec2_process();
-  return before ? before->port : 0;
-}
-
-std::unique_ptr<ec2::HttpService> listen(ec2::Endpoint& endpoint, const Ec2Options& options) {
-  auto handler = [&endpoint](const ec2::HttpCall& call, const Stop& stop) {
-    return endpoint.handle(call, stop);
-  };
-  int port = port_to_try(options);
-  try {
-    return std::make_unique<ec2::HttpService>(options.address, port, handler);
-  } catch (const Error&) {
-    if (port == 0 || options.port != 0) throw;
-  }
-  return std::make_unique<ec2::HttpService>(options.address, 0, handler);
-}
-
-/// The endpoint, until it is stopped. `ready` is called once it listens.
-void serve_endpoint(Invocation& invocation, const Ec2Options& options, const Stop& stop,
-                    const std::function<void(const Ec2Process&)>& ready,
-                    const std::function<void(const std::string&)>& log) {
-  fs::create_directories(ec2_directory());
-  auto only_one = FileLock::try_lock(ec2_directory() / "lock");
-  if (!only_one) throw Error(ErrorKind::user, "The endpoint runs already (`kiln ec2 status`).");
-  auto journal = open_journal(state_directory(), invocation.run_id);
-  ec2::MachineOptions machine_options = ec2_machine_options(invocation, options, stop);
-  machine_options.log = log;
-  ec2::Endpoint endpoint(ec2_directory(), *journal, std::move(machine_options));
-  endpoint.own_keys();
-  endpoint.machines().adopt();
-  auto service = listen(endpoint, options);
-  Ec2Process self{::getpid(), process_start_time(::getpid()).value_or(0), options.address, service->port()};
-  write_ec2_process(self);
-  ready(self);
+void wait_for_stop(const Stop& stop) {
   try {
     wait({}, Deadline::never(), stop);
   } catch (const Error&) {
     // Asked to end.
   }
-  service.reset();
-  endpoint.machines().shut_down(shutdown_grace);
 }
 
 std::string counted(size_t n, const char* what) { return fmt::format("{} {}{}", n, what, n == 1 ? "" : "s"); }
@@ -148,7 +104,10 @@ int run_ec2_up(Invocation& invocation, CommandOptions& options, const std::vecto
   }
   Stop stop;
   SignalWatch signals(stop, [&](const std::string&) { ui.say("# Shutting instances down..."); });
-  serve_endpoint(invocation, options.ec2, stop, show, [&](const std::string& line) { ui.say("# " + line); });
+  Ec2Server server(
+      invocation, options.ec2, [&](const std::string& line) { ui.say("# " + line); }, stop);
+  show(server.process());
+  wait_for_stop(stop);
   return 0;
 }
 
@@ -162,8 +121,8 @@ int run_ec2_serve(Invocation& invocation, CommandOptions& options,
     std::string text = format_rfc3339_utc(std::chrono::system_clock::now()) + " " + line + "\n";
     one_at_a_time.with([&](bool&) { write_all(1, text); });
   };
-  serve_endpoint(
-      invocation, options.ec2, stop, [](const Ec2Process&) {}, log);
+  Ec2Server server(invocation, options.ec2, log, stop);
+  wait_for_stop(stop);
   return 0;
 }
 

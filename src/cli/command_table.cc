@@ -58,6 +58,7 @@ void declare_build(FlagSet& flags, CommandOptions& o) {
   flags.add_bool("debug", &o.debug, "One build at a time, with a pause after every step.");
   flags.add_bool("force", &o.force, "Delete artifacts of an earlier run that are in the way.");
   declare_selection(flags, o, "Build");
+  flags.add_bool("local-ec2", &o.local_ec2, "AWS is the endpoint on this machine (see ec2), which is started for the\nbuild unless it runs.");
   declare_output(flags, o);
   flags.add_choice(
       "on-error", &o.on_error, {"cleanup", "abort", "ask", "run-cleanup-provisioner"},

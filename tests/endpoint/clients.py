@@ -4,6 +4,7 @@ model does not know, every value of its type. Then the same by awscli, and what 
 Usage: clients.py KILN"""
 import base64
 import datetime
+import json
 import os
 import subprocess
 import sys
@@ -314,6 +315,23 @@ def awscli(site):
     aws("ec2", "delete-key-pair", "--key-name", "cli")
 
 
+def for_one_build(site):
+    """`build -local-ec2`: the environment of the build is that of a client; the endpoint is there for it, and gone after."""
+    ask = ("import boto3, os; ec2 = boto3.client('ec2', endpoint_url=os.environ['AWS_ENDPOINT_URL']); "
+           "print('regions:', len(ec2.describe_regions()['Regions']))")
+    inline = ["echo at {{user `url`}}", f'{sys.executable} -c "{ask}"', "echo $AWS_SECRET_ACCESS_KEY"]
+    (site.directory / "t.json").write_text(json.dumps({
+        "variables": {"url": "{{env `AWS_ENDPOINT_URL`}}"}, "builders": [{"type": "null", "communicator": "none"}],
+        "provisioners": [{"type": "shell-local", "inline": inline}]}))
+    for name in list(site.env):
+        if name.startswith("AWS_") and name != "AWS_EC2_METADATA_DISABLED":
+            site.env.pop(name)
+    said = site.kiln("build", "-color=false", "-local-ec2", str(site.directory / "t.json"))
+    assert "regions: 21" in said and "at http://127.0.0.1:" in said, said
+    assert "<sensitive>" in said, said
+    site.kiln("ec2", "status", exits=1)
+
+
 def main():
     with local_ec2(sys.argv[1]) as site:
         disk = site.directory / "disk.raw"
@@ -348,6 +366,7 @@ def main():
         site.kiln("ec2", "status")
         site.kiln("ec2", "down")
         site.kiln("ec2", "status", exits=1)
+        for_one_build(site)
         assert not site.processes(), site.processes()
     assert unknown <= NEWER, f"botocore's model does not know {sorted(unknown - NEWER)}"
     print(f"{len(checked)} actions answered as botocore's model says")
