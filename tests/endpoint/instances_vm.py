@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -153,6 +154,18 @@ def image_of(one, name, **more):
     return image
 
 
+def halt(qmp):
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(qmp))
+        with connection.makefile("rw") as lines:
+            lines.readline()
+            for command in ("qmp_capabilities", "stop"):
+                lines.write(json.dumps({"execute": command}) + "\n")
+                lines.flush()
+                while "return" not in json.loads(lines.readline()):
+                    pass
+
+
 def killed_and_started_again(site, one):
     """kill -9 of the endpoint: the machine runs on, is found again and obeys."""
     boot_id = one.ssh("cat /proc/sys/kernel/random/boot_id")
@@ -161,6 +174,7 @@ def killed_and_started_again(site, one):
     while os.path.exists(f"/proc/{pid}/exe"):
         time.sleep(0.05)
     site.kiln("ec2", "status", exits=1)
+    halt(site.directory / "state/ec2/instances" / one.id / "qmp")  # as for an image that was being made
     site.up("-accelerator=tcg")
     assert one.see()["State"]["Name"] == "running"
     assert one.ssh("cat /proc/sys/kernel/random/boot_id") == boot_id
