@@ -18,7 +18,7 @@ namespace kiln::ec2 {
 
 namespace {
 
-constexpr size_t most_connections = 1000;
+constexpr size_t most_connections = 2000;
 constexpr auto idle_limit = std::chrono::minutes(5);
 constexpr auto write_limit = std::chrono::seconds(60);
 
