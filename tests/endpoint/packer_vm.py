@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
-"""Debian's Packer 1.6.6 builds an AMI from a running machine through the endpoint, with its amazon-ebs builder as it is:
-name check, temporary key pair and group, ssh, provisioning, stop, image, tags, clean-up; then a second image from the first.
-Usage: packer_vm.py KILN SOURCE_DIRECTORY. Taken is `packer` of PATH or of scripts/peers (KILN_PEERS)."""
+"""Packers build AMIs from running machines through the endpoint, with their amazon-ebs builders as they are: name check,
+temporary key pair and group, ssh, provisioning, stop, image, tags, clean-up; a second image from the first; and a chapter's
+two templates, one after the other by the id out of the log, whose last image is started with user data.
+Debian's Packer 1.6.6 (of PATH, or of scripts/peers: KILN_PEERS) and Kiln, called packer, if it has the builder.
+Usage: packer_vm.py KILN SOURCE_DIRECTORY"""
 import json
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 from local_ec2 import PATIENCE, local_ec2, tiny_guest
@@ -23,10 +26,10 @@ at=http://169.254.169.254/latest
 
 ADD_USER = "echo centos:x:1000:1000::/home/centos:/bin/sh >>/etc/passwd && echo centos:x:1000: >>/etc/group"
 
-# The chapter's two templates, with the address of the endpoint, and its commands.
+# The chapter's two templates and its commands. An old Packer is told the address of the endpoint by an option.
 JIRA = {"type": "amazon-ebs", "access_key": "{{user `aws_access_key`}}", "secret_key": "{{user `aws_secret_key`}}",
         "region": "ap-northeast-1", "source_ami": "{{user `source_ami`}}", "instance_type": "t2.medium", "ssh_username": "centos",
-        "ami_name": "jira-7.12.0-base {{timestamp}}", "custom_endpoint_ec2": "{{user `endpoint`}}"}
+        "ami_name": "jira-7.12.0-base {{timestamp}}"}
 VARIABLES = {"aws_access_key": "{{env `AWS_ACCESS_KEY_ID`}}", "aws_secret_key": "{{env `AWS_SECRET_ACCESS_KEY`}}",
              "endpoint": "{{env `AWS_ENDPOINT_URL`}}", "source_ami": "{{env `SOURCE_AMI`}}", "target_node": "{{env `TARGET_NODE`}}"}
 BUILD = r"""
@@ -42,18 +45,26 @@ packer build -color=false jira-custom.json
 """
 
 
-def find_packer():
+def version_of(packer):
+    return subprocess.run([packer, "version"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                          env=dict(os.environ, CHECKPOINT_DISABLE="1")).stdout.split("\n")[0]
+
+
+def debians_packer():
     cache = pathlib.Path(os.environ.get("KILN_PEERS") or
                          os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "kiln-peers"))
     for packer in (shutil.which("packer"), str(cache / "bin/packer")):
-        if not packer or not os.path.exists(packer):
-            continue
-        done = subprocess.run([packer, "version"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                              env=dict(os.environ, CHECKPOINT_DISABLE="1"))
-        if "Packer v1.6." in done.stdout:
+        if packer and os.path.exists(packer) and "Packer v1.6." in version_of(packer):
             return packer
-    print("skipped: there is no Packer 1.6 (scripts/peers brings Debian's)")
-    sys.exit(0)
+    return None
+
+
+def kiln_as_packer(kiln, directory):
+    """A link named packer, if this Kiln builds AMIs."""
+    known = subprocess.run([kiln, "docs", "amazon-ebs"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+    link = pathlib.Path(directory) / "packer"
+    link.symlink_to(pathlib.Path(kiln).resolve())
+    return str(link) if known else None
 
 
 def template(site, source, name, script, **more):
@@ -67,10 +78,12 @@ def template(site, source, name, script, **more):
 
 def the_chapter(site, packer, base):
     """From a base AMI to the application's, and from that, by its id out of the log, to one for an environment."""
-    port = 22 if os.geteuid() == 0 else 2222
+    more = {} if os.geteuid() == 0 else {"ssh_port": 2222}
+    if "v1.6." in version_of(packer):
+        more["custom_endpoint_ec2"] = "{{user `endpoint`}}"
     for name, script in (("jira-ami", "test $(id -un) = centos && echo 7.12.0 >jira-version"),
                          ("jira-custom", "test -s jira-version && echo {{user `target_node`}} >target-node")):
-        builder = dict(JIRA, ssh_port=port)
+        builder = dict(JIRA, **more)
         if name == "jira-custom":  # another name, should both be made in one second
             builder["ami_name"] = "jira-7.12.0-{{user `target_node`}} {{timestamp}}"
         (site.directory / f"{name}.json").write_text(json.dumps(
@@ -111,9 +124,7 @@ def started_with_user_data(site, ec2, image):
     ec2.delete_key_pair(KeyName="started")
 
 
-def main():
-    packer = find_packer()
-    guest = tiny_guest(sys.argv[2])
+def build_with(packer, guest):
     with local_ec2(sys.argv[1]) as site:
         def build(text):
             (site.directory / "t.json").write_text(text)
@@ -153,7 +164,17 @@ def main():
         assert not ec2.describe_volumes()["Volumes"]
         states = {i["State"]["Name"] for r in ec2.describe_instances()["Reservations"] for i in r["Instances"]}
         assert states == {"terminated"}, states
-        print("four images by", subprocess.run([packer, "version"], stdout=subprocess.PIPE, text=True, env=site.env).stdout.split("\n")[0])
+        print("four images by", version_of(packer))
+
+
+def main():
+    guest = tiny_guest(sys.argv[2])
+    with tempfile.TemporaryDirectory() as directory:
+        packers = [p for p in (debians_packer(), kiln_as_packer(sys.argv[1], directory)) if p]
+        if not packers:
+            print("skipped: there is no Packer 1.6 (scripts/peers brings Debian's)")
+        for packer in packers:
+            build_with(packer, guest)
 
 
 main()
