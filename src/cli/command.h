@@ -166,6 +166,8 @@ struct Subcommand {
 /// A command returns this when it was called wrongly: its help is shown and the exit code is 1.
 constexpr int show_help = -1;
 
+/// The rows of `ec2` and its subcommands.
+std::vector<Subcommand> make_ec2_commands();
 /// All commands, in the order of the help.
 const std::vector<Subcommand>& command_table();
 std::string command_help(const Invocation& invocation, const Subcommand& command);
