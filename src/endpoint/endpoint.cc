@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "endpoint/disks.h"
+#include "endpoint/json_services.h"
 
 namespace kiln::ec2 {
 
@@ -62,15 +63,11 @@ HttpReply error_reply(const std::string& service, const ApiError& error) {
   return out;
 }
 
-/// AWS's JSON services (SSM, Secrets Manager, KMS): none of them is here, and they are told so in their own
-/// words.
-HttpReply json_refusal(const std::string& target) {
-  nlohmann::json body = {{"__type", "UnknownOperationException"},
-                         {"message", "The local endpoint has no " + target + "."}};
-  return {400,
+HttpReply json_reply(int status, const nlohmann::json& body) {
+  return {status,
           "application/x-amz-json-1.1",
           body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
-          {}};
+          {{"x-amzn-RequestId", request_id()}}};
 }
 
 /// The service a request that could not be understood was meant for, for the shape of the error.
@@ -174,7 +171,8 @@ Endpoint::Answer Endpoint::act(const Caller& caller, const Params& params, const
 }
 
 HttpReply Endpoint::reply(const HttpCall& call, const Caller& caller, const Stop& stop) {
-  if (std::string target = call.header("x-amz-target"); !target.empty()) return json_refusal(target);
+  if (std::string target = call.header("x-amz-target"); !target.empty())
+    return reply_in_json(call, caller, target);
   Params params = params_of(call);
   try {
     Answer answer = act(caller, params, stop, call.socket);
@@ -186,6 +184,23 @@ HttpReply Endpoint::reply(const HttpCall& call, const Caller& caller, const Stop
     log_(fmt::format("{} {} {}: {}: {}", caller.region, caller.service, params.text("Action"), error.code(),
                      error.message()));
     throw;
+  }
+}
+
+/// SSM and Secrets Manager: their own words, also for what is wrong.
+HttpReply Endpoint::reply_in_json(const HttpCall& call, const Caller& caller, const std::string& target) {
+  try {
+    auto request =
+        call.body.empty() ? nlohmann::json::object() : nlohmann::json::parse(call.body, nullptr, false);
+    if (!request.is_object()) throw ApiError("SerializationException", "The body is no JSON object.");
+    auto lock = state_.lock();
+    state_.refresh();
+    Context context{state_, machines_, journal_, caller, caller.region, account_};
+    log_(fmt::format("{} {} {}", caller.region, caller.service, target));
+    return json_reply(200, answer_json(context, target, request));
+  } catch (const ApiError& error) {
+    return json_reply(error.status(),
+                      {{"__type", error.code()}, {"message", error.message()}, {"Message", error.message()}});
   }
 }
 

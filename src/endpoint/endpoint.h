@@ -38,6 +38,7 @@ class Endpoint {
     std::string action;
   };
   Answer act(const Caller& caller, const Params& params, const Stop& stop, int socket);
+  HttpReply reply_in_json(const HttpCall& call, const Caller& caller, const std::string& target);
   HttpReply reply(const HttpCall& call, const Caller& caller, const Stop& stop);
 
   State state_;

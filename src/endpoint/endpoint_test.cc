@@ -384,6 +384,31 @@ TEST_F(SignedEndpointTest, AnswersAndErrorsHaveTheServicesShape) {
   EXPECT_EQ(post("Action=DescribeRegions", "ec2", key).status, 401);
 }
 
+TEST_F(SignedEndpointTest, JsonServicesAnswerInJsonWhateverTheyAreSent) {
+  AccessKey key = endpoint_->own_keys();
+  auto ask = [&](const std::string& target, const std::string& body) {
+    HttpCall call;
+    call.method = "POST";
+    call.path = "/";
+    call.body = body;
+    std::string time = format_amz_date(std::time(nullptr));
+    AwsRequest request{
+        "POST", "/", "", {{"Host", "127.0.0.1:1"}, {"X-Amz-Target", target}}, digest_hex("sha256", body)};
+    call.headers =
+        aws_signed_headers(request, {key.id, key.secret, ""}, {time.substr(0, 8), "eu-west-1", "ssm"}, time);
+    return nlohmann::json::parse(endpoint_->handle(call, Stop()).body);
+  };
+  EXPECT_EQ(ask("AmazonSSM.PutParameter", R"({"Name": "/a", "Value": "v"})")["Version"], 1);
+  EXPECT_EQ(ask("AmazonSSM.GetParameter", R"({"Name": "/a"})")["Parameter"]["Value"], "v");
+  EXPECT_EQ(ask("AmazonSSM.GetParameter", "{")["__type"], "SerializationException");
+  EXPECT_EQ(ask("AmazonSSM.GetParameter", "[]")["__type"], "SerializationException");
+  EXPECT_EQ(ask("AmazonSSM.GetParameter", R"({"Name": 1})")["__type"], "ValidationException");
+  EXPECT_EQ(ask("AmazonSSM.GetParameters", R"({"Names": [1]})")["__type"], "ValidationException");
+  EXPECT_EQ(ask("AmazonSSM.StartSession", "{}")["__type"], "UnknownOperationException");
+  EXPECT_EQ(ask("secretsmanager.GetSecretValue", R"({"SecretId": "../x"})")["__type"],
+            "ResourceNotFoundException");
+}
+
 TEST_F(SignedEndpointTest, AssumedRolesHaveKeysOfTheirOwn) {
   HttpReply reply = post("Action=AssumeRole&RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fbuild&RoleSessionName=s",
                          "sts", endpoint_->own_keys());

@@ -279,6 +279,29 @@ struct Profile {
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Profile, id, name, unique_id, path, created, roles)
 
+/// A parameter of SSM; kept as it is given, also a SecureString.
+struct Parameter {
+  std::string id;  ///< "REGION/parameter/NAME"
+  std::string name;
+  std::string type = "String";
+  std::string value;
+  int64_t version = 1;
+  int64_t modified = 0;  ///< Unix time
+};
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Parameter, id, name, type, value, version, modified)
+
+/// A secret of Secrets Manager: its current version.
+struct Secret {
+  std::string id;  ///< "REGION/secret/NAME"
+  std::string name;
+  std::string arn;
+  std::string version;
+  std::string text;
+  std::string binary;   ///< base64
+  int64_t created = 0;  ///< Unix time
+};
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Secret, id, name, arn, version, text, binary, created)
+
 struct TagSet {
   std::string id;  ///< of the resource
   Tags tags;

@@ -71,14 +71,9 @@ void State::refresh() {
 }
 
 void State::load() {
-  for (auto clear : {+[](State& s) { s.images.clear(); }, +[](State& s) { s.instances.clear(); },
-                     +[](State& s) { s.volumes.clear(); }, +[](State& s) { s.snapshots.clear(); },
-                     +[](State& s) { s.keys.clear(); }, +[](State& s) { s.groups.clear(); },
-                     +[](State& s) { s.addresses.clear(); }, +[](State& s) { s.templates.clear(); },
-                     +[](State& s) { s.access_keys.clear(); }, +[](State& s) { s.roles.clear(); },
-                     +[](State& s) { s.profiles.clear(); }, +[](State& s) { s.tag_sets.clear(); }}) {
-    clear(*this);
-  }
+  images.clear(), instances.clear(), volumes.clear(), snapshots.clear(), keys.clear(), groups.clear();
+  addresses.clear(), templates.clear(), access_keys.clear(), roles.clear(), profiles.clear();
+  parameters.clear(), secrets.clear(), tag_sets.clear();
   Statement rows(db_, "SELECT kind, id, document FROM record");
   while (rows.step()) {
     std::string kind = rows.text(0);
@@ -86,7 +81,8 @@ void State::load() {
       if (kind == kind_of<T>()) take(table, rows.text(1), rows.text(2));
     };
     into(images), into(instances), into(volumes), into(snapshots), into(keys), into(groups), into(addresses);
-    into(templates), into(access_keys), into(roles), into(profiles), into(tag_sets);
+    into(templates), into(access_keys), into(roles), into(profiles), into(parameters), into(secrets);
+    into(tag_sets);
   }
 }
 

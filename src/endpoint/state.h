@@ -42,6 +42,8 @@ class State {
   Table<AccessKey> access_keys;
   Table<Role> roles;
   Table<Profile> profiles;
+  Table<Parameter> parameters;
+  Table<Secret> secrets;
   Table<TagSet> tag_sets;
 
   /// Puts a record, new or changed, into its table and the database.
@@ -131,6 +133,8 @@ KILN_TABLE(LaunchTemplate, templates, "launch-template")
 KILN_TABLE(AccessKey, access_keys, "access-key")
 KILN_TABLE(Role, roles, "role")
 KILN_TABLE(Profile, profiles, "instance-profile")
+KILN_TABLE(Parameter, parameters, "parameter")
+KILN_TABLE(Secret, secrets, "secret")
 KILN_TABLE(TagSet, tag_sets, "tags")
 #undef KILN_TABLE
 

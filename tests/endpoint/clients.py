@@ -288,6 +288,27 @@ def identity(site):
     refused("NoSuchEntity", iam.get_role, RoleName="r")
 
 
+def parameters_and_secrets(site):
+    """What templates read at build time; two services that speak JSON."""
+    ssm, secrets = site.client("ssm"), site.client("secretsmanager")
+    refused("ParameterNotFound", ssm.get_parameter, Name="/a/b")
+    assert ssm.put_parameter(Name="/a/b", Value="ü \"1\"", Type="SecureString")["Version"] == 1
+    refused("ParameterAlreadyExists", ssm.put_parameter, Name="/a/b", Value="2", Type="String")
+    assert ssm.get_parameter(Name="/a/b", WithDecryption=True)["Parameter"]["Value"] == "ü \"1\""
+    assert ssm.put_parameter(Name="/a/b", Value="2", Type="String", Overwrite=True)["Version"] == 2
+    both = ssm.get_parameters(Names=["/a/b", "/none"])
+    assert both["Parameters"][0]["Value"] == "2" and both["InvalidParameters"] == ["/none"]
+    refused("ParameterNotFound", site.client("ssm", "eu-west-1").get_parameter, Name="/a/b")
+    ssm.delete_parameter(Name="/a/b")
+    arn = secrets.create_secret(Name="s", SecretString='{"user": "u"}')["ARN"]
+    assert secrets.get_secret_value(SecretId=arn)["SecretString"] == '{"user": "u"}'
+    secrets.put_secret_value(SecretId="s", SecretBinary=b"\x00\x01")
+    assert secrets.get_secret_value(SecretId="s")["SecretBinary"] == b"\x00\x01"
+    secrets.delete_secret(SecretId="s", ForceDeleteWithoutRecovery=True)
+    refused("ResourceNotFoundException", secrets.get_secret_value, SecretId="s")
+    refused("UnknownOperationException", ssm.describe_parameters)
+
+
 def signatures(site):
     refused("AuthFailure", site.client(aws_secret_access_key="guessed").describe_regions)
     refused("AuthFailure", site.client(aws_access_key_id="AKIANOBODY").describe_regions)
@@ -349,6 +370,7 @@ def main():
         instances(ec2, image, group)
         spot(ec2, image, group)
         identity(site)
+        parameters_and_secrets(site)
         signatures(site)
         awscli(site)
         ec2.delete_security_group(GroupId=group)
