@@ -83,7 +83,7 @@ void wait_for_stop(const Stop& stop) {
   }
 }
 
-std::string counted(size_t n, const char* what) { return fmt::format("{} {}{}", n, what, n == 1 ? "" : "s"); }
+std::string how_many(size_t n, const char* what) { return fmt::format("{} {}{}", n, what, n == 1 ? "" : "s"); }
 
 }  // namespace
 
@@ -174,7 +174,7 @@ int run_ec2_status(Invocation& invocation, CommandOptions& options,
             : "The endpoint does not run.");
   std::vector<std::string> parts;
   for (const auto& [state, n] : instances) parts.push_back(fmt::format("{} {}", n, state));
-  ui.say(fmt::format("{}; {}; {}", counted(images, "AMI"),
+  ui.say(fmt::format("{}; {}; {}", how_many(images, "AMI"),
                      parts.empty() ? "no instances" : "instances: " + join(parts, ", "),
                      ec2_directory().string()));
   return up ? 0 : 1;
