@@ -42,6 +42,20 @@ struct ImagesOptions {
   std::string older_than;
 };
 
+/// What the commands of the local EC2 endpoint take.
+struct Ec2Options {
+  std::string address = "127.0.0.1";
+  int port = 0;  ///< 0: the one it had before, or any
+  std::string region;
+  std::string accelerator;
+  bool outbound = false;
+  bool foreground = false;
+  bool follow = false;
+  std::string name, id, owner, boot_mode, root_device = "/dev/xvda", description;
+  std::string ami, type, user;
+  bool shell = false;
+};
+
 /// Everything any command line can set; each command declares which of them it takes.
 struct CommandOptions {
   std::vector<std::string> only;
@@ -116,6 +130,8 @@ struct CommandOptions {
   AttestationOptions attestation;
   SbomOptions sbom;
   ImagesOptions images;
+  Ec2Options ec2;
+  bool local_ec2 = false;  ///< build: AWS is the endpoint on this machine
 };
 
 /// One run of the program: how it was called, where its words go, who may stop it. Owned by run_program; a pipeline's
@@ -157,6 +173,8 @@ struct Subcommand {
 /// A command returns this when it was called wrongly: its help is shown and the exit code is 1.
 constexpr int show_help = -1;
 
+/// The rows of `ec2` and its subcommands.
+std::vector<Subcommand> make_ec2_commands();
 /// All commands, in the order of the help.
 const std::vector<Subcommand>& command_table();
 std::string command_help(const Invocation& invocation, const Subcommand& command);
@@ -202,5 +220,15 @@ int run_cache_rm(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_cache_verify(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_verify_attestation(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_sbom_generate(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_ec2(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_ec2_up(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_ec2_down(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_ec2_status(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_ec2_ls(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_ec2_console(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_ec2_import(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_ec2_userdata(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_ec2_serve(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_ec2_imds(Invocation&, CommandOptions&, const std::vector<std::string>&);
 
 }  // namespace kiln

@@ -1,11 +1,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/build_report.h"
 #include "cli/command.h"
+#include "cli/ec2_server.h"
 #include "cli/signals.h"
 #include "cli/state_planning.h"
 #include "cli/template_input.h"
@@ -72,6 +74,8 @@ bool run_stages(Invocation& invocation, const CommandOptions& options, const std
 
 int run_build(Invocation& invocation, CommandOptions& options, const std::vector<std::string>& arguments) {
   if (arguments.size() != 1) return show_help;
+  std::optional<LocalEc2> local_ec2;  // before the template is read: it may look at the environment
+  if (options.local_ec2) local_ec2.emplace(invocation);
   auto loaded = load_template(invocation, options, arguments[0], DataSources::run);
   if (!loaded) return 1;
   Diagnostics diagnostics;

@@ -65,6 +65,7 @@ void declare_build(FlagSet& flags, CommandOptions& o) {
   flags.add_bool("debug", &o.debug, "One build at a time, with a pause after every step.");
   flags.add_bool("force", &o.force, "Delete artifacts of an earlier run that are in the way.");
   declare_selection(flags, o, "Build");
+  flags.add_bool("local-ec2", &o.local_ec2, "AWS is the endpoint on this machine (see ec2), which is started for the\nbuild unless it runs.");
   declare_output(flags, o);
   flags.add_choice(
       "on-error", &o.on_error, {"cleanup", "abort", "ask", "run-cleanup-provisioner"},
@@ -772,6 +773,7 @@ const std::vector<Subcommand>& command_table() {
     auto all = make_template_commands();
     for (auto& command : make_image_commands()) all.push_back(std::move(command));
     for (auto& command : make_cache_commands()) all.push_back(std::move(command));
+    for (auto& command : make_ec2_commands()) all.push_back(std::move(command));
     for (auto& command : make_other_commands()) all.push_back(std::move(command));
     return all;
   }();

@@ -95,6 +95,13 @@ class SqliteJournal : public Journal {
     Statement(db_, "DELETE FROM resource WHERE id = ?").bind(id).step();
   }
 
+  void take_over(int64_t id) override {
+    Resource mine = new_resource(ResourceKind::process, "", "", run_id_);
+    std::lock_guard lock(mutex_);
+    Statement update(db_, "UPDATE resource SET owner_pid = ?, owner_start = ?, run_id = ? WHERE id = ?");
+    update.bind(mine.owner_pid).bind(mine.owner_start).bind(run_id_).bind(id).step();
+  }
+
   std::vector<Resource> all() override {
     std::lock_guard lock(mutex_);
     Statement select(db_,
@@ -129,6 +136,7 @@ class MemoryJournal : public Journal {
     std::lock_guard lock(mutex_);
     std::erase_if(resources_, [&](const Resource& resource) { return resource.id == id; });
   }
+  void take_over(int64_t) override {}  // nobody else ever owns what is in it
   std::vector<Resource> all() override {
     std::lock_guard lock(mutex_);
     return resources_;

@@ -37,6 +37,8 @@ class Journal {
   virtual ~Journal() = default;
   virtual Resource append(ResourceKind kind, const std::string& name, const std::string& stage) = 0;
   virtual void remove(int64_t id) = 0;
+  /// From now on this process owns it: what another one left running on purpose, or by dying, is no orphan any more.
+  virtual void take_over(int64_t id) = 0;
   virtual std::vector<Resource> all() = 0;
 };
 

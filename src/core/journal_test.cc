@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/process.h"
+#include "base/sqlite.h"
 #include "core/gc.h"
 #include "core/process_table.h"
 
@@ -43,6 +44,21 @@ TEST(Journal, KeepsEntriesUntilTheyAreRemoved) {
   journal->remove(first);
   EXPECT_EQ(journal->all().size(), 1u);
   EXPECT_GT(journal->append(ResourceKind::path, "/x/y", "").id, all[1].id) << "numbers are never used again";
+}
+
+TEST(Journal, WhatIsTakenOverIsNoOrphan) {
+  TempDir directory;
+  auto journal = open_journal(directory.path(), "run-1");
+  int64_t id = journal->append(ResourceKind::process, "qemu", "i-1").id;
+  {
+    Database db(directory.path() / "journal.db", {.what = "", .advice = "", .write_ahead = true});
+    db.execute("UPDATE resource SET owner_start = owner_start - 1");
+  }
+  EXPECT_TRUE(is_orphan(journal->all()[0]));
+  journal->take_over(id);
+  Resource taken = journal->all()[0];
+  EXPECT_FALSE(is_orphan(taken));
+  EXPECT_EQ(taken.stage, "i-1");
 }
 
 TEST(Journal, SaysWhatToDoWhenItCannotBeOpened) {

@@ -65,6 +65,7 @@ class ForgetfulJournal : public Journal {
     return resource;
   }
   void remove(int64_t id) override { live.erase(id); }
+  void take_over(int64_t) override {}
   std::vector<Resource> all() override {
     std::vector<Resource> out;
     for (const auto& [id, resource] : live) out.push_back(resource);

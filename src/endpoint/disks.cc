@@ -1,0 +1,158 @@
+#include "endpoint/disks.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/process.h"
+#include "base/sparse.h"
+#include "base/text.h"
+
+namespace kiln::ec2 {
+
+namespace {
+
+constexpr size_t longest_chain = 8;  ///< files; each one more is one more place to look for a block
+constexpr auto disk_limit = std::chrono::hours(1);
+constexpr int64_t gib = 1024LL * 1024 * 1024;
+
+fs::path made(fs::path directory) {
+  std::error_code ignored;
+  fs::create_directories(directory, ignored);
+  return directory;
+}
+
+/// A file under a temporary name, journaled, until it is whole.
+class Unfinished {
+ public:
+  Unfinished(fs::path final_path, Journal& journal)
+      : final_(std::move(final_path)),
+        path_(final_.string() + ".part"),
+        journal_(journal),
+        id_(journal.append(ResourceKind::path, path_.string(), "ec2").id) {}
+  ~Unfinished() {
+    std::error_code ignored;
+    fs::remove(path_, ignored);
+    journal_.remove(id_);
+  }
+  Unfinished(const Unfinished&) = delete;
+  Unfinished& operator=(const Unfinished&) = delete;
+  const fs::path& path() const { return path_; }
+  void finish() {
+    Fd file(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file.is_open() || ::fdatasync(file.get()) != 0) throw_errno("sync " + path_.string());
+    if (::rename(path_.c_str(), final_.c_str()) != 0) throw_errno("rename " + path_.string());
+  }
+
+ private:
+  fs::path final_;
+  fs::path path_;
+  Journal& journal_;
+  int64_t id_;
+};
+
+void copy_disk(const fs::path& from, const fs::path& to) {
+  Fd in(::open(from.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!in.is_open()) throw_errno("open " + from.string());
+  Fd out(::open(to.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600));
+  if (!out.is_open()) throw_errno("open " + to.string());
+  if (share_content(in.get(), out.get())) return;
+  if (int error = copy_content(in.get(), out.get()); error != 0) {
+    throw Error(ErrorKind::environment,
+                fmt::format("copy {} to {}: {}", from.string(), to.string(), go_errno_text(error)));
+  }
+}
+
+}  // namespace
+
+fs::path volume_file(const State& state, const std::string& volume_id) {
+  return state.directory() / "volumes" / (volume_id + ".qcow2");
+}
+
+fs::path snapshot_file(const State& state, const std::string& file) {
+  return state.directory() / "snapshots" / file;
+}
+
+void make_volume(const State& state, const Volume& volume, const Stop& stop) {
+  fs::path file = volume_file(state, volume.id);
+  if (fs::exists(file)) return;
+  made(file.parent_path());
+  fs::path part = file.string() + ".part";
+  std::vector<std::string> argv = {"qemu-img", "create", "-q", "-f", "qcow2"};
+  // A relative name: the state's directory may be moved as a whole.
+  if (!volume.chain.empty())
+    argv.insert(argv.end(), {"-F", "qcow2", "-b", "../snapshots/" + volume.chain.front()});
+  argv.insert(argv.end(), {part.string(), std::to_string(volume.size * gib)});
+  run_checked({.argv = argv}, Deadline::in(std::chrono::minutes(1)), stop);
+  if (::rename(part.c_str(), file.c_str()) != 0) throw_errno("rename " + part.string());
+}
+
+void resize_volume(const State& state, const Volume& volume, const Stop& stop) {
+  fs::path file = volume_file(state, volume.id);
+  if (!fs::exists(file)) return;
+  run_checked(
+      {.argv = {"qemu-img", "resize", "-q", "-f", "qcow2", file.string(), std::to_string(volume.size * gib)}},
+      Deadline::in(std::chrono::minutes(1)), stop);
+}
+
+TakenContent take_content(const State& state, const Volume& volume, const std::string& snapshot_id,
+                          Journal& journal, const Stop& stop) {
+  TakenContent out{snapshot_id + ".qcow2", volume.chain};
+  fs::path to = snapshot_file(state, out.file);
+  made(to.parent_path());
+  Unfinished unfinished(to, journal);
+  if (volume.chain.size() < longest_chain) {
+    copy_disk(volume_file(state, volume.id), unfinished.path());
+  } else {
+    out.chain.clear();
+    run_checked({.argv = {"qemu-img", "convert", "-q", "-U", "-f", "qcow2", "-O", "qcow2",
+                          volume_file(state, volume.id).string(), unfinished.path().string()}},
+                Deadline::in(disk_limit), stop);
+  }
+  unfinished.finish();
+  return out;
+}
+
+int64_t import_disk(const State& state, const fs::path& image, const std::string& snapshot_id,
+                    Journal& journal, const Stop& stop) {
+  std::string info = run_checked({.argv = {"qemu-img", "info", "--output=json", image.string()}},
+                                 Deadline::in(std::chrono::minutes(1)), stop);
+  auto json = nlohmann::json::parse(info, nullptr, false);
+  if (!json.is_object() || !json.contains("virtual-size")) {
+    throw Error(ErrorKind::user, image.string() + " is no disk image that qemu-img knows");
+  }
+  auto size = json["virtual-size"].get<int64_t>();
+  fs::path to = snapshot_file(state, snapshot_id + ".qcow2");
+  made(to.parent_path());
+  Unfinished unfinished(to, journal);
+  run_checked({.argv = {"qemu-img", "convert", "-q", "-f", json.value("format", "raw"), "-O", "qcow2",
+                        image.string(), unfinished.path().string()}},
+              Deadline::in(disk_limit), stop);
+  unfinished.finish();
+  return std::max<int64_t>(1, (size + gib - 1) / gib);
+}
+
+void sweep_snapshots(State& state) {
+  state.refresh();
+  std::set<std::string> used;
+  for (const auto& [id, snapshot] : state.snapshots) {
+    used.insert(id + ".qcow2");
+    used.insert(snapshot.file);
+    used.insert(snapshot.chain.begin(), snapshot.chain.end());
+  }
+  for (const auto& [id, volume] : state.volumes) used.insert(volume.chain.begin(), volume.chain.end());
+  std::error_code error;
+  std::vector<fs::path> unused;
+  for (const auto& entry : fs::directory_iterator(state.directory() / "snapshots", error)) {
+    std::string name = entry.path().filename().string();
+    if (name.ends_with(".qcow2") && !used.contains(name)) unused.push_back(entry.path());
+  }
+  for (const auto& path : unused) fs::remove(path, error);
+}
+
+}  // namespace kiln::ec2

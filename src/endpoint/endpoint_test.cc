@@ -1,0 +1,427 @@
+#include "endpoint/endpoint.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <pugixml.hpp>
+
+#include "base/digest.h"
+#include "base/file.h"
+#include "base/process.h"
+#include "base/text.h"
+#include "endpoint/disks.h"
+#include "endpoint/endpoint.h"
+
+namespace kiln::ec2 {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using testing::UnorderedElementsAre;
+
+/// An endpoint on a directory of its own; its machines do not start.
+class EndpointTest : public testing::Test {
+ protected:
+  EndpointTest() { reopen(); }
+
+  void reopen() {
+    endpoint_.reset();
+    MachineOptions options;
+    options.qemu = "false";
+    options.metadata_command = {"true"};
+    endpoint_ = std::make_unique<Endpoint>(directory_.path() / "ec2", *journal_, options);
+  }
+
+  /// The answer as XML, below a root; an error is a text with its code.
+  pugi::xml_document call(const std::string& action, const std::string& form = "",
+                          const std::string& service = "ec2") {
+    pugi::xml_document out;
+    std::string xml =
+        "<a>" + endpoint_->call(service, action, "eu-west-1", Params::parse(form), Stop()) + "</a>";
+    EXPECT_TRUE(out.load_string(xml.c_str())) << xml;
+    return out;
+  }
+  std::string one(const std::string& action, const std::string& form, const char* path,
+                  const std::string& service = "ec2") {
+    return call(action, form, service).child("a").select_node(path).node().text().get();
+  }
+  std::vector<std::string> all(const std::string& action, const std::string& form, const char* path) {
+    std::vector<std::string> out;
+    auto document = call(action, form);
+    for (const auto& node : document.child("a").select_nodes(path))
+      out.emplace_back(node.node().text().get());
+    return out;
+  }
+  std::string error(const std::string& action, const std::string& form = "",
+                    const std::string& service = "ec2") {
+    try {
+      endpoint_->call(service, action, "eu-west-1", Params::parse(form), Stop());
+      return "";
+    } catch (const ApiError& e) {
+      return e.code();
+    }
+  }
+
+  /// An AMI without content.
+  std::string add_image(const std::string& name, const std::string& owner = "123456789012") {
+    auto lock = endpoint_->state().lock();
+    Snapshot snapshot;
+    snapshot.id = endpoint_->state().new_id("snap");
+    snapshot.region = "eu-west-1";
+    snapshot.state = "completed";
+    snapshot.file = snapshot.id + ".qcow2";
+    snapshot.size = 2;
+    endpoint_->state().put(snapshot);
+    Image image;
+    image.id = endpoint_->state().new_id("ami");
+    image.region = "eu-west-1";
+    image.name = name;
+    image.state = "available";
+    image.owner = owner;
+    image.created = now_text();
+    image.devices.push_back(
+        {.device = "/dev/xvda", .snapshot_id = snapshot.id, .size = 2, .volume_type = "gp2"});
+    endpoint_->state().put(image);
+    return image.id;
+  }
+
+  std::string wait_for_state(const std::string& id, const std::string& wanted) {
+    State::Waiter waiter(endpoint_->state());
+    for (Deadline deadline = Deadline::in(std::chrono::seconds(30)); !deadline.passed();) {
+      {
+        auto lock = endpoint_->state().lock();
+        if (endpoint_->state().instances.at(id).state == wanted) return wanted;
+      }
+      waiter.wait_for_change(deadline, Stop());
+    }
+    return "never " + wanted;
+  }
+
+  TempDir directory_;
+  std::unique_ptr<Journal> journal_ = make_memory_journal();
+  std::unique_ptr<Endpoint> endpoint_;
+};
+
+TEST_F(EndpointTest, RegionsAndZones) {
+  EXPECT_THAT(all("DescribeRegions", "RegionName.1=eu-west-1", "regionInfo/item/regionName"),
+              ElementsAre("eu-west-1"));
+  EXPECT_THAT(all("DescribeAvailabilityZones", "", "availabilityZoneInfo/item/zoneName"),
+              ElementsAre("eu-west-1a", "eu-west-1b", "eu-west-1c"));
+  EXPECT_EQ(error("DescribeRegions", "RegionName.1=mars"), "InvalidParameterValue");
+}
+
+TEST_F(EndpointTest, UnknownActionsAndDryRuns) {
+  EXPECT_EQ(error("MakeCoffee"), "InvalidAction");
+  EXPECT_EQ(error("DescribeRegions", "", "s3"), "InvalidAction");
+  EXPECT_EQ(error("CreateKeyPair", "KeyName=k&DryRun=true"), "DryRunOperation");
+  EXPECT_THAT(all("DescribeKeyPairs", "", "keySet/item/keyName"), IsEmpty());
+}
+
+TEST_F(EndpointTest, KeyPairs) {
+  std::string material = one("CreateKeyPair", "KeyName=k&KeyType=ed25519", "keyMaterial");
+  EXPECT_THAT(material, HasSubstr("PRIVATE KEY"));
+  EXPECT_EQ(error("CreateKeyPair", "KeyName=k"), "InvalidKeyPair.Duplicate");
+  EXPECT_EQ(error("CreateKeyPair", "KeyName=x&KeyType=dsa"), "InvalidParameterValue");
+  EXPECT_EQ(error("ImportKeyPair", "KeyName=i&PublicKeyMaterial=bm9uc2Vuc2U%3D"), "InvalidKey.Format");
+  EXPECT_EQ(error("ImportKeyPair", "KeyName=i&PublicKeyMaterial=%21"), "InvalidKey.Format");
+  std::string line = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJkQ2dVtQqYvGZIxB3gS6Qz8r0pXoTUJ4bGJ0eFzM0a1 me";
+  one("ImportKeyPair", "KeyName=i&PublicKeyMaterial=" + aws_uri_encode(base64_encode(line)), "keyName");
+  EXPECT_THAT(all("DescribeKeyPairs", "Filter.1.Name=key-name&Filter.1.Value.1=%3F", "keySet/item/keyName"),
+              UnorderedElementsAre("k", "i"));
+  EXPECT_EQ(one("DeleteKeyPair", "KeyName=k", "return"), "true");
+  EXPECT_EQ(one("DeleteKeyPair", "KeyName=k", "return"), "true") << "of one that is not there is no error";
+  EXPECT_EQ(error("DescribeKeyPairs", "KeyName.1=k"), "InvalidKeyPair.NotFound");
+}
+
+TEST_F(EndpointTest, SecurityGroups) {
+  std::string id = one("CreateSecurityGroup", "GroupName=web&GroupDescription=d&VpcId=", "groupId");
+  EXPECT_EQ(error("CreateSecurityGroup", "GroupName=web&GroupDescription=d"), "InvalidGroup.Duplicate");
+  std::string rule = "GroupId=" + id +
+                     "&IpPermissions.1.IpProtocol=tcp&IpPermissions.1.FromPort=22&IpPermissions.1.ToPort=22"
+                     "&IpPermissions.1.IpRanges.1.CidrIp=0.0.0.0%2F0";
+  EXPECT_EQ(one("AuthorizeSecurityGroupIngress", rule, "return"), "true");
+  EXPECT_EQ(error("AuthorizeSecurityGroupIngress", rule), "InvalidPermission.Duplicate");
+  EXPECT_THAT(all("DescribeSecurityGroups", "GroupId.1=" + id,
+                  "securityGroupInfo/item/ipPermissions/item/ipRanges/item/cidrIp"),
+              ElementsAre("0.0.0.0/0"));
+  EXPECT_EQ(one("RevokeSecurityGroupIngress", rule, "return"), "true");
+  EXPECT_THAT(all("DescribeSecurityGroups", "GroupId.1=" + id, "securityGroupInfo/item/ipPermissions/item"),
+              IsEmpty());
+  for (const char* bad :
+       {"IpProtocol=tcp&FromPort=70000&ToPort=80000&CidrIp=0.0.0.0/0",
+        "IpProtocol=tcp&FromPort=1&ToPort=1&CidrIp=all", "IpProtocol=smoke&CidrIp=0.0.0.0/0"}) {
+    EXPECT_EQ(error("AuthorizeSecurityGroupIngress", "GroupId=" + id + "&" + bad), "InvalidParameterValue")
+        << bad;
+  }
+  EXPECT_EQ(error("DeleteSecurityGroup", "GroupName=default"), "CannotDelete");
+  EXPECT_EQ(one("DeleteSecurityGroup", "GroupId=" + id, "return"), "true");
+  EXPECT_EQ(error("DeleteSecurityGroup", "GroupId=" + id), "InvalidGroup.NotFound");
+}
+
+TEST_F(EndpointTest, ImagesByFilterOwnerAndTag) {
+  std::string debian = add_image("debian-12-amd64", "136693071363");
+  std::string mine = add_image("mine/app");
+  EXPECT_THAT(all("DescribeImages", "Owner.1=self", "imagesSet/item/imageId"), ElementsAre(mine));
+  EXPECT_THAT(all("DescribeImages", "Owner.1=136693071363&Filter.1.Name=name&Filter.1.Value.1=debian-1%3F-*",
+                  "imagesSet/item/imageId"),
+              ElementsAre(debian));
+  EXPECT_THAT(all("DescribeImages", "Filter.1.Name=name&Filter.1.Value.1=nothing", "imagesSet/item"),
+              IsEmpty());
+  EXPECT_EQ(error("DescribeImages", "Filter.1.Name=colour&Filter.1.Value.1=red"), "InvalidParameterValue");
+  one("CreateTags", "ResourceId.1=" + mine + "&Tag.1.Key=env&Tag.1.Value=test", "return");
+  EXPECT_THAT(all("DescribeImages", "Filter.1.Name=tag%3Aenv&Filter.1.Value.1=te*", "imagesSet/item/imageId"),
+              ElementsAre(mine));
+  EXPECT_THAT(all("DescribeTags", "Filter.1.Name=resource-id&Filter.1.Value.1=" + mine, "tagSet/item/value"),
+              ElementsAre("test"));
+  EXPECT_EQ(error("DescribeImages", "ImageId.1=ami-00"), "InvalidAMIID.NotFound");
+  EXPECT_EQ(error("DescribeImages", "ImageId.1=..%2F..%2Fetc"), "InvalidAMIID.Malformed");
+  EXPECT_EQ(error("CreateTags", "ResourceId.1=" + mine + "&Tag.1.Key=aws%3Ax&Tag.1.Value=y"),
+            "InvalidParameterValue");
+}
+
+TEST_F(EndpointTest, PagesAreWholeTogether) {
+  for (int i = 0; i < 5; ++i) add_image("image" + std::to_string(i));
+  std::vector<std::string> names;
+  std::string token;
+  for (int page = 0; page < 3; ++page) {
+    std::string form = "MaxResults=2" + (token.empty() ? "" : "&NextToken=" + token);
+    for (auto& name : all("DescribeImages", form, "imagesSet/item/name")) names.push_back(name);
+    token = one("DescribeImages", form, "nextToken");
+  }
+  EXPECT_EQ(token, "");
+  EXPECT_THAT(names, UnorderedElementsAre("image0", "image1", "image2", "image3", "image4"));
+  EXPECT_EQ(error("DescribeImages", "NextToken=nonsense"), "InvalidNextToken");
+}
+
+TEST_F(EndpointTest, RunInstancesChecksEverythingBeforeItMakesAnything) {
+  std::string image = add_image("base");
+  std::string good = "ImageId=" + image + "&MinCount=1&MaxCount=1&InstanceType=t2.nano";
+  EXPECT_EQ(error("RunInstances", "MinCount=1&MaxCount=1"), "MissingParameter");
+  EXPECT_EQ(error("RunInstances", "ImageId=ami-0123&MinCount=1&MaxCount=1"), "InvalidAMIID.NotFound");
+  for (const char* bad :
+       {"InstanceType=x1.tiny", "MaxCount=0", "UserData=%2A", "KeyName=nobody", "SubnetId=subnet-0",
+        "SecurityGroupId.1=sg-0",
+        "BlockDeviceMapping.1.DeviceName=%2Fdev%2Fxvda&BlockDeviceMapping.1.Ebs.VolumeSize=1",
+        "InstanceInitiatedShutdownBehavior=explode", "MetadataOptions.HttpTokens=maybe",
+        "Placement.AvailabilityZone=mars", "MaxCount=100000"}) {
+    EXPECT_NE(error("RunInstances", good + "&" + bad), "") << bad;
+  }
+  EXPECT_THAT(endpoint_->state().instances, IsEmpty());
+  EXPECT_THAT(endpoint_->state().volumes, IsEmpty());
+}
+
+TEST_F(EndpointTest, AMachineThatDoesNotStartIsTerminatedWithTheReason) {
+  std::string image = add_image("base");
+  std::string id = one("RunInstances", "ImageId=" + image + "&MinCount=1&MaxCount=1&InstanceType=t2.nano",
+                       "instancesSet/item/instanceId");
+  EXPECT_EQ(wait_for_state(id, "terminated"), "terminated");
+  EXPECT_EQ(one("DescribeInstances", "InstanceId.1=" + id,
+                "reservationSet/item/instancesSet/item/stateReason/code"),
+            "Server.InternalError");
+  EXPECT_THAT(endpoint_->state().volumes, IsEmpty());
+  EXPECT_THAT(journal_->all(), IsEmpty());
+  EXPECT_EQ(error("StopInstances", "InstanceId.1=" + id), "IncorrectInstanceState");
+  EXPECT_EQ(one("TerminateInstances", "InstanceId.1=" + id, "instancesSet/item/currentState/name"),
+            "terminated");
+}
+
+TEST_F(EndpointTest, TheSameTokenMakesTheSameInstances) {
+  std::string form =
+      "ImageId=" + add_image("base") + "&MinCount=2&MaxCount=2&InstanceType=t2.nano&ClientToken=abc";
+  auto first = all("RunInstances", form, "instancesSet/item/instanceId");
+  EXPECT_EQ(first.size(), 2u);
+  EXPECT_THAT(all("RunInstances", form, "instancesSet/item/instanceId"),
+              testing::UnorderedElementsAreArray(first));
+  EXPECT_EQ(error("RunInstances", form + "&InstanceInitiatedShutdownBehavior=terminate"),
+            "IdempotentParameterMismatch");
+}
+
+TEST_F(EndpointTest, HostileIdentifiersReachNoFile) {
+  std::string hostile = "..%2F..%2F..%2Fetc%2Fpasswd";
+  EXPECT_EQ(error("GetConsoleOutput", "InstanceId=" + hostile), "InvalidInstanceID.Malformed");
+  EXPECT_EQ(error("DeleteVolume", "VolumeId=" + hostile), "InvalidVolumeID.Malformed");
+  EXPECT_EQ(error("DeleteSnapshot", "SnapshotId=" + hostile), "InvalidSnapshotID.Malformed");
+  EXPECT_EQ(error("CreateVolume", "AvailabilityZone=eu-west-1a&Size=99999999999"), "InvalidParameterValue");
+  EXPECT_EQ(error("CreateVolume", "AvailabilityZone=eu-west-1a&Size=-5"), "InvalidParameterValue");
+}
+
+TEST_F(EndpointTest, CopiedImagesShareTheirContent) {
+  std::string image = add_image("base");
+  std::string copy =
+      one("CopyImage", "Name=copy&SourceRegion=eu-west-1&Encrypted=true&SourceImageId=" + image, "imageId");
+  EXPECT_EQ(
+      one("DescribeImages", "ImageId.1=" + copy, "imagesSet/item/blockDeviceMapping/item/ebs/encrypted"),
+      "true");
+  EXPECT_EQ(error("CopyImage", "Name=other&SourceRegion=us-east-1&SourceImageId=" + image),
+            "InvalidAMIID.NotFound");
+  EXPECT_EQ(error("CopyImage", "Name=copy&SourceRegion=eu-west-1&SourceImageId=" + image),
+            "InvalidAMIName.Duplicate");
+  EXPECT_EQ(error("CopyImage", "Name=%24%24&SourceRegion=eu-west-1&SourceImageId=" + image),
+            "InvalidAMIName.Malformed");
+  std::string snapshot =
+      one("DescribeImages", "ImageId.1=" + image, "imagesSet/item/blockDeviceMapping/item/ebs/snapshotId");
+  EXPECT_EQ(error("DeleteSnapshot", "SnapshotId=" + snapshot), "InvalidSnapshot.InUse");
+  fs::path file = snapshot_file(endpoint_->state(), snapshot + ".qcow2");
+  fs::create_directories(file.parent_path());
+  write_file_atomically(file, "content");
+  one("DeregisterImage", "ImageId=" + image, "return");
+  one("DeleteSnapshot", "SnapshotId=" + snapshot, "return");
+  EXPECT_TRUE(fs::exists(file)) << "the copy stands on it";
+  one("DeregisterImage", "DeleteAssociatedSnapshots=true&ImageId=" + copy, "return");
+  EXPECT_FALSE(fs::exists(file));
+}
+
+TEST_F(EndpointTest, ImageAttributes) {
+  std::string image = add_image("base");
+  one("ModifyImageAttribute",
+      "ImageId=" + image + "&LaunchPermission.Add.1.UserId=111122223333&UserId.1=111122223333", "return");
+  EXPECT_THAT(all("DescribeImageAttribute", "Attribute=launchPermission&ImageId=" + image,
+                  "launchPermission/item/userId"),
+              ElementsAre("111122223333"));
+  EXPECT_EQ(error("ModifyImageAttribute", "ImageId=" + image + "&LaunchPermission.Add.1.Group=some"),
+            "InvalidParameterValue");
+  one("ModifyImageAttribute", "Description.Value=words&ImageId=" + image, "return");
+  EXPECT_EQ(one("DescribeImages", "ImageId.1=" + image, "imagesSet/item/description"), "words");
+  EXPECT_EQ(one("EnableImageDeregistrationProtection", "ImageId=" + image, "return"), "enabled");
+  EXPECT_EQ(error("DeregisterImage", "ImageId=" + image), "OperationNotPermitted");
+}
+
+TEST_F(EndpointTest, RolesAndProfiles) {
+  one("CreateRole", "RoleName=r&AssumeRolePolicyDocument=%7B%7D", "Role/Arn", "iam");
+  EXPECT_EQ(error("GetRole", "RoleName=none", "iam"), "NoSuchEntity");
+  one("CreateInstanceProfile", "InstanceProfileName=p", "InstanceProfile/Arn", "iam");
+  call("AddRoleToInstanceProfile", "InstanceProfileName=p&RoleName=r", "iam");
+  EXPECT_EQ(
+      one("GetInstanceProfile", "InstanceProfileName=p", "InstanceProfile/Roles/member/RoleName", "iam"),
+      "r");
+  EXPECT_EQ(error("DeleteRole", "RoleName=r", "iam"), "DeleteConflict");
+  EXPECT_EQ(error("CreateRole", "RoleName=..%2Fx&AssumeRolePolicyDocument=%7B%7D", "iam"), "ValidationError");
+}
+
+TEST_F(EndpointTest, TheStateIsThereAfterAnotherStart) {
+  std::string image = add_image("base");
+  std::string key = endpoint_->own_keys().secret;
+  one("CreateKeyPair", "KeyName=k&KeyType=ed25519", "keyName");
+  one("CreateTags", "ResourceId.1=" + image + "&Tag.1.Key=a&Tag.1.Value=%3Cb%3E", "return");
+  reopen();
+  EXPECT_EQ(endpoint_->own_keys().secret, key);
+  EXPECT_THAT(all("DescribeKeyPairs", "", "keySet/item/keyName"), ElementsAre("k"));
+  EXPECT_EQ(one("DescribeImages", "ImageId.1=" + image, "imagesSet/item/tagSet/item/value"), "<b>");
+}
+
+TEST_F(EndpointTest, AnotherProcessMayWriteToTheState) {
+  State other(directory_.path() / "ec2");
+  {
+    auto lock = other.lock();
+    Image image;
+    image.id = "ami-00000000000000001";
+    image.region = "eu-west-1";
+    image.name = "from elsewhere";
+    image.state = "available";
+    other.put(image);
+  }
+  EXPECT_THAT(all("DescribeImages", "", "imagesSet/item/name"), ElementsAre("from elsewhere"));
+}
+
+TEST_F(EndpointTest, WhatWasBeingMadeWhenItDiedIsToldAsFailed) {
+  std::string id = add_image("half");
+  {
+    auto lock = endpoint_->state().lock();
+    Image image = endpoint_->state().images.at(id);
+    image.state = "pending";
+    endpoint_->state().put(image);
+    Instance instance;
+    instance.id = "i-00000000000000001";
+    instance.region = "eu-west-1";
+    instance.state = "running";
+    instance.address = "127.31.16.1";
+    instance.pid = 1'000'000'000;
+    endpoint_->state().put(instance);
+  }
+  reopen();
+  endpoint_->machines().adopt();
+  EXPECT_EQ(one("DescribeImages", "ImageId.1=" + id, "imagesSet/item/imageState"), "failed");
+  EXPECT_EQ(one("DescribeInstances", "InstanceId.1=i-00000000000000001",
+                "reservationSet/item/instancesSet/item/instanceState/name"),
+            "stopped");
+}
+
+/// Requests over HTTP's data: signatures and the shape of errors.
+class SignedEndpointTest : public EndpointTest {
+ protected:
+  HttpReply post(const std::string& body, const std::string& service, const AccessKey& key) {
+    HttpCall call;
+    call.method = "POST";
+    call.path = "/";
+    call.body = body;
+    std::string time = format_amz_date(std::time(nullptr));
+    AwsRequest request{"POST", "/", "", {{"Host", "127.0.0.1:1"}}, digest_hex("sha256", body)};
+    call.headers = aws_signed_headers(request, {key.id, key.secret, key.token},
+                                      {time.substr(0, 8), "eu-west-1", service}, time);
+    return endpoint_->handle(call, Stop());
+  }
+};
+
+TEST_F(SignedEndpointTest, AnswersAndErrorsHaveTheServicesShape) {
+  AccessKey key = endpoint_->own_keys();
+  HttpReply good = post("Action=DescribeRegions", "ec2", key);
+  EXPECT_EQ(good.status, 200);
+  EXPECT_THAT(
+      good.body,
+      HasSubstr("<DescribeRegionsResponse xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\"><requestId>"));
+  HttpReply bad = post("Action=MakeTea%3C", "ec2", key);
+  EXPECT_EQ(bad.status, 400);
+  EXPECT_THAT(
+      bad.body,
+      HasSubstr("<Response><Errors><Error><Code>InvalidAction</Code><Message>The action MakeTea&lt; is"));
+  EXPECT_THAT(post("Action=GetCallerIdentity", "sts", key).body, HasSubstr("<GetCallerIdentityResult><Arn>"));
+  EXPECT_THAT(post("Action=GetRole&RoleName=x", "iam", key).body,
+              HasSubstr("<ErrorResponse><Error><Type>Sender</Type><Code>NoSuchEntity"));
+  EXPECT_EQ(post("Action=GetRole&RoleName=x", "iam", key).status, 404);
+  key.secret += "x";
+  EXPECT_EQ(post("Action=DescribeRegions", "ec2", key).status, 401);
+}
+
+TEST_F(SignedEndpointTest, JsonServicesAnswerInJsonWhateverTheyAreSent) {
+  AccessKey key = endpoint_->own_keys();
+  auto ask = [&](const std::string& target, const std::string& body) {
+    HttpCall call;
+    call.method = "POST";
+    call.path = "/";
+    call.body = body;
+    std::string time = format_amz_date(std::time(nullptr));
+    AwsRequest request{
+        "POST", "/", "", {{"Host", "127.0.0.1:1"}, {"X-Amz-Target", target}}, digest_hex("sha256", body)};
+    call.headers =
+        aws_signed_headers(request, {key.id, key.secret, ""}, {time.substr(0, 8), "eu-west-1", "ssm"}, time);
+    return nlohmann::json::parse(endpoint_->handle(call, Stop()).body);
+  };
+  EXPECT_EQ(ask("AmazonSSM.PutParameter", R"({"Name": "/a", "Value": "v"})")["Version"], 1);
+  EXPECT_EQ(ask("AmazonSSM.GetParameter", R"({"Name": "/a"})")["Parameter"]["Value"], "v");
+  EXPECT_EQ(ask("AmazonSSM.GetParameter", "{")["__type"], "SerializationException");
+  EXPECT_EQ(ask("AmazonSSM.GetParameter", "[]")["__type"], "SerializationException");
+  EXPECT_EQ(ask("AmazonSSM.GetParameter", R"({"Name": 1})")["__type"], "ValidationException");
+  EXPECT_EQ(ask("AmazonSSM.GetParameters", R"({"Names": [1]})")["__type"], "ValidationException");
+  EXPECT_EQ(ask("AmazonSSM.StartSession", "{}")["__type"], "UnknownOperationException");
+  EXPECT_EQ(ask("secretsmanager.GetSecretValue", R"({"SecretId": "../x"})")["__type"],
+            "ResourceNotFoundException");
+}
+
+TEST_F(SignedEndpointTest, AssumedRolesHaveKeysOfTheirOwn) {
+  HttpReply reply = post("Action=AssumeRole&RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fbuild&RoleSessionName=s",
+                         "sts", endpoint_->own_keys());
+  pugi::xml_document document;
+  ASSERT_TRUE(document.load_string(reply.body.c_str()));
+  auto text = [&](const char* name) {
+    return std::string(document.select_node((std::string("//") + name).c_str()).node().text().get());
+  };
+  AccessKey key{text("AccessKeyId"), text("SecretAccessKey"), text("SessionToken"), 0, "", ""};
+  EXPECT_THAT(post("Action=GetCallerIdentity", "sts", key).body, HasSubstr(":assumed-role/build/s"));
+  key.token.clear();
+  EXPECT_EQ(post("Action=GetCallerIdentity", "sts", key).status, 401);
+}
+
+}  // namespace
+}  // namespace kiln::ec2
