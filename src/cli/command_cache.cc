@@ -41,7 +41,8 @@ Value state_value(const MachineState& state) {
   out.set("number", static_cast<int64_t>(state.number));
   out.set("failed", state.failed);
   out.set("bytes", static_cast<int64_t>(state.bytes));
-  out.set("cost_seconds", Value(Number{fmt::format("{:.3f}", std::chrono::duration<double>(state.cost).count())}));
+  out.set("cost_seconds",
+          Value(Number{fmt::format("{:.3f}", std::chrono::duration<double>(state.cost).count())}));
   out.set("made", format_rfc3339_utc(state.made));
   out.set("used", format_rfc3339_utc(state.used));
   out.set("details", state.details);
@@ -50,13 +51,19 @@ Value state_value(const MachineState& state) {
 }
 
 /// Those that keys or beginnings of keys mean. Throws for the first that means none or several.
-std::vector<MachineState> states_of(const std::vector<MachineState>& all, const std::vector<std::string>& keys) {
+std::vector<MachineState> states_of(const std::vector<MachineState>& all,
+                                    const std::vector<std::string>& keys) {
   std::vector<MachineState> out;
   for (const auto& key : keys) {
     std::vector<MachineState> found;
-    std::copy_if(all.begin(), all.end(), std::back_inserter(found), [&](const auto& state) { return state.key.starts_with(key); });
-    if (found.empty()) throw Error(ErrorKind::user, fmt::format("no state {}: `kiln cache ls` shows what there is", go_quote(key)));
-    if (found.size() > 1) throw Error(ErrorKind::user, fmt::format("{} states begin with {}: give more of the key", found.size(), go_quote(key)));
+    std::copy_if(all.begin(), all.end(), std::back_inserter(found),
+                 [&](const auto& state) { return state.key.starts_with(key); });
+    if (found.empty())
+      throw Error(ErrorKind::user,
+                  fmt::format("no state {}: `kiln cache ls` shows what there is", go_quote(key)));
+    if (found.size() > 1)
+      throw Error(ErrorKind::user,
+                  fmt::format("{} states begin with {}: give more of the key", found.size(), go_quote(key)));
     out.push_back(std::move(found[0]));
   }
   return out;
@@ -69,7 +76,8 @@ std::string why_text(const Stage& stage) {
   std::vector<std::vector<std::string>> rows;
   for (size_t i = 0; i < plan.states.size(); ++i) {
     const PlannedState& state = plan.states[i];
-    rows.push_back({state.key.substr(0, shown_digits), fmt::format("{}", i + 1), i == 0 ? "boot" : state.step, fates[i]});
+    rows.push_back({state.key.substr(0, shown_digits), fmt::format("{}", i + 1), i == 0 ? "boot" : state.step,
+                    fates[i]});
   }
   return stage.info.display_name + "\n" + text_table(rows, "  ");
 }
@@ -96,14 +104,17 @@ int run_cache(Invocation& invocation, CommandOptions& options, const std::vector
   std::vector<std::vector<std::string>> rows{{"KEY", "BUILD", "AFTER", "TOOK", "SIZE", "USED"}};
   for (const auto& state : states) {
     auto cost = std::chrono::duration_cast<std::chrono::milliseconds>(state.cost);
-    rows.push_back({short_key(state), state.build, step_text(state), format_go_duration(cost), format_bytes(state.bytes), age_text(state.used, now)});
+    rows.push_back({short_key(state), state.build, step_text(state), format_go_duration(cost),
+                    format_bytes(state.bytes), age_text(state.used, now)});
   }
-  ui.say(text_table(rows) + fmt::format("{}, {} of {} in {}", counted(states.size(), "state"), format_bytes(total_bytes(states)),
-                                        format_bytes(state_cache_budget()), state_cache_directory().string()));
+  ui.say(text_table(rows) + fmt::format("{}, {} of {} in {}", counted(states.size(), "state"),
+                                        format_bytes(total_bytes(states)), format_bytes(state_cache_budget()),
+                                        state_cache_directory().string()));
   return 0;
 }
 
-int run_cache_why(Invocation& invocation, CommandOptions& options, const std::vector<std::string>& arguments) {
+int run_cache_why(Invocation& invocation, CommandOptions& options,
+                  const std::vector<std::string>& arguments) {
   if (arguments.size() != 1) return show_help;
   options.force = true;  // a result that is there is in nobody's way: nothing is built
   auto loaded = load_template(invocation, options, arguments[0], DataSources::run);
@@ -135,10 +146,13 @@ int run_cache_gc(Invocation& invocation, CommandOptions& options, const std::vec
   auto removed = cache->trim(budget);
   auto left = cache->list();
   for (const auto& state : removed) {
-    invocation.ui().say(fmt::format("Removed {} ({}, {}, {})", short_key(state), state.build, step_text(state), format_bytes(state.bytes)));
+    invocation.ui().say(fmt::format("Removed {} ({}, {}, {})", short_key(state), state.build,
+                                    step_text(state), format_bytes(state.bytes)));
   }
-  invocation.ui().say(fmt::format("{} removed, {} freed; {} left, {} of {}.", counted(removed.size(), "state"), format_bytes(total_bytes(removed)),
-                                  counted(left.size(), "state"), format_bytes(total_bytes(left)), format_bytes(state_cache_budget())));
+  invocation.ui().say(fmt::format("{} removed, {} freed; {} left, {} of {}.",
+                                  counted(removed.size(), "state"), format_bytes(total_bytes(removed)),
+                                  counted(left.size(), "state"), format_bytes(total_bytes(left)),
+                                  format_bytes(state_cache_budget())));
   return 0;
 }
 
@@ -149,8 +163,12 @@ int run_cache_rm(Invocation& invocation, CommandOptions&, const std::vector<std:
   for (const auto& state : states_of(cache->list(), arguments)) {
     bool gone = cache->remove(state.key);
     all &= gone;
-    if (gone) invocation.ui().say(fmt::format("Removed {} ({}, {}) and what builds on it", short_key(state), state.build, step_text(state)));
-    else invocation.ui().error(fmt::format("{} ({}, {}) is in use", short_key(state), state.build, step_text(state)));
+    if (gone)
+      invocation.ui().say(fmt::format("Removed {} ({}, {}) and what builds on it", short_key(state),
+                                      state.build, step_text(state)));
+    else
+      invocation.ui().error(
+          fmt::format("{} ({}, {}) is in use", short_key(state), state.build, step_text(state)));
   }
   return all ? 0 : 1;
 }
@@ -167,10 +185,13 @@ int run_cache_verify(Invocation& invocation, CommandOptions&, const std::vector<
     ui.progress("states", i, states.size());
     auto damage = cache->verify(states[i], stop);
     damaged += damage.empty() ? 0 : 1;
-    for (const auto& one : damage) ui.error(fmt::format("{} ({}, {}): {}", short_key(states[i]), states[i].build, step_text(states[i]), one.what));
+    for (const auto& one : damage)
+      ui.error(fmt::format("{} ({}, {}): {}", short_key(states[i]), states[i].build, step_text(states[i]),
+                           one.what));
     if (!damage.empty() && !cache->remove(states[i].key)) ui.error("It is in use, and stays.");
   }
-  ui.say(fmt::format("{}: {}", counted(states.size(), "state"), damaged == 0 ? "all whole" : fmt::format("{} damaged and removed", damaged)));
+  ui.say(fmt::format("{}: {}", counted(states.size(), "state"),
+                     damaged == 0 ? "all whole" : fmt::format("{} damaged and removed", damaged)));
   return damaged == 0 ? 0 : 1;
 }
 

@@ -28,7 +28,9 @@ std::string steps_text(const std::vector<PlannedState>& states) {
 
 /// The build up to its artifact: what post-processors make of it is made anew each time.
 OutlinedBuild made_by_builder(OutlinedBuild build) {
-  std::erase_if(build.steps, [](const OutlinedStep& step) { return step.kind == "post-processor" || step.kind == "error-cleanup-provisioner"; });
+  std::erase_if(build.steps, [](const OutlinedStep& step) {
+    return step.kind == "post-processor" || step.kind == "error-cleanup-provisioner";
+  });
   return build;
 }
 
@@ -40,24 +42,29 @@ bool wants_states(const CommandOptions& options, bool by_default) {
   return get_env("KILN_CACHE") ? environment_wants_states() : by_default;
 }
 
-size_t state_index(const std::vector<PlannedState>& states, const std::string& called, const std::string& flag) {
+size_t state_index(const std::vector<PlannedState>& states, const std::string& called,
+                   const std::string& flag) {
   if (called == "boot") return 0;
   size_t number = 0;
   auto [end, error] = std::from_chars(called.data(), called.data() + called.size(), number);
-  if (error == std::errc() && end == called.data() + called.size() && number >= 1 && number <= states.size()) return number - 1;
+  if (error == std::errc() && end == called.data() + called.size() && number >= 1 && number <= states.size())
+    return number - 1;
   for (size_t i = 1; i < states.size(); ++i) {
     if (states[i].step == called || contains(states[i].what, go_quote(called))) return i;
   }
-  throw Error(ErrorKind::user, fmt::format("{} names no step: {}. There are: {}.", flag, go_quote(called), steps_text(states)));
+  throw Error(ErrorKind::user, fmt::format("{} names no step: {}. There are: {}.", flag, go_quote(called),
+                                           steps_text(states)));
 }
 
-std::shared_ptr<StatePlan> make_state_plan(const CommandOptions& options, std::shared_ptr<StateCache> cache, std::vector<PlannedState> states) {
+std::shared_ptr<StatePlan> make_state_plan(const CommandOptions& options, std::shared_ptr<StateCache> cache,
+                                           std::vector<PlannedState> states) {
   auto plan = std::make_shared<StatePlan>();
   plan->cache = std::move(cache);
   plan->states = std::move(states);
   plan->explain = options.explain;
   if (options.rebuild) plan->rebuild_from = 0;
-  if (!options.rebuild_from.empty()) plan->rebuild_from = state_index(plan->states, options.rebuild_from, "-rebuild-from");
+  if (!options.rebuild_from.empty())
+    plan->rebuild_from = state_index(plan->states, options.rebuild_from, "-rebuild-from");
   return plan;
 }
 
@@ -66,9 +73,13 @@ std::vector<std::string> fates_of_states(const StatePlan& plan) {
   size_t next = reach.index ? *reach.index + 1 : 0;
   std::vector<std::string> out;
   for (size_t i = 0; i < plan.states.size(); ++i) {
-    if (i < next) out.push_back("cached");
-    else if (i > next) out.push_back("runs, because a step before it does");
-    else out.push_back(reach.why_not_next.empty() ? "runs: no state of it is there" : "runs, because " + reach.why_not_next);
+    if (i < next)
+      out.push_back("cached");
+    else if (i > next)
+      out.push_back("runs, because a step before it does");
+    else
+      out.push_back(reach.why_not_next.empty() ? "runs: no state of it is there"
+                                               : "runs, because " + reach.why_not_next);
   }
   return out;
 }
@@ -103,7 +114,8 @@ bool plan_states(Invocation& invocation, const CommandOptions& options, const st
   auto digests = open_file_digests(state_directory());
   for (size_t i = 0; i < keyed.stages.size(); ++i) {
     const std::string& name = keyed.stages[i].info.display_name;
-    auto stage = std::find_if(plan.stages.begin(), plan.stages.end(), [&](const Stage& one) { return one.info.display_name == name; });
+    auto stage = std::find_if(plan.stages.begin(), plan.stages.end(),
+                              [&](const Stage& one) { return one.info.display_name == name; });
     if (stage == plan.stages.end()) continue;
     auto states = make_state_plan(options, cache, planned_states(keyed.stages[i], outlines[i], {}, *digests));
     if (stage->builder->keeps_no_states().empty()) {

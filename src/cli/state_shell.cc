@@ -17,17 +17,21 @@ const Stage& only_stage(const Plan& plan) {
   if (plan.stages.size() == 1) return plan.stages[0];
   std::string names;
   for (const auto& stage : plan.stages) names += (names.empty() ? "" : ", ") + stage.info.display_name;
-  throw Error(ErrorKind::user, plan.stages.empty() ? "the template has no build that is selected"
-                                                   : fmt::format("which build? Give -only with one of: {}", names));
+  throw Error(ErrorKind::user, plan.stages.empty()
+                                   ? "the template has no build that is selected"
+                                   : fmt::format("which build? Give -only with one of: {}", names));
 }
 
 MachineState failed_state(const Stage& stage) {
   std::optional<MachineState> newest;
   for (auto& state : stage.states->cache->list()) {
-    bool fits = state.failed && state.build == stage.info.display_name && (!newest || state.made > newest->made);
+    bool fits =
+        state.failed && state.build == stage.info.display_name && (!newest || state.made > newest->made);
     if (fits && stage.states->cache->find(state.key).state) newest = std::move(state);
   }
-  if (!newest) throw Error(ErrorKind::user, fmt::format("no failed step of {} was kept: builds with -cache keep them", stage.info.display_name));
+  if (!newest)
+    throw Error(ErrorKind::user, fmt::format("no failed step of {} was kept: builds with -cache keep them",
+                                             stage.info.display_name));
   return *newest;
 }
 
@@ -37,8 +41,10 @@ MachineState state_after(const Stage& stage, const std::string& called) {
   auto found = stage.states->cache->find(stage.states->states[index].key);
   if (found.state) return *found.state;
   std::string why = found.why_not.empty() ? "none was kept with the template as it is now" : found.why_not;
-  throw Error(ErrorKind::user, fmt::format("there is no state of {} after {}: {}. Run it with -cache, or see `kiln cache why`.",
-                                           stage.info.display_name, stage.states->states[index].what, why));
+  throw Error(
+      ErrorKind::user,
+      fmt::format("there is no state of {} after {}: {}. Run it with -cache, or see `kiln cache why`.",
+                  stage.info.display_name, stage.states->states[index].what, why));
 }
 
 /// The builder's configuration, working in a place of its own.
@@ -46,13 +52,15 @@ Value machine_config(const Stage& stage) {
   Diagnostics ignored;  // it was planned without mistakes
   BodyInput input{stage.info.scope.build_data, false, stage.source.type, stage.source.override_name};
   Value config = stage.source.body(input, ignored);
-  config.set("output_directory", Value((state_cache_directory() / "tmp" / ("shell-" + random_uuid())).string()));
+  config.set("output_directory",
+             Value((state_cache_directory() / "tmp" / ("shell-" + random_uuid())).string()));
   return config;
 }
 
 }  // namespace
 
-std::optional<ImageTestPlan> plan_of_state(Invocation& invocation, const CommandOptions& given, const std::string& path) {
+std::optional<ImageTestPlan> plan_of_state(Invocation& invocation, const CommandOptions& given,
+                                           const std::string& path) {
   CommandOptions options = given;
   options.force = true;  // a result that is there is in nobody's way
   auto loaded = load_template(invocation, options, path, DataSources::run);
@@ -72,7 +80,8 @@ std::optional<ImageTestPlan> plan_of_state(Invocation& invocation, const Command
   states->read_only = true;
   PlannedState wanted;
   wanted.key = state.key;
-  wanted.what = state.number == 0 ? "the start of the machine" : fmt::format("{} (step {})", state.step, state.number + 1);
+  wanted.what = state.number == 0 ? "the start of the machine"
+                                  : fmt::format("{} (step {})", state.step, state.number + 1);
   states->states.push_back(std::move(wanted));
 
   ImageTestPlan out;

@@ -38,7 +38,7 @@ struct StageStates::Writing {
   struct Last {
     std::optional<MachineState> state;  ///< committed last: the parent of the next
     std::optional<StateLease> lease;
-    std::string error;                  ///< why nothing more can be kept
+    std::string error;  ///< why nothing more can be kept
   };
   Guarded<Last> last;
 };
@@ -49,7 +49,8 @@ class StageStates::Recording : public EventSink {
   Recording(EventSink& next, const Redactor& redactor) : next_(next), redactor_(redactor) {}
   void emit(const Event& event) override {
     next_.emit(event);
-    if (event.kind != EventKind::say && event.kind != EventKind::message && event.kind != EventKind::error) return;
+    if (event.kind != EventKind::say && event.kind != EventKind::message && event.kind != EventKind::error)
+      return;
     words_.with([&](auto& words) {
       if (words.size() >= most_words) return;
       words.push_back(event);
@@ -70,10 +71,15 @@ class StageStates::Recording : public EventSink {
 };
 
 StageStates::StageStates(const Stage& stage, StageContext& context, const Redactor& redactor)
-    : stage_(stage), context_(context), redactor_(redactor), plan_(*stage.states), writing_(std::make_shared<Writing>()) {
+    : stage_(stage),
+      context_(context),
+      redactor_(redactor),
+      plan_(*stage.states),
+      writing_(std::make_shared<Writing>()) {
   if (std::string why = stage.builder->keeps_no_states(); !why.empty()) {
     keeping_ = false;
-    if (!plan_.read_only && why != builder_without_states) context_.ui.say(fmt::format("States of this machine are not kept: {}.", why));
+    if (!plan_.read_only && why != builder_without_states)
+      context_.ui.say(fmt::format("States of this machine are not kept: {}.", why));
     return;
   }
   run_ = plan_.cache->open_run();
@@ -97,7 +103,8 @@ bool StageStates::wait_for_maker(size_t next) {
   if (plan_.read_only || next >= plan_.states.size() || !plan_.states[next].keep) return true;
   making_ = plan_.cache->try_make(plan_.states[next].key);
   if (making_) return true;
-  context_.ui.say(fmt::format("Another build is making the state after {}: waiting for it.", plan_.states[next].what));
+  context_.ui.say(
+      fmt::format("Another build is making the state after {}: waiting for it.", plan_.states[next].what));
   while (!making_) {
     sleep_for(std::chrono::milliseconds(100), context_.stop);
     making_ = plan_.cache->try_make(plan_.states[next].key);
@@ -117,7 +124,8 @@ std::optional<Artifact> StageStates::finished_before() {
   auto image = plan_.images->find_by_key(plan_.result_key);
   if (!image || image->files.empty()) return std::nullopt;
   bool put_back = plan_.images->restore(*image, context_.stop);
-  context_.ui.say(fmt::format("Cached: nothing changed since the image was made ({}){}", format_rfc3339_utc(image->made),
+  context_.ui.say(fmt::format("Cached: nothing changed since the image was made ({}){}",
+                              format_rfc3339_utc(image->made),
                               put_back ? "; it is put back from the store" : "; it is where it belongs"));
   return artifact_of_image(*image);
 }
@@ -141,7 +149,8 @@ void StageStates::keep_result(const Artifact& artifact) {
 }
 
 void StageStates::lock_next(size_t next) {
-  if (next < plan_.states.size() && plan_.states[next].keep) making_ = plan_.cache->try_make(plan_.states[next].key);
+  if (next < plan_.states.size() && plan_.states[next].keep)
+    making_ = plan_.cache->try_make(plan_.states[next].key);
 }
 
 std::unique_ptr<Machine> StageStates::resume() {
@@ -166,7 +175,8 @@ std::unique_ptr<Machine> StageStates::resume() {
     return machine;
   } catch (const Error& error) {
     if (context_.stop.requested()) throw;
-    context_.ui.say(fmt::format("The state after {} cannot be used: {}", plan_.states[*reach.index].what, error.message()));
+    context_.ui.say(fmt::format("The state after {} cannot be used: {}", plan_.states[*reach.index].what,
+                                error.message()));
     context_.undo.run_down_to(undo_before, Outcome::cancelled, [&](const std::string& problem) {
       context_.ui.error("Error cleaning up: " + problem);
     });
@@ -179,8 +189,8 @@ void StageStates::replay() {
   auto line = plan_.cache->lineage(resumed_state_);
   for (const auto& state : line) {
     if (state.number == 0) continue;
-    context_.ui.say(fmt::format("Cached: {} (ran in {}, {})", plan_.states.at(state.number).what, format_duration_words(state.cost),
-                                format_rfc3339_utc(state.made)));
+    context_.ui.say(fmt::format("Cached: {} (ran in {}, {})", plan_.states.at(state.number).what,
+                                format_duration_words(state.cost), format_rfc3339_utc(state.made)));
     for (Event event : state.output) {
       event.stage = context_.ui.stage();
       event.text = "[cached] " + event.text;
@@ -221,8 +231,10 @@ void StageStates::keep_failed(Machine& machine, size_t number) {
   if (!keeping_ || plan_.read_only || number >= plan_.states.size()) return;
   if (!save(machine, number, {}, true)) return;
   settle();
-  context_.ui.say("The machine is kept as the failure left it: `shell -at=failed` opens a copy. The next build with -cache or "
-                  "-resume goes on where this step began.");
+  context_.ui.say(
+      "The machine is kept as the failure left it: `shell -at=failed` opens a copy. The next build with "
+      "-cache or "
+      "-resume goes on where this step began.");
 }
 
 bool StageStates::save(Machine& machine, size_t number, std::chrono::nanoseconds cost, bool failed) {
@@ -250,36 +262,38 @@ bool StageStates::save(Machine& machine, size_t number, std::chrono::nanoseconds
 }
 
 /// One state after the other: each builds on the one before.
-void StageStates::write(std::unique_ptr<PendingState> pending, MachineState state, std::filesystem::path directory,
-                        std::optional<FileLock> making) {
+void StageStates::write(std::unique_ptr<PendingState> pending, MachineState state,
+                        std::filesystem::path directory, std::optional<FileLock> making) {
   settle();
   std::string error = writing_->last.with([](auto& last) { return last.error; });
   if (!error.empty()) return give_up(error);
-  writer_ = std::thread([pending = std::move(pending), state = std::move(state), directory = std::move(directory),
-                         making = std::move(making), writing = writing_,
-                         run = run_.get(), cache = plan_.cache, stop = context_.stop, log = &context_.log]() mutable {
-    auto parent = writing->last.with([](auto& last) { return last.state; });
-    try {
-      only_errors([&] {
-        if (parent) {
-          state.parent = parent->key;
-          state.parent_instance = parent->instance;
+  writer_ =
+      std::thread([pending = std::move(pending), state = std::move(state), directory = std::move(directory),
+                   making = std::move(making), writing = writing_, run = run_.get(), cache = plan_.cache,
+                   stop = context_.stop, log = &context_.log]() mutable {
+        auto parent = writing->last.with([](auto& last) { return last.state; });
+        try {
+          only_errors([&] {
+            if (parent) {
+              state.parent = parent->key;
+              state.parent_instance = parent->instance;
+            }
+            pending->write(state, stop);
+            MachineState made = run->commit(std::move(state), directory);
+            auto lease = cache->lease(made);
+            writing->last.with([&](auto& last) {
+              last.state = std::move(made);
+              last.lease = std::move(lease);
+            });
+          });
+        } catch (const Error& failure) {
+          log->line("state cache: " + failure.message());
+          std::error_code ignored;
+          std::filesystem::remove_all(
+              directory, ignored);  // at once: the disk may be full, and the machine writes to it
+          writing->last.with([&](auto& last) { last.error = failure.message(); });
         }
-        pending->write(state, stop);
-        MachineState made = run->commit(std::move(state), directory);
-        auto lease = cache->lease(made);
-        writing->last.with([&](auto& last) {
-          last.state = std::move(made);
-          last.lease = std::move(lease);
-        });
       });
-    } catch (const Error& failure) {
-      log->line("state cache: " + failure.message());
-      std::error_code ignored;
-      std::filesystem::remove_all(directory, ignored);  // at once: the disk may be full, and the machine writes to it
-      writing->last.with([&](auto& last) { last.error = failure.message(); });
-    }
-  });
 }
 
 }  // namespace kiln

@@ -22,8 +22,8 @@ class StageStates {
   /// Keeps what the build made.
   void keep_result(const Artifact& artifact);
 
-  /// The machine as the furthest state that can be used left it; nullptr: it is to be started. Waits while another run
-  /// makes the state that is needed next.
+  /// The machine as the furthest state that can be used left it; nullptr: it is to be started. Waits while
+  /// another run makes the state that is needed next.
   std::unique_ptr<Machine> resume();
   /// How many provisioners the machine has behind it. The words of those are said again, marked.
   size_t done() const { return resumed_ ? *resumed_ : 0; }
@@ -33,7 +33,8 @@ class StageStates {
 
   /// Runs a step with its words recorded.
   void record(const std::function<void(StageContext& context)>& step);
-  /// Keeps the machine's state behind `number` provisioners. A failure is said and ends the keeping, not the build.
+  /// Keeps the machine's state behind `number` provisioners. A failure is said and ends the keeping, not the
+  /// build.
   void keep(Machine& machine, size_t number, std::chrono::nanoseconds cost);
   /// Keeps the machine as the failing step left it, to be looked at.
   void keep_failed(Machine& machine, size_t number);

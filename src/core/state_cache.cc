@@ -32,7 +32,8 @@ void make_directory(const fs::path& path) {
 
 void sync_path(const fs::path& path, int flags) {
   Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | flags));
-  if (!fd.is_open() || (::fsync(fd.get()) != 0 && flags == 0)) throw_store_errno("write " + path.string(), errno);
+  if (!fd.is_open() || (::fsync(fd.get()) != 0 && flags == 0))
+    throw_store_errno("write " + path.string(), errno);
 }
 
 uint64_t bytes_on_disk(const fs::path& path) {
@@ -121,7 +122,9 @@ class DirectoryCache : public StateCache {
   }
 
   std::unique_ptr<StateRun> open_run() override { return std::make_unique<DirectoryRun>(*this); }
-  std::optional<FileLock> try_make(const std::string& key) override { return FileLock::try_lock(root_ / "locks" / key); }
+  std::optional<FileLock> try_make(const std::string& key) override {
+    return FileLock::try_lock(root_ / "locks" / key);
+  }
 
   std::vector<MachineState> list() override {
     std::vector<MachineState> out;
@@ -135,7 +138,8 @@ class DirectoryCache : public StateCache {
     auto whole = read(key);
     if (!whole) return true;
     for (const auto& child : states) {
-      if (child.state.parent == key && child.state.parent_instance == whole->state.instance && !remove(child.state.key)) {
+      if (child.state.parent == key && child.state.parent_instance == whole->state.instance &&
+          !remove(child.state.key)) {
         return false;
       }
     }
@@ -170,7 +174,8 @@ class DirectoryCache : public StateCache {
     auto compare = [&](const fs::path& path, const StateFile& file) {
       stop.check();
       if (file.digest.empty() || !look_at(path)) return;
-      if (file_digest_hex("sha256", path) != file.digest) out.push_back({state.key, path.string() + ": its content differs"});
+      if (file_digest_hex("sha256", path) != file.digest)
+        out.push_back({state.key, path.string() + ": its content differs"});
     };
     for (const auto& [name, file] : manifest->files) compare(manifest->state.directory / name, file);
     for (const auto& [name, file] : manifest->layers) compare(layers_ / name, file);
@@ -218,7 +223,8 @@ class DirectoryCache : public StateCache {
   std::vector<StateManifest> all() const {
     std::vector<StateManifest> out;
     std::error_code error;
-    for (auto entry = fs::directory_iterator(root_ / "states", error); !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    for (auto entry = fs::directory_iterator(root_ / "states", error);
+         !error && entry != fs::directory_iterator(); entry.increment(error)) {
       if (auto manifest = read(entry->path().filename().string())) out.push_back(std::move(*manifest));
     }
     return out;
@@ -237,7 +243,8 @@ class DirectoryCache : public StateCache {
     if (manifest.state.parent.empty()) return "";
     auto parent = read(manifest.state.parent);
     if (!parent) return "the state it builds on is gone";
-    if (parent->state.instance != manifest.state.parent_instance) return "the state it builds on was made anew";
+    if (parent->state.instance != manifest.state.parent_instance)
+      return "the state it builds on was made anew";
     return why_unusable(*parent);
   }
 
@@ -260,7 +267,8 @@ class DirectoryCache : public StateCache {
     return true;
   }
 
-  /// What killed processes left: their directories, then layers of theirs that no state names, then free locks.
+  /// What killed processes left: their directories, then layers of theirs that no state names, then free
+  /// locks.
   void sweep() {
     ImageObjects(root_, nullptr).sweep_intakes();
     std::set<std::string> named;
@@ -301,7 +309,8 @@ DirectoryRun::~DirectoryRun() {
 const fs::path& DirectoryRun::layers_directory() const { return cache_.layers_directory(); }
 
 fs::path DirectoryRun::new_layer(const std::string& extension) {
-  return cache_.layers_directory() / fmt::format("{}-{}{}", intake_.path().filename().string(), next_++, extension);
+  return cache_.layers_directory() /
+         fmt::format("{}-{}{}", intake_.path().filename().string(), next_++, extension);
 }
 
 fs::path DirectoryRun::begin() {
@@ -342,7 +351,8 @@ std::unique_ptr<StateCache> open_state_cache(const fs::path& directory) {
 
 fs::path state_cache_directory() {
   if (auto named = get_env("KILN_CACHE_DIR"); named && !named->empty()) return *named;
-  if (auto cache = get_env("XDG_CACHE_HOME"); cache && !cache->empty()) return fs::path(*cache) / "kiln" / "states";
+  if (auto cache = get_env("XDG_CACHE_HOME"); cache && !cache->empty())
+    return fs::path(*cache) / "kiln" / "states";
   return expand_home("~/.cache/kiln/states");
 }
 
@@ -352,10 +362,13 @@ uint64_t state_cache_budget() {
   char* end = nullptr;
   double number = std::strtod(text->c_str(), &end);
   std::string unit = lower(trim(end));
-  if (unit.ends_with("ib")) unit.erase(unit.size() - 2);
-  else if (unit.ends_with('b')) unit.pop_back();
+  if (unit.ends_with("ib"))
+    unit.erase(unit.size() - 2);
+  else if (unit.ends_with('b'))
+    unit.pop_back();
   size_t power = unit.empty() ? 0 : std::string("kmgt").find(unit) + 1;
-  if (end == text->c_str() || unit.size() > 1 || (!unit.empty() && power == 0) || !(number >= 0) || number > 1e18) {
+  if (end == text->c_str() || unit.size() > 1 || (!unit.empty() && power == 0) || !(number >= 0) ||
+      number > 1e18) {
     throw Error(ErrorKind::user, fmt::format("KILN_CACHE_SIZE is {}: give a size as 20GiB", go_quote(*text)));
   }
   return static_cast<uint64_t>(std::ldexp(number, static_cast<int>(10 * power)));

@@ -19,24 +19,26 @@ namespace kiln {
 
 /// One state, as the cache knows it. A plain value.
 struct MachineState {
-  std::string key;           ///< digest of the chain of steps that led to it
-  std::string instance;      ///< random: a state that is made anew under the same key is another one
-  std::string parent;        ///< key of the state before; empty: the first
+  std::string key;       ///< digest of the chain of steps that led to it
+  std::string instance;  ///< random: a state that is made anew under the same key is another one
+  std::string parent;    ///< key of the state before; empty: the first
   std::string parent_instance;
-  std::string builder_type;  ///< who can bring it back
-  std::string build;         ///< display name
-  std::string step;          ///< "boot", or the provisioner: "shell"
-  size_t number = 0;         ///< how many provisioners it has behind it
-  bool failed = false;       ///< the machine as a failing step left it: only for looking at
-  Value document;            ///< what the key is made of, besides the parent
-  Value details;             ///< the builder's own
-  std::vector<Event> output; ///< what the step said, secrets masked; say, message and error only
-  std::vector<std::string> layers;   ///< its own files in layers_directory(); it needs those of its parents, too
-  std::vector<std::string> depends;  ///< files elsewhere (absolute) without which it is worth nothing: a disk's base
-  std::chrono::nanoseconds cost{0};                 ///< how long the step took
+  std::string builder_type;   ///< who can bring it back
+  std::string build;          ///< display name
+  std::string step;           ///< "boot", or the provisioner: "shell"
+  size_t number = 0;          ///< how many provisioners it has behind it
+  bool failed = false;        ///< the machine as a failing step left it: only for looking at
+  Value document;             ///< what the key is made of, besides the parent
+  Value details;              ///< the builder's own
+  std::vector<Event> output;  ///< what the step said, secrets masked; say, message and error only
+  std::vector<std::string>
+      layers;  ///< its own files in layers_directory(); it needs those of its parents, too
+  std::vector<std::string>
+      depends;  ///< files elsewhere (absolute) without which it is worth nothing: a disk's base
+  std::chrono::nanoseconds cost{0};  ///< how long the step took
   std::chrono::system_clock::time_point made{};
   std::chrono::system_clock::time_point used{};
-  uint64_t bytes = 0;        ///< on disk: its own files, and the layers that came with it
+  uint64_t bytes = 0;               ///< on disk: its own files, and the layers that came with it
   std::filesystem::path directory;  ///< of the builder's files
 };
 
@@ -57,8 +59,8 @@ struct StateDamage {
   std::string what;
 };
 
-/// Where one run puts its states while it makes them. What is not committed goes with it, or with the next trim()
-/// when its process was killed.
+/// Where one run puts its states while it makes them. What is not committed goes with it, or with the next
+/// trim() when its process was killed.
 class StateRun {
  public:
   virtual ~StateRun() = default;
@@ -68,17 +70,19 @@ class StateRun {
   virtual std::filesystem::path new_layer(const std::string& extension) = 0;
   /// A new directory for the builder's files of one state.
   virtual std::filesystem::path begin() = 0;
-  /// Makes the state in `directory` (from begin()) findable, durably: its files and layers are synced first. One that
-  /// was there under the key is replaced. Fills instance, made, used, bytes and directory.
+  /// Makes the state in `directory` (from begin()) findable, durably: its files and layers are synced first.
+  /// One that was there under the key is replaced. Fills instance, made, used, bytes and directory.
   virtual MachineState commit(MachineState state, const std::filesystem::path& directory) = 0;
 };
 
-/// Contract: safe between processes and threads. A state is found only when it was written whole and is on disk; a
-/// state whose files or parents changed is not found, and the reason is told. Throws Error{environment}.
+/// Contract: safe between processes and threads. A state is found only when it was written whole and is on
+/// disk; a state whose files or parents changed is not found, and the reason is told. Throws
+/// Error{environment}.
 class StateCache {
  public:
   virtual ~StateCache() = default;
-  /// Where layers live: files that a state and those after it share, never written to once a state names them.
+  /// Where layers live: files that a state and those after it share, never written to once a state names
+  /// them.
   virtual const std::filesystem::path& layers_directory() const = 0;
 
   struct Found {
@@ -101,8 +105,8 @@ class StateCache {
   virtual std::vector<MachineState> list() = 0;
   /// With all states that build on it. False: in use.
   virtual bool remove(const std::string& key) = 0;
-  /// Removes the least recently used states that no other builds on, until the rest fits into `budget` bytes, and
-  /// whatever a killed process left. Returns what was removed.
+  /// Removes the least recently used states that no other builds on, until the rest fits into `budget` bytes,
+  /// and whatever a killed process left. Returns what was removed.
   virtual std::vector<MachineState> trim(uint64_t budget) = 0;
   /// Reads all files and compares digests.
   virtual std::vector<StateDamage> verify(const MachineState& state, const Stop& stop) = 0;

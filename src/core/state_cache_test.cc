@@ -19,7 +19,8 @@ struct Fixture {
   TempDir dir;
   std::unique_ptr<StateCache> cache = open_state_cache(dir.path() / "cache");
 
-  MachineState make(StateRun& run, const std::string& key, const MachineState* parent = nullptr, size_t bytes = 1000) const {
+  MachineState make(StateRun& run, const std::string& key, const MachineState* parent = nullptr,
+                    size_t bytes = 1000) const {
     MachineState state;
     state.key = key;
     state.builder_type = "qemu";

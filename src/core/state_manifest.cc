@@ -27,7 +27,10 @@ std::chrono::system_clock::time_point from_ns(int64_t ns) {
 Json files_json(const std::map<std::string, StateFile>& files) {
   Json out = Json::object();
   for (const auto& [name, file] : files) {
-    out[name] = {{"size", file.stamp.size}, {"inode", file.stamp.inode}, {"mtime", file.stamp.mtime}, {"sha256", file.digest}};
+    out[name] = {{"size", file.stamp.size},
+                 {"inode", file.stamp.inode},
+                 {"mtime", file.stamp.mtime},
+                 {"sha256", file.digest}};
   }
   return out;
 }
@@ -114,10 +117,11 @@ StateManifest parse_manifest(const std::string& text, const std::string& name) {
   try {
     Json json = Json::parse(text);
     if (json.at("version") != manifest_version) {
-      throw Error(ErrorKind::environment, fmt::format("{} is of version {}, which this Kiln does not know", name,
-                                                      json.at("version").dump()));
+      throw Error(ErrorKind::environment, fmt::format("{} is of version {}, which this Kiln does not know",
+                                                      name, json.at("version").dump()));
     }
-    StateManifest out{state_of(json, name), files_of(json.at("files")), files_of(json.at("layers")), files_of(json.at("depends"))};
+    StateManifest out{state_of(json, name), files_of(json.at("files")), files_of(json.at("layers")),
+                      files_of(json.at("depends"))};
     out.state.layers = names_of(out.layers);
     out.state.depends = names_of(out.depends);
     return out;

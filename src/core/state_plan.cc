@@ -13,22 +13,28 @@ namespace kiln {
 namespace {
 
 std::string too_old(const PlannedState& planned, const MachineState& state) {
-  if (planned.max_age.count() == 0 || std::chrono::system_clock::now() - state.made <= planned.max_age) return "";
+  if (planned.max_age.count() == 0 || std::chrono::system_clock::now() - state.made <= planned.max_age)
+    return "";
   return fmt::format("it is older than its max_age of {}", format_go_duration(planned.max_age));
 }
 
 }  // namespace
 
-std::vector<PlannedState> planned_states(const Stage& stage, const OutlinedBuild& outline, const std::map<std::string, std::string>& sources,
+std::vector<PlannedState> planned_states(const Stage& stage, const OutlinedBuild& outline,
+                                         const std::map<std::string, std::string>& sources,
                                          FileDigests& digests) {
   std::vector<PlannedState> out;
   for (auto& state : state_keys(outline, sources, digests)) {
     size_t number = out.size();
-    PlannedState planned{std::move(state.key), std::move(state.document), "boot", "the start of the machine", true, {}};
+    PlannedState planned{
+        std::move(state.key), std::move(state.document), "boot", "the start of the machine", true, {}};
     if (number > 0) {
       const auto& declaration = stage.provisioners.at(number - 1).declaration;
       planned.step = declaration.type;
-      planned.what = fmt::format("provisioner {} (step {})", declaration.name.empty() ? declaration.type : declaration.type + " " + go_quote(declaration.name), number + 1);
+      planned.what = fmt::format(
+          "provisioner {} (step {})",
+          declaration.name.empty() ? declaration.type : declaration.type + " " + go_quote(declaration.name),
+          number + 1);
       planned.keep = declaration.cache;
       planned.max_age = declaration.max_age;
     }
@@ -45,8 +51,10 @@ StateReach reach_of(const StatePlan& plan) {
     bool barred = !planned.keep || i >= plan.rebuild_from;
     StateCache::Found found;
     if (!barred) found = plan.cache->find(planned.key);
-    std::string why = !planned.keep ? "its block says cache = false" : barred ? "it is to be made anew"
-                      : found.state ? too_old(planned, *found.state) : found.why_not;
+    std::string why = !planned.keep ? "its block says cache = false"
+                      : barred      ? "it is to be made anew"
+                      : found.state ? too_old(planned, *found.state)
+                                    : found.why_not;
     if (found.state && why.empty()) {
       out.index = i;
       out.state = std::move(found.state);
@@ -54,7 +62,9 @@ StateReach reach_of(const StatePlan& plan) {
       gap = false;
       continue;
     }
-    if (!std::exchange(gap, true)) out.why_not_next = !why.empty() ? why : join(why_state_is_missing(plan, i, plan.explain ? 100 : 3), ", ");
+    if (!std::exchange(gap, true))
+      out.why_not_next =
+          !why.empty() ? why : join(why_state_is_missing(plan, i, plan.explain ? 100 : 3), ", ");
     if (!why.empty()) break;  // nothing behind it counts
   }
   return out;
@@ -71,7 +81,8 @@ std::vector<std::string> why_state_is_missing(const StatePlan& plan, size_t inde
   }
   if (!before) return {};
   auto out = input_differences(before->document, wanted.document, most, index + 1);
-  std::string itself = fmt::format("provisioner {} (step {}): ", wanted.step, index + 1);  // that is said already
+  std::string itself =
+      fmt::format("provisioner {} (step {}): ", wanted.step, index + 1);  // that is said already
   for (auto& sentence : out) {
     if (sentence.starts_with(itself)) sentence.erase(0, itself.size());
   }

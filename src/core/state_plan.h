@@ -31,15 +31,16 @@ struct StatePlan {
   std::shared_ptr<ImageStore> images;
   std::string result_key;
   Value result_inputs;
-  bool read_only = false;          ///< states are used, none is made: a throw-away fork
-  bool explain = false;            ///< says all that changed
+  bool read_only = false;  ///< states are used, none is made: a throw-away fork
+  bool explain = false;    ///< says all that changed
 };
 
 struct Stage;
 struct OutlinedBuild;
 
 /// The states of a stage. Reads the files that options name. Throws Error when one cannot be read.
-std::vector<PlannedState> planned_states(const Stage& stage, const OutlinedBuild& outline, const std::map<std::string, std::string>& sources,
+std::vector<PlannedState> planned_states(const Stage& stage, const OutlinedBuild& outline,
+                                         const std::map<std::string, std::string>& sources,
                                          FileDigests& digests);
 
 /// How far the cache reaches: the last state of the chain that may be used, and why not a later one.
@@ -50,7 +51,8 @@ struct StateReach {
 };
 /// Cheap: looks at manifests and time stamps only.
 StateReach reach_of(const StatePlan& plan);
-/// What is different about a state that is not there from the newest that was made at its place. Empty: none was.
+/// What is different about a state that is not there from the newest that was made at its place. Empty: none
+/// was.
 std::vector<std::string> why_state_is_missing(const StatePlan& plan, size_t index, size_t most);
 
 }  // namespace kiln

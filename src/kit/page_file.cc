@@ -49,15 +49,16 @@ void in_parallel(size_t count, const std::function<void(size_t)>& work) {
   for (auto& thread : threads) thread.join();
 }
 
-/// Whether each slice holds anything at all: holes of the file are zeroes, and need not be looked at (looking would
-/// fill them).
+/// Whether each slice holds anything at all: holes of the file are zeroes, and need not be looked at (looking
+/// would fill them).
 std::vector<bool> slices_with_data(int fd, uint64_t size) {
   std::vector<bool> out((size / page_size + slice_pages - 1) / slice_pages);
   for (off_t at = 0;;) {
     auto extent = next_extent(fd, at, static_cast<off_t>(size));
     if (!extent) return out;
     constexpr off_t slice_bytes = slice_pages * page_size;
-    for (off_t slice = extent->begin / slice_bytes; slice * slice_bytes < extent->end; ++slice) out[static_cast<size_t>(slice)] = true;
+    for (off_t slice = extent->begin / slice_bytes; slice * slice_bytes < extent->end; ++slice)
+      out[static_cast<size_t>(slice)] = true;
     at = extent->end;
   }
 }
@@ -72,7 +73,10 @@ struct FreeDecompressor {
 class ZstdWriter {
  public:
   explicit ZstdWriter(const fs::path& file)
-      : path_(file), fd_(::open(file.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600)), context_(ZSTD_createCCtx()), out_(ZSTD_CStreamOutSize()) {
+      : path_(file),
+        fd_(::open(file.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600)),
+        context_(ZSTD_createCCtx()),
+        out_(ZSTD_CStreamOutSize()) {
     if (!fd_.is_open()) throw_errno("write " + file.string());
     ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_compressionLevel, 1);
     ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_checksumFlag, 1);
@@ -86,7 +90,8 @@ class ZstdWriter {
     for (;;) {
       ZSTD_outBuffer out{out_.data(), out_.size(), 0};
       size_t left = ZSTD_compressStream2(context_.get(), &out, &in, directive);
-      if (ZSTD_isError(left)) throw Error(ErrorKind::internal, std::string("zstd: ") + ZSTD_getErrorName(left));
+      if (ZSTD_isError(left))
+        throw Error(ErrorKind::internal, std::string("zstd: ") + ZSTD_getErrorName(left));
       write_all(fd_.get(), {out_.data(), out.pos});
       if (directive == ZSTD_e_end ? left == 0 : in.pos == in.size) return;
     }
@@ -100,7 +105,10 @@ class ZstdWriter {
 class ZstdReader {
  public:
   explicit ZstdReader(const fs::path& file)
-      : path_(file), fd_(::open(file.c_str(), O_RDONLY | O_CLOEXEC)), context_(ZSTD_createDCtx()), buffer_(ZSTD_DStreamInSize()) {
+      : path_(file),
+        fd_(::open(file.c_str(), O_RDONLY | O_CLOEXEC)),
+        context_(ZSTD_createDCtx()),
+        buffer_(ZSTD_DStreamInSize()) {
     if (!fd_.is_open()) throw_errno("read " + file.string());
   }
   /// Fills all of it.
@@ -168,7 +176,9 @@ void PageChanges::write(const fs::path& file, const Stop& stop) const {
     const char* content = part.content.get();
     for (size_t i = 0; i < part.pages.size();) {
       size_t count = 1;  // of pages in a row that are alike
-      while (i + count < part.pages.size() && part.pages[i + count] == part.pages[i] + count && part.zero[i + count] == part.zero[i]) ++count;
+      while (i + count < part.pages.size() && part.pages[i + count] == part.pages[i] + count &&
+             part.zero[i + count] == part.zero[i])
+        ++count;
       out.put_number(part.slice_first + part.pages[i]);
       out.put_number(count << 1U | (part.zero[i] ? 1U : 0U));
       if (!part.zero[i]) {
@@ -183,19 +193,28 @@ void PageChanges::write(const fs::path& file, const Stop& stop) const {
 }
 
 PageFile::PageFile(Fd fd, std::string name, uint64_t bytes)
-    : fd_(std::move(fd)), name_(std::move(name)), size_(bytes), known_(bytes / page_size, digest_of_zeroes()) {
-  if (bytes == 0 || bytes % page_size != 0) throw Error(ErrorKind::environment, name_ + " is not made of whole pages of 4096 bytes");
+    : fd_(std::move(fd)),
+      name_(std::move(name)),
+      size_(bytes),
+      known_(bytes / page_size, digest_of_zeroes()) {
+  if (bytes == 0 || bytes % page_size != 0)
+    throw Error(ErrorKind::environment, name_ + " is not made of whole pages of 4096 bytes");
   void* mapped = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd_.get(), 0);
   if (mapped == MAP_FAILED) throw_errno("map " + name_);
   mapped_ = static_cast<char*>(mapped);
 }
 
 PageFile::PageFile(PageFile&& other) noexcept
-    : fd_(std::move(other.fd_)), name_(std::move(other.name_)), size_(other.size_), mapped_(std::exchange(other.mapped_, nullptr)), known_(std::move(other.known_)) {}
+    : fd_(std::move(other.fd_)),
+      name_(std::move(other.name_)),
+      size_(other.size_),
+      mapped_(std::exchange(other.mapped_, nullptr)),
+      known_(std::move(other.known_)) {}
 
 PageFile PageFile::memory(uint64_t bytes) {
   Fd fd(::memfd_create("kiln-guest-memory", MFD_CLOEXEC));
-  if (!fd.is_open() || ::ftruncate(fd.get(), static_cast<off_t>(bytes)) != 0) throw_errno("memory of the machine");
+  if (!fd.is_open() || ::ftruncate(fd.get(), static_cast<off_t>(bytes)) != 0)
+    throw_errno("memory of the machine");
   return {std::move(fd), "memory of the machine", bytes};
 }
 
@@ -207,7 +226,8 @@ PageFile PageFile::disk(const fs::path& file) {
 
 PageFile PageFile::new_disk(const fs::path& file, uint64_t bytes) {
   Fd fd(::open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!fd.is_open() || ::ftruncate(fd.get(), static_cast<off_t>(bytes)) != 0) throw_errno("write " + file.string());
+  if (!fd.is_open() || ::ftruncate(fd.get(), static_cast<off_t>(bytes)) != 0)
+    throw_errno("write " + file.string());
   return {std::move(fd), file.string(), bytes};
 }
 
@@ -229,7 +249,8 @@ void PageFile::apply(const fs::path& file, const Stop& stop) {
     if (first >= pages || count == 0 || count > pages - first) in.damaged("a page is outside of it");
     if ((number & 1U) == 0) {
       in.get(mapped_ + first * page_size, count * page_size);
-    } else if (::fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(first * page_size),
+    } else if (::fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                           static_cast<off_t>(first * page_size),
                            static_cast<off_t>(count * page_size)) != 0) {
       std::memset(mapped_ + first * page_size, 0, count * page_size);
     }

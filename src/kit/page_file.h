@@ -1,5 +1,5 @@
-// A machine's memory or disk as a file of pages: what changed of it between two states, and how it is put together again.
-// Format of the changes: docs/formats/states.md.
+// A machine's memory or disk as a file of pages: what changed of it between two states, and how it is put
+// together again. Format of the changes: docs/formats/states.md.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -42,8 +42,8 @@ class PageChanges {
 /// The file itself. Its size stays what it is.
 class PageFile {
  public:
-  /// Memory: so many bytes of nothing, a multiple of the page size. It has no name in any file system and is gone when
-  /// nobody uses it any more.
+  /// Memory: so many bytes of nothing, a multiple of the page size. It has no name in any file system and is
+  /// gone when nobody uses it any more.
   static PageFile memory(uint64_t bytes);
   /// A disk: a file that is there. It is not written to but by apply().
   static PageFile disk(const fs::path& file);
@@ -55,11 +55,13 @@ class PageFile {
 
   int fd() const { return fd_.get(); }
   uint64_t size() const { return size_; }
-  /// Puts changes into it (written by PageChanges::write). Throws Error{environment} when the file is damaged.
+  /// Puts changes into it (written by PageChanges::write). Throws Error{environment} when the file is
+  /// damaged.
   void apply(const fs::path& file, const Stop& stop);
   /// Remembers its content as what changes are told from. At first that is: nothing but zeroes.
   void remember();
-  /// What changed since it was remembered last, or since this was called last. Nobody may write to it meanwhile.
+  /// What changed since it was remembered last, or since this was called last. Nobody may write to it
+  /// meanwhile.
   PageChanges take_changes();
 
  private:

@@ -13,7 +13,9 @@ namespace {
 /// The memory as the guest would see it.
 struct View {
   explicit View(const PageFile& memory)
-      : data(static_cast<char*>(::mmap(nullptr, memory.size(), PROT_READ | PROT_WRITE, MAP_SHARED, memory.fd(), 0))), size(memory.size()) {}
+      : data(static_cast<char*>(
+            ::mmap(nullptr, memory.size(), PROT_READ | PROT_WRITE, MAP_SHARED, memory.fd(), 0))),
+        size(memory.size()) {}
   ~View() { ::munmap(data, size); }
   void fill(size_t page, char value) const { std::memset(data + page * page_size, value, page_size); }
   std::string all() const { return {data, size}; }
@@ -60,7 +62,8 @@ TEST(PageFile, RefusesDamage) {
     write_file_atomically(dir.path() / "damaged", bytes);
     EXPECT_THROW(PageFile::memory(small).apply(dir.path() / "damaged", Stop()), Error);
   };
-  for (size_t length = 0; length < whole.size(); length += 1 + whole.size() / 50) refuses(whole.substr(0, length));
+  for (size_t length = 0; length < whole.size(); length += 1 + whole.size() / 50)
+    refuses(whole.substr(0, length));
   for (size_t at = 0; at < whole.size(); at += 1 + whole.size() / 50) {
     std::string flipped = whole;
     flipped[at] = static_cast<char>(flipped[at] ^ 0x40);

@@ -14,8 +14,8 @@ constexpr auto answer_limit = std::chrono::seconds(20);  // of an agent that is 
 constexpr auto silence = std::chrono::seconds(2);
 constexpr size_t seed_bytes = 256;
 
-/// RNDADDENTROPY and RNDRESEEDCRNG (random(4)) by whatever the guest has: writing to /dev/urandom alone is not used
-/// before the kernel's next turn to reseed, up to a minute later.
+/// RNDADDENTROPY and RNDRESEEDCRNG (random(4)) by whatever the guest has: writing to /dev/urandom alone is
+/// not used before the kernel's next turn to reseed, up to a minute later.
 std::string renew_script() {
   std::string seed = hex_encode(random_bytes(seed_bytes));
   auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
@@ -29,7 +29,8 @@ std::string renew_script() {
       "fcntl.ioctl(f, 0x5207)' || exit 1\n"
       "elif command -v perl >/dev/null; then\n"
       "$s perl -e '$d = pack(\"H*\", \"{0}\"); open(F, \">\", \"/dev/urandom\") or exit 1;\n"
-      "ioctl(F, 0x40085203, pack(\"ii\", length($d) * 8, length($d)) . $d) or exit 1; ioctl(F, 0x5207, 0) or exit 1;' || exit 1\n"
+      "ioctl(F, 0x40085203, pack(\"ii\", length($d) * 8, length($d)) . $d) or exit 1; ioctl(F, 0x5207, 0) or "
+      "exit 1;' || exit 1\n"
       "else exit 1; fi\n"
       "$s date -s @{1} >/dev/null\n",
       seed, now);
@@ -46,8 +47,10 @@ void GuestWay::put_agent_in(const Stop& stop) {
   --tries_left_;
   Deadline limit = Deadline::in(agent_limit);
   std::string why;
-  if (install_guest_agent(network(), why, limit, stop)) channel_ = connect_guest_channel(socket_, Deadline::in(answer_limit), stop);
-  if (!channel_) log_.line("guest channel: none, because " + (why.empty() ? "its agent does not answer" : why));
+  if (install_guest_agent(network(), why, limit, stop))
+    channel_ = connect_guest_channel(socket_, Deadline::in(answer_limit), stop);
+  if (!channel_)
+    log_.line("guest channel: none, because " + (why.empty() ? "its agent does not answer" : why));
 }
 
 bool GuestWay::find_agent(const Stop& stop) {
@@ -64,8 +67,10 @@ void GuestWay::renew(const Stop& stop) {
   std::string said;
   auto note = [&](std::string_view bytes) { said += bytes; };
   if (way(stop).run(renew_script(), note, note, limit, stop) == 0) return;
-  throw Error(ErrorKind::remote, fmt::format("its random numbers cannot be made its own (that takes root or sudo, and the guest "
-                                             "channel, python3 or perl): {}", trim(said)));
+  throw Error(ErrorKind::remote,
+              fmt::format("its random numbers cannot be made its own (that takes root or sudo, and the guest "
+                          "channel, python3 or perl): {}",
+                          trim(said)));
 }
 
 Communicator& GuestWay::network() {
@@ -81,7 +86,8 @@ Communicator& GuestWay::way(const Stop& stop) {
   return channel_ ? *channel_ : *network_;
 }
 
-/// A guest that was reset takes its agent with it without a word. Asked only when it has been silent for a while.
+/// A guest that was reset takes its agent with it without a word. Asked only when it has been silent for a
+/// while.
 bool GuestWay::answers(const Stop& stop) {
   bool recent = Clock::now() - std::exchange(last_used_, Clock::now()) < silence;
   if (recent) return true;
@@ -94,24 +100,28 @@ bool GuestWay::answers(const Stop& stop) {
   }
 }
 
-int GuestWay::run(const std::string& command, const Sink& out, const Sink& err, const Deadline& deadline, const Stop& stop) {
+int GuestWay::run(const std::string& command, const Sink& out, const Sink& err, const Deadline& deadline,
+                  const Stop& stop) {
   return way(stop).run(command, out, err, deadline, stop);
 }
 
-void GuestWay::upload(const RemoteFile& file, const ByteSource& source, const Deadline& deadline, const Stop& stop) {
+void GuestWay::upload(const RemoteFile& file, const ByteSource& source, const Deadline& deadline,
+                      const Stop& stop) {
   way(stop).upload(file, source, deadline, stop);
 }
 
-void GuestWay::upload_tree(const fs::path& from, const std::string& to, const ProgressFn& progress, const Deadline& deadline,
-                           const Stop& stop) {
+void GuestWay::upload_tree(const fs::path& from, const std::string& to, const ProgressFn& progress,
+                           const Deadline& deadline, const Stop& stop) {
   way(stop).upload_tree(from, to, progress, deadline, stop);
 }
 
-void GuestWay::download(const std::string& path, const Sink& out, const Deadline& deadline, const Stop& stop) {
+void GuestWay::download(const std::string& path, const Sink& out, const Deadline& deadline,
+                        const Stop& stop) {
   way(stop).download(path, out, deadline, stop);
 }
 
-void GuestWay::download_tree(const std::string& from, const fs::path& to, const Deadline& deadline, const Stop& stop) {
+void GuestWay::download_tree(const std::string& from, const fs::path& to, const Deadline& deadline,
+                             const Stop& stop) {
   way(stop).download_tree(from, to, deadline, stop);
 }
 

@@ -9,8 +9,8 @@
 
 namespace kiln::qemu {
 
-/// The channel outlives a freeze and its thaw, and costs the guest no key exchange; a connection over the network is only
-/// made when it is needed. After a reboot the agent is put in again.
+/// The channel outlives a freeze and its thaw, and costs the guest no key exchange; a connection over the
+/// network is only made when it is needed. After a reboot the agent is put in again.
 class GuestWay : public Communicator {
  public:
   using Connect = std::function<std::unique_ptr<Communicator>()>;
@@ -21,15 +21,20 @@ class GuestWay : public Communicator {
   void open(const Stop& stop);
   /// Connects to the agent that the restored machine has in its memory; false: there is none.
   bool find_agent(const Stop& stop);
-  /// Fresh randomness and the right time, for a machine that was restored. Throws Error when the guest will not take it.
+  /// Fresh randomness and the right time, for a machine that was restored. Throws Error when the guest will
+  /// not take it.
   void renew(const Stop& stop);
 
-  int run(const std::string& command, const Sink& out, const Sink& err, const Deadline& deadline, const Stop& stop) override;
-  void upload(const RemoteFile& file, const ByteSource& source, const Deadline& deadline, const Stop& stop) override;
-  void upload_tree(const fs::path& from, const std::string& to, const ProgressFn& progress, const Deadline& deadline,
-                   const Stop& stop) override;
-  void download(const std::string& path, const Sink& out, const Deadline& deadline, const Stop& stop) override;
-  void download_tree(const std::string& from, const fs::path& to, const Deadline& deadline, const Stop& stop) override;
+  int run(const std::string& command, const Sink& out, const Sink& err, const Deadline& deadline,
+          const Stop& stop) override;
+  void upload(const RemoteFile& file, const ByteSource& source, const Deadline& deadline,
+              const Stop& stop) override;
+  void upload_tree(const fs::path& from, const std::string& to, const ProgressFn& progress,
+                   const Deadline& deadline, const Stop& stop) override;
+  void download(const std::string& path, const Sink& out, const Deadline& deadline,
+                const Stop& stop) override;
+  void download_tree(const std::string& from, const fs::path& to, const Deadline& deadline,
+                     const Stop& stop) override;
   void disconnect() override;
   std::optional<Command> shell_command() override;
 

@@ -21,9 +21,13 @@ constexpr const char* device_file = "devices";
 constexpr const char* private_key_file = "key";
 constexpr const char* public_key_file = "key.pub";
 
-/// Files that the machine has open and that were made for it: the name in the state, and where the machine has it.
+/// Files that the machine has open and that were made for it: the name in the state, and where the machine
+/// has it.
 std::vector<std::pair<const char*, std::string RunValues::*>> extra_files() {
-  return {{"cd.iso", &RunValues::cd_image}, {"seed.iso", &RunValues::seed_image}, {"floppy.img", &RunValues::floppy}, {"efivars.fd", &RunValues::efi_vars}};
+  return {{"cd.iso", &RunValues::cd_image},
+          {"seed.iso", &RunValues::seed_image},
+          {"floppy.img", &RunValues::floppy},
+          {"efivars.fd", &RunValues::efi_vars}};
 }
 
 std::string text_of(const Value& object, const char* name) {
@@ -48,7 +52,8 @@ void wait_migrated(Vm& vm, const std::string& what, const Stop& stop) {
     std::string status = info.value("status", "");
     if (status == "completed") return;
     if (status == "failed" || status == "cancelled") {
-      throw Error(ErrorKind::environment, fmt::format("QEMU could not {}: {}", what, info.value("error-desc", status)));
+      throw Error(ErrorKind::environment,
+                  fmt::format("QEMU could not {}: {}", what, info.value("error-desc", status)));
     }
     if (limit.passed()) throw Error(ErrorKind::timeout, fmt::format("QEMU did not {} in time", what));
     sleep_for(Millis(1), stop);
@@ -58,12 +63,14 @@ void wait_migrated(Vm& vm, const std::string& what, const Stop& stop) {
 std::string qemu_version(Vm& vm, const Stop& stop) {
   Json info = execute(vm, "query-version", {}, stop);
   const Json& number = info.at("qemu");
-  return fmt::format("{}.{}.{} {}", number.value("major", 0), number.value("minor", 0), number.value("micro", 0), info.value("package", ""));
+  return fmt::format("{}.{}.{} {}", number.value("major", 0), number.value("minor", 0),
+                     number.value("micro", 0), info.value("package", ""));
 }
 
 uint64_t virtual_size(Vm& vm, const std::string& device, const Stop& stop) {
   for (const auto& block : execute(vm, "query-block", {}, stop)) {
-    if (block.value("device", "") == device) return block.at("inserted").at("image").value("virtual-size", uint64_t{0});
+    if (block.value("device", "") == device)
+      return block.at("inserted").at("image").value("virtual-size", uint64_t{0});
   }
   throw Error(ErrorKind::environment, "QEMU has lost the disk " + device);
 }
@@ -71,16 +78,20 @@ uint64_t virtual_size(Vm& vm, const std::string& device, const Stop& stop) {
 /// QEMU's name of the drive whose file this is.
 std::string device_of(Vm& vm, const fs::path& file, const Stop& stop) {
   for (const auto& block : execute(vm, "query-block", {}, stop)) {
-    if (block.contains("inserted") && block["inserted"].value("file", "") == file.string()) return block.value("device", "");
+    if (block.contains("inserted") && block["inserted"].value("file", "") == file.string())
+      return block.value("device", "");
   }
   throw Error(ErrorKind::environment, "QEMU does not know the disk " + file.string());
 }
 
 /// A layer over `below`, a file of the same directory.
 void make_layer(const fs::path& path, const fs::path& below, uint64_t size, StageContext& context) {
-  std::vector<std::string> argv{"qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", below.filename().string()};
-  if (size != 0) argv.insert(argv.end(), {"-u", path.string(), fmt::format("{}", size)});  // below is being written to
-  else argv.push_back(path.string());
+  std::vector<std::string> argv{
+      "qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", below.filename().string()};
+  if (size != 0)
+    argv.insert(argv.end(), {"-u", path.string(), fmt::format("{}", size)});  // below is being written to
+  else
+    argv.push_back(path.string());
   run_qemu_img(argv, "disk", context);
 }
 
@@ -106,7 +117,11 @@ void switch_layers(Vm& vm, const std::vector<NextLayer>& layers, const Stop& sto
   Json actions = Json::array();
   for (const auto& layer : layers) {
     actions.push_back({{"type", "blockdev-snapshot-sync"},
-                       {"data", {{"device", layer.device}, {"snapshot-file", layer.path.string()}, {"format", "qcow2"}, {"mode", "existing"}}}});
+                       {"data",
+                        {{"device", layer.device},
+                         {"snapshot-file", layer.path.string()},
+                         {"format", "qcow2"},
+                         {"mode", "existing"}}}});
   }
   execute(vm, "transaction", {{"actions", actions}}, stop);
 }
@@ -121,7 +136,8 @@ void save_devices(Vm& vm, const fs::path& file, const Stop& stop) {
 bool flush_guest(Running& running, StageContext& context) {
   try {
     auto drop = [](std::string_view) {};
-    return running.communicator->run("sync", drop, drop, Deadline::in(std::chrono::minutes(2)), context.stop) == 0;
+    return running.communicator->run("sync", drop, drop, Deadline::in(std::chrono::minutes(2)),
+                                     context.stop) == 0;
   } catch (const Error&) {
     if (context.stop.requested()) throw;
     return false;
@@ -130,8 +146,13 @@ bool flush_guest(Running& running, StageContext& context) {
 
 class FrozenState : public PendingState {
  public:
-  FrozenState(PageChanges memory, fs::path directory, std::vector<std::string> layers, std::vector<std::string> depends, Value details)
-      : memory_(std::move(memory)), directory_(std::move(directory)), layers_(std::move(layers)), depends_(std::move(depends)), details_(std::move(details)) {}
+  FrozenState(PageChanges memory, fs::path directory, std::vector<std::string> layers,
+              std::vector<std::string> depends, Value details)
+      : memory_(std::move(memory)),
+        directory_(std::move(directory)),
+        layers_(std::move(layers)),
+        depends_(std::move(depends)),
+        details_(std::move(details)) {}
   void write(MachineState& state, const Stop& stop) override {
     memory_.write(directory_ / memory_file, stop);
     state.layers = std::move(layers_);
@@ -161,7 +182,8 @@ std::string host_cpu_for(const std::string& accelerator) {
   return model + " " + digest_hex("sha256", flags).substr(0, 16);
 }
 
-std::unique_ptr<PendingState> freeze(Running& running, const Config& config, const fs::path& directory, StageContext& context) {
+std::unique_ptr<PendingState> freeze(Running& running, const Config& config, const fs::path& directory,
+                                     StageContext& context) {
   Vm& vm = *running.vm;
   bool flushed = flush_guest(running, context);
   std::vector<NextLayer> next = make_next_layers(running, context);
@@ -180,7 +202,8 @@ std::unique_ptr<PendingState> freeze(Running& running, const Config& config, con
   }
   execute(vm, "cont", {}, context.stop);
   auto pause = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start);
-  context.log.line(fmt::format("state: the machine stood still for {:.1f} ms; {} pages changed", pause.count() / 1000.0, changes->pages()));
+  context.log.line(fmt::format("state: the machine stood still for {:.1f} ms; {} pages changed",
+                               pause.count() / 1000.0, changes->pages()));
 
   std::vector<std::string> layers, depends;
   Value disks = Value::empty_list();
@@ -201,7 +224,8 @@ std::unique_ptr<PendingState> freeze(Running& running, const Config& config, con
   details.set("memory", static_cast<int64_t>(running.memory->size()));
   details.set("changed_pages", static_cast<int64_t>(changes->pages()));
   details.set("pause_us", static_cast<int64_t>(pause.count()));
-  return std::make_unique<FrozenState>(std::move(*changes), directory, std::move(layers), std::move(depends), std::move(details));
+  return std::make_unique<FrozenState>(std::move(*changes), directory, std::move(layers), std::move(depends),
+                                       std::move(details));
 }
 
 void keep_extras(const Running& running, const fs::path& directory) {
@@ -214,7 +238,8 @@ void keep_extras(const Running& running, const fs::path& directory) {
   write_file_atomically(directory / public_key_file, running.public_key, 0600);
 }
 
-void bring_extras(const Config& config, Running& running, const MachineState& first, const MachineState& last) {
+void bring_extras(const Config& config, Running& running, const MachineState& first,
+                  const MachineState& last) {
   for (const auto& [name, member] : extra_files()) {
     bool variables = std::string_view(name) == "efivars.fd";
     fs::path from = (variables ? last : first).directory / name;
@@ -251,11 +276,14 @@ bool can_boot(const MachineState& state) {
   return bootable && bootable->kind() == Value::Kind::boolean && bootable->as_bool();
 }
 
-std::string why_not_hot(const MachineState& last, const std::string& accelerator, const std::string& definition) {
+std::string why_not_hot(const MachineState& last, const std::string& accelerator,
+                        const std::string& definition) {
   std::string was = text_of(last.details, "accelerator");
-  if (was != accelerator) return fmt::format("it was made with {} and this machine runs with {}", was, accelerator);
+  if (was != accelerator)
+    return fmt::format("it was made with {} and this machine runs with {}", was, accelerator);
   if (text_of(last.details, "cpu") != host_cpu_for(accelerator)) return "it was made on another CPU";
-  if (text_of(last.details, "machine") != digest_hex("sha256", definition)) return "the machine is defined otherwise (memory, CPUs or devices)";
+  if (text_of(last.details, "machine") != digest_hex("sha256", definition))
+    return "the machine is defined otherwise (memory, CPUs or devices)";
   return "";
 }
 
@@ -263,9 +291,11 @@ std::shared_ptr<PageFile> memory_of(const std::vector<MachineState>& line, bool 
   static auto* shared = new Guarded<std::map<std::string, std::weak_ptr<PageFile>>>();
   const MachineState& last = line.back();
   const Value* size = last.details.find("memory");
-  if (!size || size->kind() != Value::Kind::number) throw Error(ErrorKind::environment, "it does not say how much memory it has");
+  if (!size || size->kind() != Value::Kind::number)
+    throw Error(ErrorKind::environment, "it does not say how much memory it has");
   auto make = [&] {
-    auto memory = std::make_shared<PageFile>(PageFile::memory(std::strtoull(size->as_number().text.c_str(), nullptr, 10)));
+    auto memory = std::make_shared<PageFile>(
+        PageFile::memory(std::strtoull(size->as_number().text.c_str(), nullptr, 10)));
     for (const auto& state : line) memory->apply(state.directory / memory_file, stop);
     return memory;
   };
@@ -287,10 +317,12 @@ void thaw(Running& running, const MachineState& last, StageContext& context) {
   Vm& vm = *running.vm;
   std::string version = qemu_version(vm, context.stop);
   if (std::string was = text_of(last.details, "qemu"); was != version) {
-    throw Error(ErrorKind::environment, fmt::format("it was made by QEMU {} and this is QEMU {}", trim(was), trim(version)));
+    throw Error(ErrorKind::environment,
+                fmt::format("it was made by QEMU {} and this is QEMU {}", trim(was), trim(version)));
   }
   allow_shared_memory(vm, context.stop);
-  execute(vm, "migrate-incoming", {{"uri", "exec:cat " + shell_quote((last.directory / device_file).string())}}, context.stop);
+  execute(vm, "migrate-incoming",
+          {{"uri", "exec:cat " + shell_quote((last.directory / device_file).string())}}, context.stop);
   wait_migrated(vm, "load the devices' state", context.stop);
   execute(vm, "cont", {}, context.stop);  // it stood still when it was frozen
 }

@@ -10,18 +10,21 @@
 namespace kiln::qemu {
 
 /// Freezes disks, memory and devices at one instant. The machine goes on with new disk layers.
-std::unique_ptr<PendingState> freeze(Running& running, const Config& config, const fs::path& directory, StageContext& context);
+std::unique_ptr<PendingState> freeze(Running& running, const Config& config, const fs::path& directory,
+                                     StageContext& context);
 
-/// What a state needs besides disks and memory: key pair, seed, CD and floppy images, UEFI variables. Copied between
-/// the machine's own directory and the state's.
+/// What a state needs besides disks and memory: key pair, seed, CD and floppy images, UEFI variables. Copied
+/// between the machine's own directory and the state's.
 void keep_extras(const Running& running, const fs::path& directory);
-void bring_extras(const Config& config, Running& running, const MachineState& first, const MachineState& last);
+void bring_extras(const Config& config, Running& running, const MachineState& first,
+                  const MachineState& last);
 
 /// New layers over those of the state.
 void layer_disks(Running& running, const MachineState& last, StageContext& context);
 
 /// Why the machine cannot go on with the state's memory, but must boot from its disks; empty: it can.
-std::string why_not_hot(const MachineState& last, const std::string& accelerator, const std::string& definition);
+std::string why_not_hot(const MachineState& last, const std::string& accelerator,
+                        const std::string& definition);
 /// Whether its disks alone are a state to boot from.
 bool can_boot(const MachineState& state);
 /// The memory of the line's last state. Machines that do not go on share it, as long as one of them is there.
