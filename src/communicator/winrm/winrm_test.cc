@@ -28,6 +28,7 @@ using ::testing::StartsWith;
 struct NoJournal : Journal {
   Resource append(ResourceKind, const std::string&, const std::string&) override { return {}; }
   void remove(int64_t) override {}
+  void take_over(int64_t) override {}
   std::vector<Resource> all() override { return {}; }
 };
 
