@@ -364,8 +364,8 @@ TEST(QemuConfig, UserDataIsLookedAt) {
 }
 
 /// What is on the seed that would be attached, or "" when there is none.
-std::string seed_listing(std::vector<std::pair<std::string, Value>> members, const std::string& public_key) {
-  auto [config, complaints] = prepared(std::move(members));
+std::string seed_listing(const std::vector<std::pair<std::string, Value>>& members, const std::string& public_key) {
+  auto [config, complaints] = prepared(members);
   TestStage stage;
   Running running;
   running.directory = stage.directory.path();
