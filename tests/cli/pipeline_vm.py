@@ -6,16 +6,15 @@ import os
 import pathlib
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 import xml.etree.ElementTree
 
+import vm_support
+
 KILN = str(pathlib.Path(sys.argv[1]).resolve())
 SOURCE = pathlib.Path(sys.argv[2]).resolve()
-PATIENCE = 240  # seconds for a step of the machine; only a hang reaches it
-
 PIPELINE = """
 variable "disk" {}
 variable "key" {}
@@ -101,39 +100,16 @@ if grep -q hold /etc/environment.conf; then echo HOLDING; sleep 1000; fi
 """
 
 
-def tiny_guest():
-    given = os.environ.get("KILN_TINY_GUEST")
-    if given:
-        return pathlib.Path(given)
-    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")))
-    out = cache / "kiln/tiny-guest"
-    subprocess.run(["bash", SOURCE / "tests/support/tiny_guest/make.sh", out], check=True, timeout=600)
-    return out
-
-
 def template(builder, provisioners):
     return json.dumps({"variables": VARIABLES, "builders": [builder], "provisioners": provisioners}, indent=1)
 
 
-def is_alive(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-class Site:
-    """The pipeline in a directory of its own, with a qemu-system that writes down each start."""
+class Site(vm_support.Site):
+    """The pipeline in a directory of its own."""
 
     def __init__(self, directory, guest):
-        self.directory = pathlib.Path(directory)
+        super().__init__(KILN, directory)
         self.guest = guest
-        (self.directory / "bin").mkdir()
-        (self.directory / "tmp").mkdir()
-        self.calls = self.directory / "qemu-calls"
-        self.taken = 0
-        real = shutil.which("qemu-system-x86_64")
-        self.write("bin/qemu-system-x86_64", f'#!/bin/sh\necho "$$ $*" >>{self.calls}\nexec {real} "$@"\n', 0o755)
         self.write("site.kiln.hcl", PIPELINE)
         self.write("several/several.kiln.hcl", SEVERAL)
         self.write("several/pair.json", json.dumps(PAIR))
@@ -145,28 +121,6 @@ class Site:
         self.write("base.sh", "echo 1 >/etc/base-release\n")
         self.write("app-test.sh", APPLICATION_TEST)
         self.write("environment.sh", ENVIRONMENT)
-        self.env = dict(os.environ, HOME=directory, TMPDIR=str(self.directory / "tmp"), KILN_STATE_DIR=directory + "/state",
-                        KILN_STORE_DIR=directory + "/images", PATH=f"{directory}/bin:{os.environ['PATH']}",
-                        PACKER_CACHE_DIR=directory + "/cache", CHECKPOINT_DISABLE="1")
-
-    def write(self, name, text, mode=0o644):
-        path = self.directory / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
-        path.chmod(mode)
-
-    def start(self, *arguments):
-        return subprocess.Popen([KILN, *arguments], cwd=self.directory, env=self.env, stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
-
-    def kiln(self, *arguments):
-        """Exit code and output."""
-        process = self.start(*arguments)
-        try:
-            output = process.communicate(timeout=PATIENCE)[0]
-        finally:
-            process.kill()
-        return process.returncode, output
 
     def variables(self):
         return [f"-var=disk={self.guest / 'tiny-bios.qcow2'}", f"-var=key={self.guest / 'id_ed25519'}"]
@@ -179,24 +133,12 @@ class Site:
         assert result["ok"] == (exits == 0), result
         return {stage["name"]: stage for stage in result["stages"]}, output
 
-    def take_calls(self):
-        """Machines that were started since the last time, and all starts: some only ask QEMU something."""
-        lines = self.calls.read_text().splitlines() if self.calls.exists() else []
-        new = lines[self.taken:]
-        self.taken = len(lines)
-        return [line for line in new if "-netdev" in line], new
-
     def checks(self):
         """Of the JUnit file: (suite, check) -> whether it failed."""
         root = xml.etree.ElementTree.parse(self.directory / "junit.xml").getroot()
         assert root.tag == "testsuites", root.tag
         return {(suite.get("name"), case.get("name")): case.find("failure") is not None
                 for suite in root.iter("testsuite") for case in suite.iter("testcase")}
-
-    def live_machines(self):
-        """Of all that the wrapper started."""
-        lines = self.calls.read_text().splitlines() if self.calls.exists() else []
-        return [int(line.split()[0]) for line in lines if "-netdev" in line and is_alive(line.split()[0])]
 
 
 ONE, TWO = 'custom["one"]', 'custom["two"]'
@@ -251,10 +193,10 @@ def killed_in_a_stage_goes_on_after_gc(site, before):
     machines, _ = site.take_calls()
     assert len(machines) == 5, machines  # app and its test, one and its test, two
     left = int(machines[-1].split()[0])
-    assert is_alive(left), "a killed kiln cannot end its machine, so gc has something to do"
+    assert vm_support.is_alive(left), "a killed kiln cannot end its machine, so gc has something to do"
     code, output = site.kiln("gc")
     assert code == 0 and "Removed" in output, output
-    assert not is_alive(left), output
+    assert not vm_support.is_alive(left), output
     assert site.kiln("gc")[1] == "Nothing is left over.\n"
 
     site.write("environments/two.conf", "environment two\n")
@@ -312,7 +254,7 @@ def main():
         if not shutil.which(needed):
             print(f"skipped: {needed} is not installed")
             return
-    guest = tiny_guest()
+    guest = vm_support.tiny_guest(SOURCE)
     with tempfile.TemporaryDirectory() as directory:
         site = Site(directory, guest)
         start = time.monotonic()
@@ -324,8 +266,7 @@ def main():
             one_failed_image_of_several_stops_what_needs_them(site)
             assert site.live_machines() == [], site.live_machines()
         finally:
-            for pid in site.live_machines():
-                os.kill(pid, signal.SIGKILL)
+            site.end_machines()
         print(f"pipelines with 15 machines in {time.monotonic() - start:.0f} s")
 
 
