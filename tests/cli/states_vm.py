@@ -247,6 +247,35 @@ def killed_while_working_nothing_half_is_found(site, guest):
     build.run()
 
 
+def what_steps_leave_in_tmp_is_there(site, guest):
+    """In the memory; a boot would lose it, so the disks alone are no state of that step."""
+    build = Build(site, guest, "tmp")
+    build.steps = [shell("echo kept >/tmp/for-later"), shell("cat /tmp/for-later")]
+    build.run()
+    bootable = {state["number"]: state["details"]["bootable"] for state in build.own_states()}
+    assert bootable[1] is False, bootable
+    build.steps[1] = shell("cat /tmp/for-later; echo again")
+    has(build.run(), "Cached: provisioner shell (step 2)", "kept", "again")
+    build.machine["memory"] = 160
+    output = build.run("-rebuild-from=3")
+    has(output, "cannot be used: the machine is defined otherwise", "kept")
+
+
+def a_machine_booted_from_a_state_has_a_memory_of_its_own(site, guest):
+    """What is kept of it is told from nothing, not from the memory that the state had."""
+    build = Build(site, guest, "own")
+    build.steps = [shell("echo own one >/one"), shell("echo two >/two"), shell("cat /one")]
+    build.run()
+    build.machine["memory"] = 152
+    has(build.run("-rebuild-from=3"), "Boots from the disks of the state, without its memory")
+    build.steps[2] = shell("cat /one /two")
+    site.take_calls()
+    output = build.run()
+    has(output, "Cached: provisioner shell (step 3)", "own one", "two")
+    has_not(output, "Boots from the disks")
+    assert "-incoming defer" in site.take_calls()[0][0]
+
+
 def damage_is_seen_and_made_anew(site, guest):
     build = Build(site, guest, "damaged")
     build.steps = [shell("echo damaged one >/one"), shell("echo two >/two")]
@@ -392,7 +421,9 @@ def gc_leaves_nothing(site, guest):
 
 TESTS = [goes_on_from_the_last_unchanged_step, steps_say_how_long_they_keep, a_failed_step_is_kept_and_gone_on_from,
          a_reboot_in_a_step_is_behind_the_state, forks_are_machines_of_their_own, builds_at_once_make_a_state_once,
-         killed_while_working_nothing_half_is_found, damage_is_seen_and_made_anew, a_state_of_another_qemu_is_refused, a_full_disk_costs_states_not_the_build,
+         killed_while_working_nothing_half_is_found, what_steps_leave_in_tmp_is_there,
+         a_machine_booted_from_a_state_has_a_memory_of_its_own, damage_is_seen_and_made_anew, a_state_of_another_qemu_is_refused,
+         a_full_disk_costs_states_not_the_build,
          what_comes_out_is_what_a_build_from_nothing_makes, gc_leaves_nothing]
 
 

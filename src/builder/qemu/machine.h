@@ -25,6 +25,7 @@ struct Running {
   RunValues values;
   std::vector<std::string> argv;  ///< of QEMU, as started
   std::shared_ptr<PageFile> memory;  ///< of machines whose states are kept; else QEMU has its own
+  bool memory_known = false;  ///< a state has it already, so that the next one need only tell what changed
   std::unique_ptr<Vm> vm;
   std::unique_ptr<Communicator> communicator;
   std::string public_key;   ///< of the key pair made for this build, or empty

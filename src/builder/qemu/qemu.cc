@@ -176,6 +176,7 @@ void QemuBuilder::restore_steps(const std::shared_ptr<Running>& running, const s
     std::string why = why_not_hot(last, values.accelerator, machine_definition(config_, values, context.scope));
     if (!why.empty()) throw Error(ErrorKind::environment, why);
     running->memory = memory_of(line, !goes_on, context.stop);
+    running->memory_known = true;
   } else {
     running->memory = std::make_shared<PageFile>(PageFile::memory(memory_bytes()));
   }

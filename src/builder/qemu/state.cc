@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
+#include <utility>
 
 #include "base/digest.h"
 #include "base/text.h"
@@ -132,11 +134,16 @@ void save_devices(Vm& vm, const fs::path& file, const Stop& stop) {
   wait_migrated(vm, "save the devices' state", stop);
 }
 
-/// What is written to the disk within the guest is on its disk: the disk alone is worth something, too.
+/// What is written to the disk within the guest is on its disk, and nothing that steps may have put aside for
+/// later is in memory alone or deleted at the next boot: the disk by itself is worth something, too.
+constexpr const char* flush_command =
+    "sync && test -z \"$(find /tmp /dev/shm -type f ! -path '/tmp/systemd-private-*' 2>/dev/null | head -n "
+    "1)\"";
+
 bool flush_guest(Running& running, StageContext& context) {
   try {
     auto drop = [](std::string_view) {};
-    return running.communicator->run("sync", drop, drop, Deadline::in(std::chrono::minutes(2)),
+    return running.communicator->run(flush_command, drop, drop, Deadline::in(std::chrono::minutes(2)),
                                      context.stop) == 0;
   } catch (const Error&) {
     if (context.stop.requested()) throw;
@@ -222,6 +229,7 @@ std::unique_ptr<PendingState> freeze(Running& running, const Config& config, con
   details.set("cpu", host_cpu_for(running.values.accelerator));
   details.set("machine", digest_hex("sha256", machine_definition(config, running.values, context.scope)));
   details.set("memory", static_cast<int64_t>(running.memory->size()));
+  details.set("whole_memory", !std::exchange(running.memory_known, true));
   details.set("changed_pages", static_cast<int64_t>(changes->pages()));
   details.set("pause_us", static_cast<int64_t>(pause.count()));
   return std::make_unique<FrozenState>(std::move(*changes), directory, std::move(layers), std::move(depends),
@@ -287,6 +295,21 @@ std::string why_not_hot(const MachineState& last, const std::string& accelerator
   return "";
 }
 
+namespace {
+
+/// Where the memory begins: a machine that was booted in between, from the disks of a state, has another one.
+std::vector<MachineState>::const_iterator first_of_memory(const std::vector<MachineState>& line) {
+  auto whole = [](const MachineState& state) {
+    const Value* told = state.details.find("whole_memory");
+    return told && told->kind() == Value::Kind::boolean && told->as_bool();
+  };
+  auto found = std::find_if(line.rbegin(), line.rend(), whole);
+  if (found == line.rend()) throw Error(ErrorKind::environment, "it does not say where its memory begins");
+  return std::prev(found.base());
+}
+
+}  // namespace
+
 std::shared_ptr<PageFile> memory_of(const std::vector<MachineState>& line, bool share, const Stop& stop) {
   static auto* shared = new Guarded<std::map<std::string, std::weak_ptr<PageFile>>>();
   const MachineState& last = line.back();
@@ -296,7 +319,8 @@ std::shared_ptr<PageFile> memory_of(const std::vector<MachineState>& line, bool 
   auto make = [&] {
     auto memory = std::make_shared<PageFile>(
         PageFile::memory(std::strtoull(size->as_number().text.c_str(), nullptr, 10)));
-    for (const auto& state : line) memory->apply(state.directory / memory_file, stop);
+    for (auto state = first_of_memory(line); state != line.end(); ++state)
+      memory->apply(state->directory / memory_file, stop);
     return memory;
   };
   if (!share) {

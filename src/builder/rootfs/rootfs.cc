@@ -46,6 +46,7 @@ struct RootfsPaths {
 };
 
 constexpr const char* disk_changes_file = "disk.zst";
+constexpr const char* tmp_file = "tmp.tar";  // what is in /tmp: it is not on the disk
 constexpr const char* resolv_conf_path = "/etc/resolv.conf";
 
 /// A file system that takes no writes as long as this lives: what is on its disk is whole.
@@ -89,6 +90,7 @@ class RootfsMachine : public Machine {
         details_(std::move(details)) {}
   std::unique_ptr<PendingState> save_state(const fs::path& directory, StageContext& context) override {
     if (!disk_) return nullptr;
+    keep_tmp(directory / tmp_file, context.stop);
     auto start = Clock::now();
     PageChanges changes = [&] {
       FrozenFileSystem frozen(paths_.root);
@@ -101,6 +103,23 @@ class RootfsMachine : public Machine {
     details.set("changed_pages", static_cast<int64_t>(changes.pages()));
     details.set("pause_us", static_cast<int64_t>(pause.count()));
     return std::make_unique<FrozenDisk>(std::move(changes), directory / disk_changes_file, std::move(details));
+  }
+  /// Steps leave files in /tmp for those after them, and a container's /tmp is memory.
+  void keep_tmp(const fs::path& file, const Stop& stop) {
+    Fd out(::open(file.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600));
+    if (!out.is_open()) throw_errno("write " + file.string());
+    std::string errors;
+    int status = container_->run({"/bin/tar", "-C", "/tmp", "--exclude=./systemd-private-*", "--xattrs", "-cf", "-", "."},
+                                 [&](std::string_view bytes) { write_all(out.get(), bytes); },
+                                 [&](std::string_view bytes) { errors += bytes; }, Deadline::in(tool_timeout), stop);
+    if (status != 0) throw Error(ErrorKind::remote, "what is in /tmp cannot be kept: " + std::string(trim(errors)));
+  }
+  void bring_tmp(const fs::path& file, const Stop& stop) {
+    std::string errors;
+    Sink note = [&](std::string_view bytes) { errors += bytes; };
+    int status = container_->run({"/bin/tar", "-C", "/tmp", "--xattrs", "-xpf", "-"}, note, note, Deadline::in(tool_timeout), stop,
+                                 read_file(file));
+    if (status != 0) throw Error(ErrorKind::remote, "what was in /tmp cannot be put back: " + std::string(trim(errors)));
   }
   Communicator& communicator() override { return communicator_; }
   Value build_data() override {
@@ -500,7 +519,9 @@ std::unique_ptr<Machine> RootfsBuilder::restore(const std::vector<MachineState>&
   RootTree tree(paths.root);
   const Value* resolv = details.find("resolv_conf");  // the network may be another one by now
   if (resolv && resolv->is_string() && tree.read(resolv_conf_path) == resolv->as_string()) tree.write(resolv_conf_path, resolv_conf_);
-  return start_machine(paths, goes_on ? disk : nullptr, context, [](Container&) {});
+  auto machine = start_machine(paths, goes_on ? disk : nullptr, context, [](Container&) {});
+  static_cast<RootfsMachine&>(*machine).bring_tmp(line.back().directory / tmp_file, context.stop);
+  return machine;
 }
 
 std::optional<Artifact> RootfsBuilder::finish(Machine& machine, StageContext& context) {
