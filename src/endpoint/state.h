@@ -75,7 +75,7 @@ class State {
 
   const std::filesystem::path& directory() const { return directory_; }
 
-  /// Somebody who waits for a change; made with lock() held, waits without.
+  /// Somebody who waits for a change; made before what it waits for is looked at; waits without lock().
   class Waiter {
    public:
     explicit Waiter(State& state);
