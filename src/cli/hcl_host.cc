@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
-#include "kit/aws_secret.h"
+#include "kit/secret_store.h"
 
 namespace kiln {
 
@@ -70,11 +70,7 @@ HclHost make_hcl_host(const std::string& base_directory) {
 
 std::function<std::string(const std::string&, const std::vector<std::string>&)> secret_reader(Redactor& redactor) {
   return [&redactor](const std::string& function, const std::vector<std::string>& arguments) {
-    if (!function.starts_with("aws_secretsmanager")) {
-      throw Error(ErrorKind::user, function + " is not supported by Kiln yet: read the value outside and give it by -var, a "
-                                              "variable file or the environment");
-    }
-    std::string secret = aws_secret_function(function, arguments);
+    std::string secret = secret_function(function, arguments);
     redactor.add(secret);
     return secret;
   };

@@ -171,7 +171,7 @@ PlanInput make_plan_input(const Invocation& invocation, const CommandOptions& op
   input.cache_directory = cache_directory();
   input.scope = make_scope(parsed);
   auto read = secret_reader(*invocation.redactor);
-  for (const char* name : {"aws_secretsmanager", "aws_secretsmanager_raw"}) {
+  for (const char* name : {"aws_secretsmanager", "aws_secretsmanager_raw", "consul_key", "vault"}) {
     input.variable_functions[name] = [read, name](const std::vector<std::string>& arguments) { return read(name, arguments); };
   }
   if (options.timeless) {

@@ -115,7 +115,7 @@ void set_up_easy(CURL* easy, Transfer& transfer) {
   curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
   curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, stall_timeout_s);
   curl_easy_setopt(easy, CURLOPT_FILETIME, 1L);
-  curl_easy_setopt(easy, CURLOPT_FAILONERROR, 1L);
+  curl_easy_setopt(easy, CURLOPT_FAILONERROR, request.any_status ? 0L : 1L);
   curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 256L * 1024);
   if (!request.body.empty()) {
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
@@ -130,6 +130,22 @@ void set_up_easy(CURL* easy, Transfer& transfer) {
   curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
   curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, &on_progress);
   curl_easy_setopt(easy, CURLOPT_XFERINFODATA, &transfer);
+}
+
+/// What libcurl has copies of.
+void set_up_place(CURL* easy, const FetchRequest& request) {
+  auto set = [easy](CURLoption option, const std::string& value) {
+    if (!value.empty()) curl_easy_setopt(easy, option, value.c_str());
+  };
+  set(CURLOPT_CAINFO, request.tls.ca_file);
+  set(CURLOPT_CAPATH, request.tls.ca_path);
+  set(CURLOPT_SSLCERT, request.tls.certificate);
+  set(CURLOPT_SSLKEY, request.tls.key);
+  set(CURLOPT_UNIX_SOCKET_PATH, request.unix_socket);
+  if (request.tls.insecure) {
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+  }
 }
 
 std::string host_of(const std::string& url) {
@@ -195,6 +211,7 @@ FetchResult http_fetch(const FetchRequest& request, const BodyStart& start, cons
   if (!easy) throw Error(ErrorKind::internal, "libcurl could not be initialized");
   transfer.easy = easy.get();
   set_up_easy(easy.get(), transfer);
+  set_up_place(easy.get(), request);
   // A range, not libcurl's "resume": a server that sends the whole file instead is no error.
   std::string range = std::to_string(request.resume_from) + "-";
   if (request.resume_from > 0) curl_easy_setopt(easy.get(), CURLOPT_RANGE, range.c_str());

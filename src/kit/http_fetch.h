@@ -10,12 +10,22 @@
 
 namespace kiln {
 
+/// How the server and we prove who we are; empty: the system's certificates, and none of ours.
+struct FetchTls {
+  std::string ca_file, ca_path;  ///< PEM file, directory of hashed names
+  std::string certificate, key;  ///< ours, PEM files
+  bool insecure = false;         ///< take any certificate
+};
+
 struct FetchRequest {
   std::string url;
-  bool head = false;         ///< only look: no body
-  std::string method;        ///< "POST", ...; empty: GET or HEAD
+  bool head = false;   ///< only look: no body
+  std::string method;  ///< "POST", ...; empty: GET or HEAD
   std::map<std::string, std::string> headers;
-  std::string body;          ///< of the request
+  std::string body;  ///< of the request
+  FetchTls tls;
+  std::string unix_socket;   ///< the server listens there, whatever host the url names
+  bool any_status = false;   ///< a status of 400 and more is no failure: its body is handed over too
   uint64_t resume_from = 0;  ///< bytes we have
   std::string if_range;      ///< ETag or Last-Modified of those bytes; empty: trust them
   ProgressFn progress;       ///< counts from the start of the file, resumed bytes included; may be empty
@@ -29,7 +39,8 @@ struct FetchResult {
   long status = 0;         ///< HTTP status, or FTP reply
   uint64_t length = 0;     ///< of the whole file; 0: unknown
   std::string etag;
-  std::map<std::string, std::string> headers;  ///< of the last answer, names as Go writes them ("Content-Type")
+  std::map<std::string, std::string>
+      headers;            ///< of the last answer, names as Go writes them ("Content-Type")
   int64_t modified = -1;  ///< Last-Modified, Unix seconds; -1: unknown
   bool ok() const { return error.empty(); }
 };

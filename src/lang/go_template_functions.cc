@@ -143,7 +143,7 @@ Ref run_user(const Call& call) {
 Ref refuse_store(const Call& call, std::string_view not_here, std::string_view name) {
   if (!call.scope.env) throw FunctionError{std::string(not_here)};
   throw FunctionError{fmt::format(
-      "{} is not supported by Kiln yet: read the value outside and give it by -var, a variable file or the environment", name)};
+      "{} is not to be had here: read the value outside and give it by -var, a variable file or the environment", name)};
 }
 
 const std::vector<Function> packer_functions = {

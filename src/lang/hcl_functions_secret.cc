@@ -12,8 +12,8 @@ Body fetched_by(const std::string& name) {
   return [name](const Arguments& arguments, const HclType&, const HclHost& host) {
     if (!host.secret) {
       fail(fmt::format(
-          "{} is not supported by Kiln yet: read the value outside and give it by -var, a variable file or "
-          "the environment",
+          "{} is not to be had here: read the value outside and give it by -var, a variable file or the "
+          "environment",
           name));
     }
     std::vector<std::string> texts;

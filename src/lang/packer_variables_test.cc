@@ -107,7 +107,7 @@ TEST(PackerVariables, says_which_secret_stores_are_not_there) {
   for (const char* call : {"consul_key `a`", "vault `a` `b`", "aws_secretsmanager `a`", "aws_secretsmanager_raw `a`"}) {
     Resolved r = resolve("\"x\": \"{{" + std::string(call) + "}}\"");
     ASSERT_EQ(r.errors().size(), 1u) << call;
-    EXPECT_THAT(r.errors()[0], testing::HasSubstr("is not supported by Kiln yet")) << call;
+    EXPECT_THAT(r.errors()[0], testing::HasSubstr("is not to be had here")) << call;
   }
 }
 
