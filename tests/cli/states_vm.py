@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The cache of machine states, with real machines: builds go on from the last unchanged step, forks differ, nothing that
 was half-written or damaged is used, and what comes out is what a build from nothing makes.
-Usage: states_vm.py KILN SOURCE_DIRECTORY [TEST...]. KILN_TINY_GUEST names a tiny guest that is made already."""
+Usage: states_vm.py KILN SOURCE_DIRECTORY [TEST...]. KILN_TINY_GUEST names a tiny guest that is made already,
+QEMU_PEER another QEMU to do it all with besides."""
 import json
 import os
 import pathlib
@@ -14,68 +15,12 @@ import sys
 import tempfile
 import time
 
-from vm_support import Site, missing_programs, tiny_guest
+from vm_support import Build, Site, has, has_not, missing_programs, shell, tiny_guest
 
 KILN = str(pathlib.Path(sys.argv[1]).resolve())
 SOURCE = pathlib.Path(sys.argv[2]).resolve()
 
 SEED = int(os.environ.get("KILN_TEST_SEED", "20261127"))
-
-
-def shell(*lines, **more):
-    return {"type": "shell", "inline": list(lines), **more}
-
-
-class Build:
-    """One template of provisioners for a tiny machine."""
-
-    def __init__(self, site, guest, name="build"):
-        self.site, self.name = site, name
-        self.machine = {"type": "qemu", "name": name, "output_directory": f"out-{name}", "vm_name": "disk", "disk_image": True,
-                        "iso_url": str(guest / "tiny-bios.qcow2"), "iso_checksum": "none", "disk_size": "2G", "memory": 128,
-                        "headless": True, "ssh_username": "root", "ssh_private_key_file": str(guest / "id_ed25519"),
-                        "ssh_timeout": "180s", "shutdown_command": "poweroff"}
-        self.steps = []
-        self.variables = {}
-
-    def write(self):
-        self.site.write(f"{self.name}.json", json.dumps(
-            {"variables": self.variables, "builders": [self.machine], "provisioners": self.steps,
-             "sensitive-variables": list(self.variables)}, indent=1))
-
-    def run(self, *arguments, exits=0, cache=True):
-        self.write()
-        code, output = self.site.kiln("build", "-color=false", "-force", *(["-cache"] if cache else ["-no-cache"]), *arguments,
-                                      f"{self.name}.json")
-        assert code == exits, f"exit {code}, not {exits}:\n{output}"
-        return output
-
-    def states(self):
-        return json.loads(self.site.kiln("cache", "-json")[1])["states"]
-
-    def own_states(self):
-        """Those that this build made, and not by failing."""
-        return [state for state in self.states() if state["build"] == f"qemu.{self.name}" and not state["failed"]]
-
-    def at(self, step, commands):
-        """What commands say in a fork of the machine as it was after a step."""
-        self.write()
-        code, output = self.site.kiln("shell", f"-at={step}", f"{self.name}.json", input=commands)
-        return output
-
-    @property
-    def image(self):
-        return self.site.directory / f"out-{self.name}" / "disk"
-
-
-def has(output, *words):
-    for word in words:
-        assert word in output, f"{word!r} is not in:\n{output}"
-
-
-def has_not(output, *words):
-    for word in words:
-        assert word not in output, f"{word!r} is in:\n{output}"
 
 
 def goes_on_from_the_last_unchanged_step(site, guest):
@@ -321,6 +266,31 @@ def a_state_of_another_qemu_is_refused(site, guest):
     has(build.run(), "it was made by QEMU 6.2.0 (of another system) and this is QEMU", "other one")
 
 
+def a_newer_qemu_keeps_states_of_its_own(site, guest):
+    """QEMU_PEER names another qemu-system-x86_64 (scripts/peers --qemu)."""
+    peer = os.environ.get("QEMU_PEER")
+    if not peer:
+        print("skipped: QEMU_PEER names no other QEMU")
+        return
+    build = Build(site, guest, "newer")
+    build.machine["accelerator"] = "tcg"
+    build.machine["memory"] = 152  # nobody else's
+    # The state after the first step is the peer's: the other boots from its disks, and it stays good for the peer.
+    for qemu, refused in ((peer, False), (shutil.which("qemu-system-x86_64"), True), (peer, False)):
+        site.env["KILN_TEST_QEMU"] = qemu
+        version = subprocess.run([qemu, "-version"], capture_output=True, text=True, check=True).stdout.split()[3]
+        build.steps = [shell("echo first >/one"), shell(f"cat /one; echo {version}")]
+        build.run()
+        build.steps[1] = shell(f"cat /one; echo again with {version}")
+        site.take_calls()
+        output = build.run()
+        has(output, "Cached: provisioner shell (step 2)", "Runs provisioner shell (step 3)", f"again with {version}")
+        (has if refused else has_not)(output, "it was made by QEMU ", f"and this is QEMU {version}")
+        machines = site.take_calls()[0]
+        assert ("-incoming defer" in machines[-1]) != refused, (machines, output)
+    del site.env["KILN_TEST_QEMU"]
+
+
 def a_full_disk_costs_states_not_the_build(site, guest):
     if os.geteuid() != 0:
         print("skipped: a small file system takes root to be mounted")
@@ -367,6 +337,60 @@ def content_of(image, directory):
     finally:
         subprocess.run(["umount", mounted], check=True)
         raw.unlink()
+
+
+def tiny_root(site):
+    """An archive of a root that has a shell and little else."""
+    root = site.directory / "root"
+    for name in ("bin", "etc", "dev", "proc", "sys", "run", "tmp", "root", "usr/bin", "var/tmp"):
+        (root / name).mkdir(parents=True)
+    (root / "tmp").chmod(0o1777)
+    shutil.copy("/bin/busybox", root / "bin/busybox")
+    for name in ("sh", "cat", "chmod", "rm", "mkdir", "ls", "tar", "sync", "env", "echo", "true", "stat", "date", "mv", "cp",
+                 "head", "sleep", "id", "test", "dd", "uname", "touch", "find", "sort", "grep", "wc"):
+        (root / "bin" / name).symlink_to("busybox")
+    (root / "etc/os-release").write_text("ID=tiny\nNAME=tiny\n")
+    (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
+    (root / "etc/group").write_text("root:x:0:\n")
+    archive = site.directory / "root.tar"
+    subprocess.run(["tar", "-C", root, "-cf", archive, "."], check=True)
+    return archive
+
+
+def a_rootfs_goes_on_from_its_states(site, guest):
+    if os.geteuid() != 0 or missing_programs("systemd-nspawn", "mkfs.ext4", "busybox"):
+        print("skipped: a rootfs takes root and systemd-nspawn")
+        return
+    build = Build(site, guest, "tree")
+    build.machine = {"type": "rootfs", "name": "tree", "source_archive": str(tiny_root(site)), "boot": "none",
+                     "container_boot": False, "network": "none", "size": "200M", "clean": False,
+                     "output_directory": "out-tree", "image_name": "disk", "dhcp": False}
+    image = site.directory / "out-tree/disk.qcow2"
+    build.steps = [shell("echo one >/one; echo kept >/tmp/kept"), shell("cat /one; chmod 600 /one; echo two >/two"),
+                   shell("cat /one /two /tmp/kept >/three; cat /three")]
+    has(build.run(), "one", "kept")
+    build.steps[2] = shell("cat /two /one /tmp/kept >/three; cat /three; echo other >/four")
+    output = build.run()
+    has(output, "Cached: provisioner shell (step 3)", "Runs provisioner shell (step 4), because inline changed", "kept")
+    cached = content_of(image, site.directory)
+    assert cached["three"][3] == b"two\none\nkept\n" and cached["one"][0] & 0o777 == 0o600, cached["three"]
+    build.run(cache=False)
+    fresh = content_of(image, site.directory)
+    cached.pop("etc/fstab"), fresh.pop("etc/fstab")  # names the file system, which is a new one each time
+    assert cached == fresh, [name for name in {*cached, *fresh} if cached.get(name) != fresh.get(name)]
+
+    # In a copy of the machine as it was after a step, and the state is as before.
+    has(build.at(2, "cat /one; echo away >/one\n"), "one")
+    has(build.at(2, "cat /one\n"), "one")
+
+    # A state that is damaged is not used.
+    states = {state["number"]: state for state in build.own_states()}
+    for path in (site.directory / "states/states" / states[2]["key"]).iterdir():
+        if path.name not in ("state.json", "used"):
+            path.write_bytes(path.read_bytes()[:-1] + b"?")
+    build.steps[2] = shell("cat /two /one >/three; cat /three")
+    output = build.run()
+    has(output, "Cached: provisioner shell (step 2)", "Runs provisioner shell (step 3), because ")
 
 
 def random_step(chance, site, number):
@@ -423,8 +447,8 @@ TESTS = [goes_on_from_the_last_unchanged_step, steps_say_how_long_they_keep, a_f
          a_reboot_in_a_step_is_behind_the_state, forks_are_machines_of_their_own, builds_at_once_make_a_state_once,
          killed_while_working_nothing_half_is_found, what_steps_leave_in_tmp_is_there,
          a_machine_booted_from_a_state_has_a_memory_of_its_own, damage_is_seen_and_made_anew, a_state_of_another_qemu_is_refused,
-         a_full_disk_costs_states_not_the_build,
-         what_comes_out_is_what_a_build_from_nothing_makes, gc_leaves_nothing]
+         a_newer_qemu_keeps_states_of_its_own, a_full_disk_costs_states_not_the_build,
+         a_rootfs_goes_on_from_its_states, what_comes_out_is_what_a_build_from_nothing_makes, gc_leaves_nothing]
 
 
 def main():

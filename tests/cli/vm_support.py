@@ -1,4 +1,6 @@
-"""What tests with real machines share: the tiny guest, and a directory in which kiln runs apart from everything."""
+"""What tests with real machines share: the tiny guest, a directory in which kiln runs apart from everything, and a
+template for it."""
+import json
 import os
 import pathlib
 import shutil
@@ -31,7 +33,8 @@ def is_alive(pid):
 
 
 class Site:
-    """A directory with state, stores and caches of its own, and a qemu-system that writes down each start."""
+    """A directory with state, stores and caches of its own, and a qemu-system that writes down each start. It is
+    the installed one, or what KILN_TEST_QEMU names in the environment."""
 
     def __init__(self, kiln, directory):
         self.program = kiln
@@ -41,7 +44,8 @@ class Site:
         self.calls = self.directory / "qemu-calls"
         self.taken = 0
         real = shutil.which("qemu-system-x86_64")
-        self.write("bin/qemu-system-x86_64", f'#!/bin/sh\necho "$$ $*" >>{self.calls}\nexec {real} "$@"\n', 0o755)
+        self.write("bin/qemu-system-x86_64", f'#!/bin/sh\necho "$$ $*" >>{self.calls}\n'
+                   f'exec "${{KILN_TEST_QEMU:-{real}}}" "$@"\n', 0o755)
         self.env = dict(os.environ, HOME=str(directory), TMPDIR=str(self.directory / "tmp"),
                         KILN_STATE_DIR=f"{directory}/state", KILN_STORE_DIR=f"{directory}/images",
                         KILN_CACHE_DIR=f"{directory}/states", PATH=f"{directory}/bin:{os.environ['PATH']}",
@@ -83,3 +87,61 @@ class Site:
     def end_machines(self):
         for pid in self.live_machines():
             os.kill(pid, signal.SIGKILL)
+
+
+def shell(*lines, **more):
+    return {"type": "shell", "inline": list(lines), **more}
+
+
+class Build:
+    """One template of provisioners for a tiny machine."""
+
+    def __init__(self, site, guest, name="build"):
+        self.site, self.name = site, name
+        self.machine = {"type": "qemu", "name": name, "output_directory": f"out-{name}", "vm_name": "disk",
+                        "disk_image": True, "iso_url": str(guest / "tiny-bios.qcow2"),
+                        "iso_checksum": "none", "disk_size": "2G", "memory": 128,
+                        "headless": True, "ssh_username": "root", "ssh_private_key_file": str(guest / "id_ed25519"),
+                        "ssh_timeout": "180s", "shutdown_command": "poweroff"}
+        self.steps = []
+        self.variables = {}
+
+    def write(self):
+        self.site.write(f"{self.name}.json", json.dumps(
+            {"variables": self.variables, "builders": [self.machine], "provisioners": self.steps,
+             "sensitive-variables": list(self.variables)}, indent=1))
+
+    def run(self, *arguments, exits=0, cache=True):
+        self.write()
+        code, output = self.site.kiln("build", "-color=false", "-force", "-cache" if cache else "-no-cache", *arguments,
+                                      f"{self.name}.json")
+        assert code == exits, f"exit {code}, not {exits}:\n{output}"
+        return output
+
+    def states(self):
+        return json.loads(self.site.kiln("cache", "-json")[1])["states"]
+
+    def own_states(self):
+        """Those that this build made, and not by failing."""
+        build = f"{self.machine['type']}.{self.name}"
+        return [state for state in self.states() if state["build"] == build and not state["failed"]]
+
+    def at(self, step, commands):
+        """What commands say in a fork of the machine as it was after a step."""
+        self.write()
+        code, output = self.site.kiln("shell", f"-at={step}", f"{self.name}.json", input=commands)
+        return output
+
+    @property
+    def image(self):
+        return self.site.directory / f"out-{self.name}" / "disk"
+
+
+def has(output, *words):
+    for word in words:
+        assert word in output, f"{word!r} is not in:\n{output}"
+
+
+def has_not(output, *words):
+    for word in words:
+        assert word not in output, f"{word!r} is in:\n{output}"

@@ -104,12 +104,18 @@ class RootfsMachine : public Machine {
     details.set("pause_us", static_cast<int64_t>(pause.count()));
     return std::make_unique<FrozenDisk>(std::move(changes), directory / disk_changes_file, std::move(details));
   }
+  /// The container's tar in /tmp. Busybox's knows neither extended attributes nor `more`, options of the others.
+  static std::vector<std::string> tar_in_tmp(const std::string& what, const std::string& more) {
+    return {"/bin/sh", "-c",
+            "case $(tar --version 2>&1) in *[Bb]usy[Bb]ox*) set -- ;; *) set -- --xattrs " + more +
+                " ;; esac; exec tar -C /tmp \"$@\" " + what};
+  }
   /// Steps leave files in /tmp for those after them, and a container's /tmp is memory.
   void keep_tmp(const fs::path& file, const Stop& stop) {
     Fd out(::open(file.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600));
     if (!out.is_open()) throw_errno("write " + file.string());
     std::string errors;
-    int status = container_->run({"/bin/tar", "-C", "/tmp", "--exclude=./systemd-private-*", "--xattrs", "-cf", "-", "."},
+    int status = container_->run(tar_in_tmp("-cf - .", "--exclude=./systemd-private-*"),
                                  [&](std::string_view bytes) { write_all(out.get(), bytes); },
                                  [&](std::string_view bytes) { errors += bytes; }, Deadline::in(tool_timeout), stop);
     if (status != 0) throw Error(ErrorKind::remote, "what is in /tmp cannot be kept: " + std::string(trim(errors)));
@@ -117,8 +123,7 @@ class RootfsMachine : public Machine {
   void bring_tmp(const fs::path& file, const Stop& stop) {
     std::string errors;
     Sink note = [&](std::string_view bytes) { errors += bytes; };
-    int status = container_->run({"/bin/tar", "-C", "/tmp", "--xattrs", "-xpf", "-"}, note, note, Deadline::in(tool_timeout), stop,
-                                 read_file(file));
+    int status = container_->run(tar_in_tmp("-xpf -", ""), note, note, Deadline::in(tool_timeout), stop, read_file(file));
     if (status != 0) throw Error(ErrorKind::remote, "what was in /tmp cannot be put back: " + std::string(trim(errors)));
   }
   Communicator& communicator() override { return communicator_; }
