@@ -276,15 +276,17 @@ def a_newer_qemu_keeps_states_of_its_own(site, guest):
     build.machine["accelerator"] = "tcg"
     build.machine["memory"] = 152  # nobody else's
     # The state after the first step is the peer's: the other boots from its disks, and it stays good for the peer.
-    for qemu, refused in ((peer, False), (shutil.which("qemu-system-x86_64"), True), (peer, False)):
+    installed = shutil.which("qemu-system-x86_64")
+    for turn, (qemu, refused) in enumerate(((peer, False), (installed, True), (peer, False))):
         site.env["KILN_TEST_QEMU"] = qemu
         version = subprocess.run([qemu, "-version"], capture_output=True, text=True, check=True).stdout.split()[3]
-        build.steps = [shell("echo first >/one"), shell(f"cat /one; echo {version}")]
+        build.steps = [shell("echo first >/one"), shell(f"cat /one; echo {turn} {version}")]
         build.run()
-        build.steps[1] = shell(f"cat /one; echo again with {version}")
+        build.steps[1] = shell(f"cat /one; echo {turn} again with {version}")
         site.take_calls()
         output = build.run()
-        has(output, "Cached: provisioner shell (step 2)", "Runs provisioner shell (step 3)", f"again with {version}")
+        has(output, "Cached: provisioner shell (step 2)", "Runs provisioner shell (step 3)",
+            f"{turn} again with {version}")
         (has if refused else has_not)(output, "it was made by QEMU ", f"and this is QEMU {version}")
         machines = site.take_calls()[0]
         assert ("-incoming defer" in machines[-1]) != refused, (machines, output)
