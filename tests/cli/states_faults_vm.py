@@ -17,7 +17,7 @@ KILN = str(pathlib.Path(sys.argv[1]).resolve())
 SOURCE = pathlib.Path(sys.argv[2]).resolve()
 EVERY = int(os.environ.get("KILN_TEST_FAULTS_EVERY", "0"))
 FROM = int(os.environ.get("KILN_TEST_FAULTS_FROM", "0"))
-SAMPLES = 9  # of each kind, when nothing is said
+SAMPLES = 6  # of each kind, when nothing is said
 
 
 class Faults:
