@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "kit/files_artifact.h"
 
 namespace kiln {
 
@@ -27,22 +28,6 @@ const OptionTable<ArtificeConfig>& artifice_options() {
   return table;
 }
 
-Artifact artifact_of_files(const std::vector<std::string>& files, const Value& state) {
-  Artifact artifact;
-  artifact.builder_id = "packer.post-processor.artifice";
-  artifact.description = "Created artifact from files: " + join(files, ", ");
-  artifact.files = files;
-  artifact.state = state;
-  artifact.destroy = [files] {
-    for (const auto& file : files) {
-      std::error_code error;
-      fs::remove_all(file, error);
-      if (error) throw Error(ErrorKind::environment, fmt::format("remove {}: {}", file, error.message()));
-    }
-  };
-  return artifact;
-}
-
 class ArtificePostProcessor : public PostProcessor {
  public:
   void prepare(const PrepareInput& input) override {
@@ -63,7 +48,7 @@ class ArtificePostProcessor : public PostProcessor {
       for (const auto& path : glob(pattern)) files.push_back(path.string());
     }
     context.ui.say("Using these artifact files: " + join(files, ", "));
-    return {artifact_of_files(files, input.state), true, false};
+    return {artifact_of_files("packer.post-processor.artifice", files, input.state), true, false};
   }
 
  private:

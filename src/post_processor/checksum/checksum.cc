@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "kit/files_artifact.h"
 
 namespace kiln {
 
@@ -64,22 +65,6 @@ std::vector<std::string> digests_of(const std::string& path, const std::vector<s
   out.reserve(digests.size());
   for (auto& digest : digests) out.push_back(digest.hex());
   return out;
-}
-
-Artifact artifact_of_checksums(const std::vector<std::string>& files, const Value& state) {
-  Artifact artifact;
-  artifact.builder_id = "packer.post-processor.checksum";
-  artifact.description = "Created artifact from files: " + join(files, ", ");
-  artifact.files = files;
-  artifact.state = state;
-  artifact.destroy = [files] {
-    for (const auto& file : files) {
-      std::error_code error;
-      fs::remove_all(file, error);
-      if (error) throw Error(ErrorKind::environment, fmt::format("remove {}: {}", file, error.message()));
-    }
-  };
-  return artifact;
 }
 
 class ChecksumPostProcessor : public PostProcessor {
@@ -144,7 +129,7 @@ PostProcessed ChecksumPostProcessor::run(const Artifact& input, StageContext& co
     }
     during("unable to create file " + output, [&] { append_file(output, lines); });
   }
-  return {artifact_of_checksums(files, input.state), true, true};
+  return {artifact_of_files("packer.post-processor.checksum", files, input.state), true, true};
 }
 
 }  // namespace
