@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
+#include <cstring>
 #include <ctime>
 
 #include "base/error.h"
@@ -108,8 +109,11 @@ static size_t utf8_length(std::string_view text) {
 }
 
 bool is_valid_utf8(std::string_view text) {
+  constexpr uint64_t beyond_ascii = 0x8080808080808080;
   while (!text.empty()) {
-    size_t n = utf8_length(text);
+    uint64_t eight = beyond_ascii;
+    if (text.size() >= sizeof eight) std::memcpy(&eight, text.data(), sizeof eight);
+    size_t n = (eight & beyond_ascii) == 0 ? sizeof eight : utf8_length(text);
     if (n == 0) return false;
     text.remove_prefix(n);
   }

@@ -107,7 +107,7 @@ class FormatRun {
       auto file = std::make_shared<SourceFile>(SourceFile{path, path == "-" ? standard_input() : read_source(path)});
       const std::string& text = file->text;
       Diagnostics diagnostics;
-      check_hcl(file, diagnostics);
+      parse_hcl(file, diagnostics);
       if (diagnostics.has_errors()) return fail(path, syntax_text(diagnostics));
       std::string formatted = format_hcl(text);
       if (formatted != text) ++changed_;

@@ -169,7 +169,8 @@ namespace {
 std::string block_around(const SourceRange& range) {
   if (!range.file->name.ends_with(".hcl")) return "";
   Diagnostics ignored;
-  for (const auto& block : parse_hcl(range.file, ignored).blocks) {
+  const HclBody body = parse_hcl(range.file, ignored);
+  for (const auto& block : body.blocks()) {
     if (range.begin < block.range.begin || range.begin >= block.range.end) continue;
     std::string out = ", in " + block.type;
     for (const auto& label : block.labels) out += " " + go_quote(label.text);

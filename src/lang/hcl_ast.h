@@ -14,7 +14,7 @@ namespace kiln {
 struct HclExpression;
 struct HclBindings;  // hcl_eval.h
 struct HclJsonBody;  // hcl_json.h
-/// Shared and immutable once parsed: expressions are kept by whoever must evaluate them later.
+/// Shared and immutable once parsed.
 using HclExpressionPtr = std::shared_ptr<const HclExpression>;
 
 enum class HclExpressionKind : uint8_t {
@@ -55,7 +55,7 @@ struct HclStep {
   std::shared_ptr<const Value> key_;  ///< most steps are attributes
 };
 
-/// A large template has hundreds of thousands of them: what few kinds have is kept apart.
+/// What few kinds have is kept apart.
 struct HclExpression {
   HclExpressionKind kind = HclExpressionKind::literal;
   bool expands = false;
@@ -71,7 +71,7 @@ struct HclExpression {
 
   /// Where `name` stands; not known: it was not written.
   SourceRange name_range() const;
-  void set_name_range(const SourceRange& place);  ///< in the file of `range`
+  void set_name_range(size_t begin, size_t end);  ///< in the file of `range`
   /// Of a for: the value's variable.
   const std::string& value_name() const;
   void set_value_name(std::string value_name);
@@ -89,9 +89,29 @@ struct HclExpression {
   std::shared_ptr<const Rest> rest_;
 };
 
+/// An expression as a body holds it. Of the native syntax that is only where it stands: the parser has looked it
+/// through and kept no tree, which would take many times the memory of the text. Whoever needs the tree has it made.
+/// Copied freely.
+class HclWritten {
+ public:
+  HclWritten() = default;  ///< none: there is no tree
+  /// `range` in a file of the native syntax, which parse_hcl() has read.
+  explicit HclWritten(SourceRange range) : range_(std::move(range)) {}
+  explicit HclWritten(HclExpressionPtr made) : range_(made->range), made_(std::move(made)) {}
+
+  const SourceRange& range() const { return range_; }
+  /// Made anew each time, in time linear in the text. Null only when there is none.
+  HclExpressionPtr tree() const;
+  explicit operator bool() const { return range_.known() || made_; }
+
+ private:
+  SourceRange range_;
+  HclExpressionPtr made_;  ///< null: the text at range_ is it
+};
+
 struct HclAttribute {
   std::string name;
-  HclExpressionPtr expression;
+  HclWritten expression;
   SourceRange name_range;
   SourceRange range;
 };
@@ -103,15 +123,26 @@ struct HclLabel {
 
 struct HclBlock;
 
+/// Both in written order; names of attributes are unique.
+struct HclBodyItems {
+  std::vector<HclAttribute> attributes;
+  std::vector<HclBlock> blocks;
+};
+
+/// Immutable once it has its items, which all copies share.
 struct HclBody {
-  std::vector<HclAttribute> attributes;  ///< in written order; names are unique
-  std::vector<HclBlock> blocks;          ///< in written order
   SourceRange range;
   SourceRange end;  ///< where something missing would be reported: the closing brace or the end of the file
   std::shared_ptr<const HclJsonBody> json;      ///< set: the body is JSON's, and hcl_content() finds what is in it
   std::shared_ptr<const HclBindings> bindings;  ///< set: within a dynamic block; hcl_content() hands them on
 
+  const std::vector<HclAttribute>& attributes() const;
+  const std::vector<HclBlock>& blocks() const;
+  void set_items(HclBodyItems items);
   const HclAttribute* find(std::string_view name) const;
+
+ private:
+  std::shared_ptr<const HclBodyItems> items_;  ///< null: there are none
 };
 
 struct HclBlock {
@@ -125,8 +156,6 @@ struct HclBlock {
 
 /// A file. What is wrong becomes diagnostics, several from one file; the body holds all that could be read.
 HclBody parse_hcl(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics);
-/// What parse_hcl() would find wrong, without making the tree.
-void check_hcl(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics);
 /// One expression that fills the file (for `console`, -var of complex types). Null after an error.
 HclExpressionPtr parse_hcl_expression(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics);
 /// The whole file as a template without quotes (templatefile). Null after an error.

@@ -119,21 +119,20 @@ void report_unsupported_block(const HclBlock& block, const HclSchema& schema, bo
 }
 
 /// The expression with what the dynamic blocks around it bring.
-HclExpressionPtr bound_expression(const HclExpressionPtr& inner,
-                                  const std::shared_ptr<const HclBindings>& bindings) {
+HclWritten bound_expression(const HclWritten& written, const std::shared_ptr<const HclBindings>& bindings) {
   auto node = std::make_shared<HclExpression>();
-  node->range = inner->range;
+  node->range = written.range();
   if (bindings->unknown) {
     node->value = Value::unknown();
-    node->value.range = inner->range;
     node->value.secret = bindings->sensitive;
-    return node;
+    return HclWritten(std::move(node));
   }
+  auto inner = written.tree();
   node->kind = HclExpressionKind::bound;
-  node->items = {inner};
-  node->set_bindings(bindings);
   node->depth = inner->depth + 1;
-  return node;
+  node->items.push_back(std::move(inner));
+  node->set_bindings(bindings);
+  return HclWritten(std::move(node));
 }
 
 HclContent content_of(const HclBody& body, const HclSchema& schema, HclBody* rest, Diagnostics& diagnostics,
@@ -211,16 +210,13 @@ HclContent hcl_native_content(const HclBody& body, const HclSchema& schema, bool
         fmt::format("The argument {} is required, but no definition was found.", go_quote(wanted.name)),
         out.missing_item);
   }
-  HclBody left;
-  left.range = body.range;
-  left.end = body.end;
-  left.bindings = body.bindings;
-  for (const auto& attribute : body.attributes) {
+  HclBodyItems left;
+  for (const auto& attribute : body.attributes()) {
     auto& list = find_attribute_schema(schema, attribute.name) ? out.attributes : left.attributes;
     if (rest || &list == &out.attributes) list.push_back(attribute);
   }
   std::vector<const HclBlock*> unsupported;
-  for (const auto& block : body.blocks) {
+  for (const auto& block : body.blocks()) {
     bool is_dynamic = dynamic && block.type == "dynamic";
     const HclBlockSchema* wanted = is_dynamic ? &dynamic_schema : find_block_schema(schema, block.type);
     bool leave = !wanted || (is_dynamic && rest && block.labels.size() == 1 &&
@@ -233,10 +229,15 @@ HclContent hcl_native_content(const HclBody& body, const HclSchema& schema, bool
       out.blocks.push_back(block);
   }
   if (rest) {
-    *rest = std::move(left);
+    HclBody others;
+    others.range = body.range;
+    others.end = body.end;
+    others.bindings = body.bindings;
+    others.set_items(std::move(left));
+    *rest = std::move(others);
     return out;
   }
-  for (const auto& attribute : body.attributes) {
+  for (const auto& attribute : body.attributes()) {
     if (!find_attribute_schema(schema, attribute.name)) {
       report_unsupported_attribute(attribute, schema, out, diagnostics);
     }
@@ -280,9 +281,9 @@ HclContent hcl_partial_content(const HclBody& body, const HclSchema& schema, Hcl
 }
 
 std::vector<HclAttribute> hcl_just_attributes(const HclBody& body, Diagnostics& diagnostics) {
-  std::vector<HclAttribute> out = body.json ? hcl_json_attributes(body, diagnostics) : body.attributes;
-  if (!body.blocks.empty()) {
-    const HclBlock& first = body.blocks[0];
+  std::vector<HclAttribute> out = body.json ? hcl_json_attributes(body, diagnostics) : body.attributes();
+  if (!body.blocks().empty()) {
+    const HclBlock& first = body.blocks()[0];
     diagnostics.error(fmt::format("Unexpected {} block", go_quote(first.type)),
                       "Blocks are not allowed here.", first.type_range);
   }

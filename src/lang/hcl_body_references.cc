@@ -23,13 +23,13 @@ void add_json_references(const HclBody& body, std::vector<HclReference>& out, co
 
 void hcl_body_references(const HclBody& body, std::vector<HclReference>& out) {
   if (body.json) return add_json_references(body, out);
-  for (const auto& attribute : body.attributes) add_references(attribute.expression, out);
-  for (const auto& block : body.blocks) hcl_body_references(block.body, out);
+  for (const auto& attribute : body.attributes()) add_references(attribute.expression.tree(), out);
+  for (const auto& block : body.blocks()) hcl_body_references(block.body, out);
 }
 
 void hcl_dynamic_references(const HclBody& body, std::vector<HclReference>& out) {
   if (body.json) return add_json_references(body, out, "dynamic");
-  for (const auto& block : body.blocks) {
+  for (const auto& block : body.blocks()) {
     if (block.type == "dynamic") hcl_body_references(block.body, out);
   }
 }

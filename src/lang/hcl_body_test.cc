@@ -153,7 +153,7 @@ class RowReader {
     std::string out;
     for (const auto& attribute : list) {
       Diagnostics own;
-      std::string value = shown(evaluate_hcl(*attribute.expression, scope_, own));
+      std::string value = shown(evaluate_hcl(*attribute.expression.tree(), scope_, own));
       if (own.has_errors()) value = "wrong";
       found.append(own);
       out += fmt::format(" ({}@{}-{} {})", attribute.name, attribute.range.begin, attribute.range.end, value);
@@ -243,7 +243,7 @@ HclExpressionPtr json_attribute(const std::string& text) {
   Diagnostics found;
   auto attributes = hcl_just_attributes(parse_hcl_json(text_file("t.json", text), found), found);
   EXPECT_FALSE(found.has_errors()) << render_diagnostics(found);
-  return attributes.at(0).expression;
+  return attributes.at(0).expression.tree();
 }
 
 std::string part_of(const SourceRange& range) {
@@ -318,7 +318,7 @@ TEST(HclBody, what_depends_on_a_sensitive_for_each_is_sensitive_all_the_way_down
   auto attributes = hcl_just_attributes(inner.blocks[0].body, found);
   ASSERT_EQ(attributes.size(), 1u);
   HclScope empty;
-  HclValue value = evaluate_hcl(*attributes[0].expression, empty, found);
+  HclValue value = evaluate_hcl(*attributes[0].expression.tree(), empty, found);
   EXPECT_TRUE(value.sensitive());
   EXPECT_EQ(value.as_string(), "hidden");
   EXPECT_FALSE(found.has_errors()) << render_diagnostics(found);

@@ -31,8 +31,8 @@ size_t items_in(const Value& value) {
 
 size_t items_in(const HclBody& body) {
   if (body.json) return items_in(*body.json->value);
-  size_t sum = 1 + body.attributes.size();
-  for (const auto& block : body.blocks) sum += items_in(block.body);
+  size_t sum = 1 + body.attributes().size();
+  for (const auto& block : body.blocks()) sum += items_in(block.body);
   return sum;
 }
 
@@ -117,13 +117,13 @@ class DynamicBlocks {
   static bool read_iterator(const HclContent& content, DynamicSpec& spec, Diagnostics& found) {
     const HclAttribute* attribute = content.find("iterator");
     if (!attribute) return true;
-    auto name = hcl_as_reference(*attribute->expression);
+    auto name = hcl_as_reference(*attribute->expression.tree());
     if (!name) {
       found.error("Invalid expression",
                   "A single static variable reference is required: only attribute access and indexing with "
                   "constant keys. "
                   "No calculations, function calls, template expressions, etc are allowed here.",
-                  attribute->expression->range);
+                  attribute->expression.range());
       return false;
     }
     if (!name->steps.empty()) {
@@ -136,7 +136,7 @@ class DynamicBlocks {
   }
 
   bool read_for_each(const HclContent& content, DynamicSpec& spec, Diagnostics& found) const {
-    spec.for_each_expression = content.find("for_each")->expression;
+    spec.for_each_expression = content.find("for_each")->expression.tree();
     auto refuse = [&](std::string detail) {
       found.add({Severity::error, "Invalid dynamic for_each value", std::move(detail), spec.for_each_expression->range, "",
                  hcl_shown_values(*spec.for_each_expression, scope_)});
@@ -157,18 +157,19 @@ class DynamicBlocks {
                           Diagnostics& found) {
     const HclAttribute* attribute = content.find("labels");
     if (!attribute) return true;
-    if (attribute->expression->kind != HclExpressionKind::tuple) {
+    auto list = attribute->expression.tree();
+    if (list->kind != HclExpressionKind::tuple) {
       found.error("Invalid expression", "A static list expression is required.",
-                  attribute->expression->range);
+                  attribute->expression.range());
       return false;
     }
-    spec.labels = attribute->expression->items;
+    spec.labels = list->items;
     size_t wanted = schema.labels.size();
     if (spec.labels.size() == wanted) return true;
     bool more = spec.labels.size() > wanted;
     found.error(more ? "Extraneous dynamic block label" : "Insufficient dynamic block labels",
                 fmt::format("Blocks of type {} require {} label(s).", go_quote(schema.type), wanted),
-                more ? spec.labels[wanted]->range : attribute->expression->range);
+                more ? spec.labels[wanted]->range : attribute->expression.range());
     return false;
   }
 

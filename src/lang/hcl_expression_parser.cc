@@ -11,6 +11,9 @@ namespace {
 constexpr int max_tree_height = 1000;
 /// Numbers of so many digits and nothing else are surely numbers.
 constexpr size_t max_plain_digits = 100;
+/// Within each other, of what is passed without making a tree: too few for "Nested too deeply", if not much is around.
+constexpr int max_plain_levels = 10;
+constexpr int max_depth_around = 100;
 
 /// How strongly a binary operator binds; 0: it is none.
 int precedence(HclTokenKind kind) {
@@ -30,6 +33,18 @@ int precedence(HclTokenKind kind) {
     case HclTokenKind::percent: return 6;
     default: return 0;
   }
+}
+
+bool is_plain_number(std::string_view text) {
+  return text.size() <= max_plain_digits && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+template <class... Item>
+std::vector<HclExpressionPtr> items_of(Item&&... items) {
+  std::vector<HclExpressionPtr> out;
+  out.reserve(sizeof...(items));
+  (out.push_back(std::forward<Item>(items)), ...);
+  return out;
 }
 
 bool is_literal_key(const HclExpression& key) {
@@ -57,6 +72,74 @@ HclParser::Expression HclParser::make(HclExpressionKind kind, size_t begin, std:
   return node;
 }
 
+/// Passes an expression of the kinds that most are: text, whole numbers, names, calls and lists of such. Their tokens
+/// alone show that nothing is wrong with them. False: it is another one, or wrong, and nothing was passed.
+bool HclParser::pass_plain_expression() {
+  if (depth_ > max_depth_around) return false;
+  size_t end = plain_term(at_, 0);
+  if (end == 0) return false;
+  Kind after = tokens_.kind(end);
+  if (after != Kind::newline && after != Kind::end_of_file && after != Kind::close_brace) return false;
+  last_end_ = tokens_[end - 1].end();
+  at_ = end;
+  return true;
+}
+
+/// The token behind a plain term; 0: it is none.
+size_t HclParser::plain_term(size_t at, int level) const {
+  if (level > max_plain_levels) return 0;
+  switch (tokens_.kind(at)) {
+    case Kind::number: return is_plain_number(tokens_[at].text) ? at + 1 : 0;
+    case Kind::open_quote: return plain_template(at, level);
+    case Kind::open_bracket: return plain_list(at, Kind::close_bracket, level);
+    case Kind::identifier:
+      if (tokens_.kind(++at) == Kind::open_paren) return plain_list(at, Kind::close_paren, level);
+      for (; tokens_.kind(at) == Kind::dot; at += 2) {
+        if (tokens_.kind(at + 1) != Kind::identifier) return 0;
+      }
+      return at;
+    default: return 0;
+  }
+}
+
+/// Plain terms between brackets, of which the first is at `at`.
+size_t HclParser::plain_list(size_t at, Kind close, int level) const {
+  do {
+    at = behind_newlines(at + 1);
+    if (tokens_.kind(at) == close) return at + 1;
+    if (tokens_.kind(at) == Kind::identifier && tokens_[at].text == "for") return 0;
+    at = plain_term(at, level + 1);
+    if (at == 0) return 0;
+    at = behind_newlines(at);
+  } while (tokens_.kind(at) == Kind::comma);
+  return tokens_.kind(at) == close ? at + 1 : 0;
+}
+
+/// A quoted template without escapes and directives.
+size_t HclParser::plain_template(size_t at, int level) const {
+  for (++at;;) {
+    switch (tokens_.kind(at)) {
+      case Kind::close_quote: return at + 1;
+      case Kind::quoted_literal:
+        if (tokens_[at].text.find('\\') != std::string_view::npos) return 0;
+        ++at;
+        break;
+      case Kind::template_interpolation:
+        at = plain_term(behind_newlines(at + 1), level + 1);
+        if (at == 0) return 0;
+        at = behind_newlines(at);
+        if (tokens_.kind(at++) != Kind::template_end) return 0;
+        break;
+      default: return 0;
+    }
+  }
+}
+
+size_t HclParser::behind_newlines(size_t at) const {
+  while (tokens_.kind(at) == Kind::newline) ++at;
+  return at;
+}
+
 HclExpressionPtr HclParser::expression() {
   DepthScope deeper(*this);
   size_t begin = peek().begin;
@@ -72,7 +155,7 @@ HclExpressionPtr HclParser::expression() {
   }
   next();
   auto no = expression();
-  return make(HclExpressionKind::conditional, begin, {condition, yes, no});
+  return make(HclExpressionKind::conditional, begin, items_of(std::move(condition), std::move(yes), std::move(no)));
 }
 
 HclExpressionPtr HclParser::binary(int lowest) {
@@ -83,10 +166,10 @@ HclExpressionPtr HclParser::binary(int lowest) {
     if (strength < lowest || strength == 0) return left;
     const HclToken sign = next();
     auto right = binary(strength + 1);
-    auto node = make(HclExpressionKind::binary, begin, {left, right});
+    auto node = make(HclExpressionKind::binary, begin, items_of(std::move(left), std::move(right)));
     node->name = std::string(sign.text);
-    node->set_name_range(range_of(sign));
-    left = node;
+    node->set_name_range(sign.begin, sign.end());
+    left = std::move(node);
   }
 }
 
@@ -159,7 +242,7 @@ HclExpressionPtr HclParser::legacy_index(const HclExpressionPtr& base) {
 
 /// What the lexer takes for a number need not be one: "1.2.3".
 void HclParser::check_number(const HclToken& number) {
-  if (number.text.size() <= max_plain_digits && number.text.find_first_not_of("0123456789") == std::string_view::npos) return;
+  if (is_plain_number(number.text)) return;
   if (HclNumber::parse(number.text)) return;
   report("Invalid number literal", "Failed to recognize the value of this number literal.", range_of(number));
 }
@@ -192,8 +275,7 @@ HclExpressionPtr HclParser::bracket_step(HclExpressionPtr base, bool& done) {
     return splat(std::move(base), begin, false);
   }
   if (!is_literal_key(*key)) {
-    auto node = make(HclExpressionKind::index, begin, {base, key});
-    return node;
+    return make(HclExpressionKind::index, begin, items_of(std::move(base), std::move(key)));
   }
   HclStep step;
   step.kind = HclStep::Kind::index;
@@ -206,7 +288,7 @@ HclExpressionPtr HclParser::splat(HclExpressionPtr base, size_t begin, bool name
   DepthScope deeper(*this);
   auto each = steps(make(HclExpressionKind::splat_item, last_end_), names_only);
   bool itself = each->kind == HclExpressionKind::splat_item;
-  auto node = make(HclExpressionKind::splat, begin, {std::move(base), itself ? nullptr : each});
+  auto node = make(HclExpressionKind::splat, begin, items_of(std::move(base), itself ? nullptr : each));
   node->name = names_only ? ".*" : "[*]";
   return node;
 }
@@ -220,7 +302,6 @@ HclExpressionPtr HclParser::term() {
       check_number(number);
       auto node = make(HclExpressionKind::literal, number.begin);
       node->value = Value(Number{std::string(number.text)});
-      node->value.range = node->range;
       return node;
     }
     case Kind::identifier: return word();
@@ -253,16 +334,16 @@ HclExpressionPtr HclParser::parenthesised() {
          range_of(peek()));
   // The parenthesis is taken while newlines do not count, what follows is seen as the outer scope wants.
   next();
-  return make(HclExpressionKind::parentheses, open.begin, {inner});
+  return make(HclExpressionKind::parentheses, open.begin, items_of(std::move(inner)));
 }
 
 HclExpressionPtr HclParser::unary() {
   DepthScope deeper(*this);
   const HclToken sign = next();
   auto operand = with_steps();
-  auto node = make(HclExpressionKind::unary, sign.begin, {operand});
+  auto node = make(HclExpressionKind::unary, sign.begin, items_of(std::move(operand)));
   node->name = std::string(sign.text);
-  node->set_name_range(range_of(sign));
+  node->set_name_range(sign.begin, sign.end());
   return node;
 }
 
@@ -274,10 +355,9 @@ HclExpressionPtr HclParser::word() {
   auto node = make(constant ? HclExpressionKind::literal : HclExpressionKind::scope, name.begin);
   if (constant) {
     if (name.text != "null") node->value = Value(name.text == "true");
-    node->value.range = node->range;
   } else {
     node->name = std::string(name.text);
-    node->set_name_range(range_of(name));
+    node->set_name_range(name.begin, name.end());
   }
   return node;
 }
@@ -293,7 +373,7 @@ HclExpressionPtr HclParser::call(const HclToken& first) {
            range_of(peek()));
     name += "::" + std::string(next().text);
   }
-  SourceRange name_range = range_from(first.begin);
+  size_t name_end = last_end_;
   if (!at(Kind::open_paren))
     fail("Missing open parenthesis",
          "Function selector must be followed by an open "
@@ -336,7 +416,7 @@ HclExpressionPtr HclParser::call(const HclToken& first) {
   }
   auto node = make(HclExpressionKind::call, first.begin, std::move(arguments));
   node->name = std::move(name);
-  node->set_name_range(name_range);
+  node->set_name_range(first.begin, name_end);
   node->expands = expands;
   return node;
 }
@@ -390,7 +470,6 @@ HclExpressionPtr HclParser::object_key() {
   auto node = make(HclExpressionKind::literal, key->range.begin);
   node->range = key->range;
   node->value = Value(key->name);
-  node->value.range = key->range;
   return node;
 }
 
@@ -433,11 +512,11 @@ HclParser::ForNames HclParser::for_names(bool is_directive) {
   const std::string what = is_directive ? "For directive" : "For expression";
   next();
   if (!at(Kind::identifier)) fail(summary, what + " requires variable name after 'for'.", range_of(peek()));
-  names.value = std::string(next().text);
+  names.value = next().text;
   if (at(Kind::comma)) {
     next();
     if (!at(Kind::identifier)) fail(summary, what + " requires value variable name after comma.", range_of(peek()));
-    names.key = std::exchange(names.value, std::string(next().text));
+    names.key = std::exchange(names.value, next().text);
   }
   if (!at_keyword("in"))
     fail(summary,
@@ -490,8 +569,8 @@ HclExpressionPtr HclParser::for_expression(size_t begin, Kind close) {
   std::vector<HclExpressionPtr> items = is_object ? std::vector<HclExpressionPtr>{collection, key, value, condition}
                                                   : std::vector<HclExpressionPtr>{collection, value, condition};
   auto node = make(is_object ? HclExpressionKind::for_object : HclExpressionKind::for_tuple, begin, std::move(items));
-  node->name = std::move(names.key);
-  node->set_value_name(std::move(names.value));
+  node->name = names.key;
+  node->set_value_name(std::string(names.value));
   node->expands = groups;
   return node;
 }

@@ -92,7 +92,7 @@ class JsonBodyReader {
   static HclAttribute attribute(const Member& member) {
     SourceRange range = member.key_range;
     range.end = std::max(range.end, member.value.range.end);
-    return {member.key, hcl_json_expression(member.value), member.key_range, range};
+    return {member.key, HclWritten(hcl_json_expression(member.value)), member.key_range, range};
   }
 
   void add_attribute(const Member& member, HclContent& out) {

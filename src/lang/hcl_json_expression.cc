@@ -39,15 +39,10 @@ void move_to_json(HclExpression& expression, const HclJsonText& text) {
   move_to_json(expression.range, text);
   if (name.known()) {
     move_to_json(name, text);
-    expression.set_name_range(name);
+    expression.set_name_range(name.begin, name.end);
   }
-  move_to_json(expression.value.range, text);
   for (auto& step : expression.steps) {
     move_to_json(step.range, text);
-    if (step.kind != HclStep::Kind::index) continue;
-    Value key = step.key();
-    move_to_json(key.range, text);
-    step.set_key(std::move(key));
   }
   for (const auto& item : expression.items) {
     if (item) move_to_json(const_cast<HclExpression&>(*item), text);
@@ -89,7 +84,6 @@ HclExpressionPtr hcl_json_string(const std::string& text, const SourceRange& ran
   node->range = range;
   node->json = true;
   node->value = Value(text);
-  node->value.range = range;
   return node;
 }
 

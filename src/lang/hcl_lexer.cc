@@ -62,15 +62,15 @@ struct Mode {
 
 class Lexer {
  public:
-  Lexer(std::string_view text, HclComments comments, bool is_template)
-      : text_(text), keeps_comments_(comments == HclComments::keep), tokens_(text) {
+  Lexer(std::string_view text, HclComments comments, bool is_template, size_t begin = 0)
+      : text_(text), keeps_comments_(comments == HclComments::keep), at_(begin), tokens_(text, text.size() - begin) {
     modes_.emplace_back();
     // Like a heredoc that nothing ends.
     if (is_template) modes_.back().kind = Mode::Kind::heredoc;
   }
 
   HclTokens run() {
-    if (text_.starts_with("\xEF\xBB\xBF")) at_ = 3;
+    if (at_ == 0 && text_.starts_with("\xEF\xBB\xBF")) at_ = 3;
     while (at_ < text_.size()) {
       switch (modes_.back().kind) {
         case Mode::Kind::normal: normal(); break;
@@ -87,6 +87,7 @@ class Lexer {
   char peek(size_t ahead = 0) const { return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0'; }
 
   void emit(Kind kind, size_t length) {
+    if (kind == Kind::invalid) tokens_.note_flaw();
     tokens_.add(kind, at_, length);
     at_ += length;
   }
@@ -256,6 +257,7 @@ class Lexer {
       return;
     }
     if (peek() == '\n' || looking_at("\r\n")) {  // an unfinished quote ends with its line: the parser says so
+      tokens_.note_flaw();
       modes_.pop_back();
       return;
     }
@@ -288,19 +290,21 @@ class Lexer {
 
   std::string_view text_;
   bool keeps_comments_;
-  size_t at_ = 0;
+  size_t at_;
   std::vector<Mode> modes_;
   HclTokens tokens_;
 };
 
 }  // namespace
 
-HclTokens::HclTokens(std::string_view text) : text_(text) {
+HclTokens::HclTokens(std::string_view text, size_t expected) : text_(text) {
   KILN_CHECK(text.size() <= max_hcl_text);
-  packed_.reserve(text.size() / 3 + 16);  // most templates have fewer; what is not used costs nothing
+  packed_.reserve(expected / 3 + 16);  // most templates have fewer; what is not used costs nothing
 }
 
-HclTokens lex_hcl(std::string_view text, HclComments comments) { return Lexer(text, comments, false).run(); }
+HclTokens lex_hcl(std::string_view text, HclComments comments, size_t begin) {
+  return Lexer(text, comments, false, begin).run();
+}
 HclTokens lex_hcl_template(std::string_view text, HclComments comments) { return Lexer(text, comments, true).run(); }
 
 }  // namespace kiln

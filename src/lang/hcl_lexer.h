@@ -36,13 +36,17 @@ struct HclToken {
 /// The tokens of a text, which outlives them; kept small, for there are many.
 class HclTokens {
  public:
-  explicit HclTokens(std::string_view text);
+  /// `expected`: how much of the text they will be of.
+  HclTokens(std::string_view text, size_t expected);
   size_t size() const { return packed_.size(); }
   HclTokenKind kind(size_t i) const { return packed_[i].kind; }
   HclToken operator[](size_t i) const {
     const Packed& token = packed_[i];
-    return {token.kind, text_.substr(token.begin, token.length), token.begin};
+    return {token.kind, {text_.data() + token.begin, token.length}, token.begin};
   }
+  /// Whether a token is invalid or a newline breaks a quoted string.
+  bool flawed() const { return flawed_; }
+  void note_flaw() { flawed_ = true; }
   void add(HclTokenKind kind, size_t begin, size_t length) {
     packed_.push_back({static_cast<uint32_t>(begin), static_cast<uint32_t>(length), kind});
   }
@@ -55,6 +59,7 @@ class HclTokens {
   };
   std::string_view text_;
   std::vector<Packed> packed_;
+  bool flawed_ = false;
 };
 
 /// Longer texts cannot be lexed.
@@ -62,9 +67,10 @@ constexpr size_t max_hcl_text = UINT32_MAX;
 
 /// Whether comments are tokens; else those that end with a newline are one, the others nothing.
 enum class HclComments { keep, drop };
-/// All tokens of a file, the last one end_of_file. Never fails: what is no token is `invalid`. Linear time; nesting
-/// is kept on a heap-allocated stack, so deep input cannot exhaust the thread's.
-HclTokens lex_hcl(std::string_view text, HclComments comments);
+/// All tokens of a file from `begin` on, which is no place within one; the last one is end_of_file. Never fails: what
+/// is no token is `invalid`. Linear time; nesting is kept on a heap-allocated stack, so deep input cannot exhaust the
+/// thread's.
+HclTokens lex_hcl(std::string_view text, HclComments comments, size_t begin = 0);
 /// The same of a text that is a template as a whole, without quotes around it: its literals are string_literal.
 HclTokens lex_hcl_template(std::string_view text, HclComments comments);
 

@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "base/error.h"
 #include "base/text.h"
 #include "lang/go_literal.h"
 
@@ -82,30 +83,11 @@ InvalidText describe_invalid(std::string_view text) {
 
 }  // namespace
 
-HclParser::HclParser(std::shared_ptr<const SourceFile> file, HclTokens tokens, Diagnostics& diagnostics)
-    : file_(std::move(file)), tokens_(std::move(tokens)), diagnostics_(diagnostics) {
-  report_invalid_tokens();
-}
-
 HclParser::DepthScope::DepthScope(HclParser& parser) : parser_(parser) {
   if (++parser_.depth_ <= max_hcl_nesting) return;
   --parser_.depth_;
   parser_.fail("Nested too deeply", fmt::format("Nothing may be nested more than {} levels.", max_hcl_nesting),
                parser_.range_of(parser_.peek()));
-}
-
-void HclParser::pass_newlines() {
-  while (!newlines_matter_ && tokens_.kind(at_) == Kind::newline) ++at_;
-}
-
-HclToken HclParser::peek() {
-  pass_newlines();
-  return tokens_[at_];
-}
-
-HclTokenKind HclParser::peek_kind() {
-  pass_newlines();
-  return tokens_.kind(at_);
 }
 
 /// The last token, end_of_file, is never passed.
@@ -139,6 +121,7 @@ void HclParser::report_invalid_tokens() {
            "selected in your editor.",
            {file_, good, good + 1});
   }
+  if (!tokens_.flawed()) return;
   for (size_t i = 0; i < tokens_.size() && reports < max_invalid_reports; ++i) {
     Kind kind = tokens_.kind(i);
     if (kind != Kind::newline && kind != Kind::invalid) continue;
@@ -165,18 +148,15 @@ HclBody HclParser::parse_file() {
   return out;
 }
 
-void HclParser::check_file() {
-  keeps_tree_ = false;
-  parse_file();
-}
-
 HclBody HclParser::body(Kind end) {
   HclBody out;
+  HclBodyItems items;
   auto outer = std::exchange(body_names_, {});
   for (;;) {
     const HclToken token = peek();
     if (token.kind == end || token.kind == Kind::end_of_file) {
       body_names_ = std::move(outer);
+      out.set_items(std::move(items));
       out.end = range_of(token);
       return out;
     }
@@ -186,7 +166,7 @@ HclBody HclParser::body(Kind end) {
     }
     size_t first = at_;
     try {
-      body_item(out);
+      body_item(items);
     } catch (const Failure&) {
       newlines_matter_ = true;
       skip_item(first);
@@ -208,7 +188,7 @@ void HclParser::skip_item(size_t first_token) {
   }
 }
 
-void HclParser::body_item(HclBody& body) {
+void HclParser::body_item(HclBodyItems& items) {
   const HclToken first = peek();
   if (first.kind == Kind::open_quote) {
     fail("Invalid argument name", "Argument names must not be quoted.", range_of(first));
@@ -227,24 +207,31 @@ void HclParser::body_item(HclBody& body) {
   }
   next();
   switch (peek_kind()) {
-    case Kind::assign: return attribute(body, first);
+    case Kind::assign: return attribute(items, first);
     case Kind::open_quote:
     case Kind::open_brace:
-    case Kind::identifier: return block(body, first);
+    case Kind::identifier: return block(items, first);
     default:
       fail("Argument or block definition required",
            std::string(equals_sign_needed), range_of(first));
   }
 }
 
-void HclParser::attribute(HclBody& body, const HclToken& name) {
+/// From the equals sign on. The expression's tree has told its mistakes and is dropped.
+HclAttribute HclParser::attribute_value(const HclToken& name) {
   next();
   HclAttribute out;
+  size_t begin = peek().begin;
+  if (!pass_plain_expression()) expression();
+  out.expression = HclWritten(range_from(begin));
   out.name = std::string(name.text);
   out.name_range = range_of(name);
-  out.expression = expression();
   out.range = range_from(name.begin);
-  add_attribute(body, std::move(out));
+  return out;
+}
+
+void HclParser::attribute(HclBodyItems& items, const HclToken& name) {
+  add_attribute(items, attribute_value(name));
   if (at(Kind::newline) || at(Kind::end_of_file)) return;
   if (at(Kind::comma)) {
     fail("Unexpected comma after argument",
@@ -255,11 +242,11 @@ void HclParser::attribute(HclBody& body, const HclToken& name) {
   fail("Missing newline after argument", "An argument definition must end with a newline.", range_of(peek()));
 }
 
-void HclParser::add_attribute(HclBody& body, HclAttribute attribute) {
+void HclParser::add_attribute(HclBodyItems& items, HclAttribute attribute) {
   auto name = std::string_view(file_->text).substr(attribute.name_range.begin, attribute.name.size());
-  auto [index, is_new] = body_names_.emplace(name, body.attributes.size());
+  auto [index, is_new] = body_names_.emplace(name, items.attributes.size());
   if (!is_new) {
-    const HclAttribute* first = &body.attributes[index->second];
+    const HclAttribute* first = &items.attributes[index->second];
     auto place = line_column(first->name_range);
     report(
         "Attribute redefined",
@@ -269,8 +256,7 @@ void HclParser::add_attribute(HclBody& body, HclAttribute attribute) {
         attribute.name_range);
     return;
   }
-  if (!keeps_tree_) attribute.expression = nullptr;
-  body.attributes.push_back(std::move(attribute));
+  items.attributes.push_back(std::move(attribute));
 }
 
 void HclParser::labels(HclBlock& block) {
@@ -314,7 +300,7 @@ void HclParser::labels(HclBlock& block) {
   }
 }
 
-void HclParser::block(HclBody& body, const HclToken& type) {
+void HclParser::block(HclBodyItems& items, const HclToken& type) {
   HclBlock out;
   out.type = std::string(type.text);
   out.type_range = range_of(type);
@@ -335,13 +321,13 @@ void HclParser::block(HclBody& body, const HclToken& type) {
            "file. This may be caused by incorrect brace nesting elsewhere in this file.",
            range_of(open));
     out.range = range_from(type.begin);
-    if (keeps_tree_) body.blocks.push_back(std::move(out));
+    items.blocks.push_back(std::move(out));
     return;
   }
   next();
   out.body.range = range_from(open.begin);
   out.range = range_from(type.begin);
-  if (keeps_tree_) body.blocks.push_back(std::move(out));
+  items.blocks.push_back(std::move(out));
   if (!at(Kind::newline) && !at(Kind::end_of_file)) {
     fail("Missing newline after block definition", "A block definition must end with a newline.",
          range_of(peek()));
@@ -369,13 +355,9 @@ void HclParser::single_line_body(HclBlock& block) {
                      name.text),
          {file_, name.begin, peek().end()});
   }
-  next();
-  HclAttribute out;
-  out.name = std::string(name.text);
-  out.name_range = range_of(name);
-  out.expression = expression();
-  out.range = range_from(name.begin);
-  block.body.attributes.push_back(std::move(out));
+  HclBodyItems items;
+  items.attributes.push_back(attribute_value(name));
+  block.body.set_items(std::move(items));
   block.body.end = range_of(peek());
   if (at(Kind::close_brace) || at(Kind::end_of_file)) return;
   if (at(Kind::comma)) {
@@ -407,9 +389,9 @@ SourceRange HclExpression::name_range() const {
   return name_end_ == 0 ? SourceRange{} : SourceRange{range.file, name_begin_, name_end_};
 }
 
-void HclExpression::set_name_range(const SourceRange& place) {
-  name_begin_ = static_cast<uint32_t>(place.begin);
-  name_end_ = static_cast<uint32_t>(place.end);
+void HclExpression::set_name_range(size_t begin, size_t end) {
+  name_begin_ = static_cast<uint32_t>(begin);
+  name_end_ = static_cast<uint32_t>(end);
 }
 
 const std::string& HclExpression::value_name() const {
@@ -427,11 +409,34 @@ void HclExpression::set_bindings(std::shared_ptr<const HclBindings> bindings) {
   rest_ = std::make_shared<const Rest>(Rest{{}, std::move(bindings)});
 }
 
+namespace {
+
+const HclBodyItems& items_or_none(const std::shared_ptr<const HclBodyItems>& items) {
+  static const HclBodyItems none;
+  return items ? *items : none;
+}
+
+}  // namespace
+
+const std::vector<HclAttribute>& HclBody::attributes() const { return items_or_none(items_).attributes; }
+
+const std::vector<HclBlock>& HclBody::blocks() const { return items_or_none(items_).blocks; }
+
+void HclBody::set_items(HclBodyItems items) { items_ = std::make_shared<const HclBodyItems>(std::move(items)); }
+
 const HclAttribute* HclBody::find(std::string_view name) const {
-  for (const auto& attribute : attributes) {
+  for (const auto& attribute : attributes()) {
     if (attribute.name == name) return &attribute;
   }
   return nullptr;
+}
+
+HclExpressionPtr HclParser::parse_first_expression() {
+  try {
+    return expression();
+  } catch (const Failure&) {
+    return nullptr;
+  }
 }
 
 HclExpressionPtr HclParser::parse_whole_expression() {
@@ -461,30 +466,40 @@ bool is_too_long(const SourceFile& file, Diagnostics& diagnostics) {
   return true;
 }
 
+/// The parser of a text that nobody has looked through yet.
+HclParser parser_of(std::shared_ptr<const SourceFile> file, HclTokens tokens, Diagnostics& diagnostics) {
+  HclParser parser(std::move(file), std::move(tokens), diagnostics);
+  parser.report_invalid_tokens();
+  return parser;
+}
+
 }  // namespace
 
 HclBody parse_hcl(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics) {
   if (is_too_long(*file, diagnostics)) return {};
   auto tokens = lex_hcl(file->text, HclComments::drop);
-  return HclParser(std::move(file), std::move(tokens), diagnostics).parse_file();
-}
-
-void check_hcl(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics) {
-  if (is_too_long(*file, diagnostics)) return;
-  auto tokens = lex_hcl(file->text, HclComments::drop);
-  HclParser(std::move(file), std::move(tokens), diagnostics).check_file();
+  return parser_of(std::move(file), std::move(tokens), diagnostics).parse_file();
 }
 
 HclExpressionPtr parse_hcl_expression(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics) {
   if (is_too_long(*file, diagnostics)) return nullptr;
   auto tokens = lex_hcl(file->text, HclComments::drop);
-  return HclParser(std::move(file), std::move(tokens), diagnostics).parse_whole_expression();
+  return parser_of(std::move(file), std::move(tokens), diagnostics).parse_whole_expression();
 }
 
 HclExpressionPtr parse_hcl_template(std::shared_ptr<const SourceFile> file, Diagnostics& diagnostics) {
   if (is_too_long(*file, diagnostics)) return nullptr;
   auto tokens = lex_hcl_template(file->text, HclComments::drop);
-  return HclParser(std::move(file), std::move(tokens), diagnostics).parse_whole_template();
+  return parser_of(std::move(file), std::move(tokens), diagnostics).parse_whole_template();
+}
+
+HclExpressionPtr HclWritten::tree() const {
+  if (made_ || !range_.known()) return made_;
+  Diagnostics told;
+  auto tokens = lex_hcl(std::string_view(range_.file->text).substr(0, range_.end), HclComments::drop, range_.begin);
+  auto out = HclParser(range_.file, std::move(tokens), told).parse_first_expression();
+  KILN_CHECK(out);
+  return out;
 }
 
 }  // namespace kiln

@@ -14,11 +14,14 @@ namespace kiln {
 class HclParser {
  public:
   /// `tokens` of the file's text, without comments.
-  HclParser(std::shared_ptr<const SourceFile> file, HclTokens tokens, Diagnostics& diagnostics);
+  HclParser(std::shared_ptr<const SourceFile> file, HclTokens tokens, Diagnostics& diagnostics)
+      : file_(std::move(file)), tokens_(std::move(tokens)), diagnostics_(diagnostics) {}
 
+  /// What of the text is no token, and whether it is UTF-8 at all. Called first where nobody has looked it through yet.
+  void report_invalid_tokens();
   HclBody parse_file();
-  /// The same for the mistakes alone: no tree is kept.
-  void check_file();
+  /// The expression that the tokens begin with.
+  HclExpressionPtr parse_first_expression();
   HclExpressionPtr parse_whole_expression();
   HclExpressionPtr parse_whole_template();
 
@@ -47,27 +50,40 @@ class HclParser {
 
   // hcl_parser.cc: tokens, diagnostics, bodies
   /// Passes newlines where they do not matter.
-  void pass_newlines();
-  HclToken peek();
+  void pass_newlines() {
+    while (!newlines_matter_ && tokens_.kind(at_) == Kind::newline) ++at_;
+  }
+  HclToken peek() {
+    pass_newlines();
+    return tokens_[at_];
+  }
   HclToken next();
-  Kind peek_kind();
+  Kind peek_kind() {
+    pass_newlines();
+    return tokens_.kind(at_);
+  }
   bool at(Kind kind) { return peek_kind() == kind; }
   bool at_keyword(std::string_view word) { return at(Kind::identifier) && peek().text == word; }
   SourceRange range_of(const HclToken& token) const { return {file_, token.begin, token.end()}; }
   SourceRange range_from(size_t begin) const { return {file_, begin, last_end_}; }
   void report(std::string summary, std::string detail, SourceRange range, std::string hint = {});
   [[noreturn]] void fail(std::string summary, std::string detail, SourceRange range, std::string hint = {});
-  void report_invalid_tokens();
   HclBody body(Kind end);
-  void body_item(HclBody& body);
-  void attribute(HclBody& body, const HclToken& name);
-  void add_attribute(HclBody& body, HclAttribute attribute);
-  void block(HclBody& body, const HclToken& type);
+  void body_item(HclBodyItems& items);
+  void attribute(HclBodyItems& items, const HclToken& name);
+  HclAttribute attribute_value(const HclToken& name);
+  void add_attribute(HclBodyItems& items, HclAttribute attribute);
+  void block(HclBodyItems& items, const HclToken& type);
   void labels(HclBlock& block);
   void single_line_body(HclBlock& block);
   void skip_item(size_t first_token);
 
   // hcl_expression_parser.cc
+  bool pass_plain_expression();
+  size_t plain_term(size_t at, int level) const;
+  size_t plain_list(size_t at, Kind close, int level) const;
+  size_t plain_template(size_t at, int level) const;
+  size_t behind_newlines(size_t at) const;
   Expression make(HclExpressionKind kind, size_t begin, std::vector<HclExpressionPtr> items = {});
   HclExpressionPtr expression();
   HclExpressionPtr binary(int lowest);
@@ -90,8 +106,8 @@ class HclParser {
   void object_item(std::vector<HclExpressionPtr>& items);
   HclExpressionPtr for_expression(size_t begin, Kind close);
   struct ForNames {
-    std::string key;  ///< "": there is none
-    std::string value;
+    std::string_view key;  ///< "": there is none
+    std::string_view value;
   };
   ForNames for_names(bool is_directive);
 
@@ -101,8 +117,9 @@ class HclParser {
     std::string text;  ///< literal
     HclExpressionPtr expression;
     ForNames names;
-    SourceRange range;
+    size_t begin = 0, end = 0;
   };
+  SourceRange range_of(const Part& part) const { return {file_, part.begin, part.end}; }
   HclExpressionPtr quoted();
   HclExpressionPtr literal_text(const HclToken& token, size_t begin);
   HclExpressionPtr heredoc();
@@ -116,7 +133,7 @@ class HclParser {
   HclExpressionPtr build_template(std::vector<Part>& parts, size_t begin);
   std::vector<HclExpressionPtr> build_items(std::vector<Part>& parts, size_t& at);
   HclExpressionPtr build_directive(std::vector<Part>& parts, size_t& at);
-  HclExpressionPtr joined(std::vector<HclExpressionPtr> items, const SourceRange& range);
+  HclExpressionPtr joined(std::vector<HclExpressionPtr> items, size_t begin, size_t end);
 
   std::shared_ptr<const SourceFile> file_;
   HclTokens tokens_;
@@ -124,7 +141,6 @@ class HclParser {
   size_t at_ = 0;
   size_t last_end_ = 0;  ///< where the last token that was taken ends
   bool newlines_matter_ = true;
-  bool keeps_tree_ = true;
   int depth_ = 0;
   std::unordered_map<std::string_view, size_t> body_names_;  ///< of the body that is read: its attributes' positions
 };

@@ -89,10 +89,11 @@ std::string dump(const HclExpressionPtr& expression) {
 std::string dump(const HclBody& body) {
   auto place = [](const SourceRange& range) { return fmt::format("{}-{}", range.begin, range.end); };
   std::string out = "(body";
-  for (const auto& a : body.attributes) {
-    out += fmt::format(" ({}@{} {} {})", a.name, place(a.name_range), place(a.expression->range), dump(a.expression));
+  for (const auto& a : body.attributes()) {
+    out += fmt::format(" ({}@{} {} {})", a.name, place(a.name_range), place(a.expression.range()),
+                       dump(a.expression.tree()));
   }
-  for (const auto& b : body.blocks) {
+  for (const auto& b : body.blocks()) {
     out += fmt::format(" (block {}@{}", b.type, place(b.type_range));
     for (const auto& label : b.labels) out += " " + ascii_quoted(label.text);
     out += " " + dump(b.body) + ")";
@@ -141,12 +142,13 @@ TEST(HclParser, several_mistakes_in_one_file_are_all_told) {
 
 TEST(HclParser, what_is_right_is_kept_beside_what_is_wrong) {
   Diagnostics diagnostics;
-  HclBody body = parse_hcl(hcl_file("a = [1,\n  2 3\n]\nb = 2\nc {\n  x = (\n    1 2)\n  d = 4\n}\n"), diagnostics);
+  HclBody body =
+      parse_hcl(hcl_file("a = [1,\n  2 3\n]\nb = 2\nc {\n  x = (\n    1 2)\n  d = 4\n}\n"), diagnostics);
   EXPECT_EQ(diagnostics.items().size(), 2u);
   ASSERT_NE(body.find("b"), nullptr);
-  EXPECT_EQ(dump(body.find("b")->expression), "2");
-  ASSERT_EQ(body.blocks.size(), 1u);
-  ASSERT_NE(body.blocks[0].body.find("d"), nullptr);
+  EXPECT_EQ(dump(body.find("b")->expression.tree()), "2");
+  ASSERT_EQ(body.blocks().size(), 1u);
+  ASSERT_NE(body.blocks()[0].body.find("d"), nullptr);
   EXPECT_EQ(body.find("a"), nullptr);
 }
 
@@ -165,21 +167,21 @@ TEST(HclParser, a_redefined_argument_names_the_first_place) {
   HclBody body = parse_hcl(hcl_file("a = 1\na = 2\n"), diagnostics);
   ASSERT_EQ(diagnostics.items().size(), 1u);
   EXPECT_THAT(diagnostics.items()[0].detail, testing::HasSubstr("t.pkr.hcl:1,1"));
-  EXPECT_EQ(dump(body.find("a")->expression), "1");
+  EXPECT_EQ(dump(body.find("a")->expression.tree()), "1");
 }
 
 TEST(HclParser, blocks_know_their_places) {
   Diagnostics diagnostics;
   std::string text = "source \"null\" \"x\" {\n  a = 1\n}\n";
   HclBody body = parse_hcl(hcl_file(text), diagnostics);
-  ASSERT_EQ(body.blocks.size(), 1u);
-  const HclBlock& block = body.blocks[0];
+  ASSERT_EQ(body.blocks().size(), 1u);
+  const HclBlock& block = body.blocks()[0];
   auto part = [&](const SourceRange& range) { return text.substr(range.begin, range.end - range.begin); };
   EXPECT_EQ(part(block.header), "source \"null\" \"x\"");
   EXPECT_EQ(part(block.labels[1].range), "\"x\"");
   EXPECT_EQ(part(block.body.range), "{\n  a = 1\n}");
   EXPECT_EQ(part(block.body.end), "}");
-  EXPECT_EQ(part(block.body.attributes[0].range), "a = 1");
+  EXPECT_EQ(part(block.body.attributes()[0].range), "a = 1");
 }
 
 TEST(HclParser, expressions_and_templates_stand_alone) {
@@ -206,6 +208,29 @@ TEST(HclParser, what_is_no_token_is_told_and_what_follows_from_it) {
   EXPECT_THAT(summaries("a = \"\xff\"\n"), testing::ElementsAre("1:Invalid character encoding"));
   EXPECT_THAT(summaries("/* x"), testing::ElementsAre("1:Unterminated comment", "1:Argument or block definition required"));
   EXPECT_LE(summaries(std::string(10000, ';')).size(), 30u);
+}
+
+// Plain expressions are passed without a tree, those in parentheses never: both must be found right, or wrong.
+TEST(HclParser, plain_expressions_are_right_without_a_tree) {
+  std::string lists = "1", calls = "x", texts = "x";
+  std::vector<std::string> rows{
+      "1", "1.5", "1e", "1.2.3", "x", "x.y.z", "x.0", "x.1.2", "x.", "x.*", "x[0]", "x::y", "x y", "true",
+      "null.a", "for", "-1", "f()", "f(1, 2)", "f(1, 2,)", "f(,)", "f(1,,2)", "f(1 2)", "f(1...)", "f(",
+      "f(1", "f(\n1,\n2\n)", "f(x\n.y)", "f(x)(y)", "f(1).y", "a::f(1)", "[]", "[1, \"a\", x.y]", "[1,]",
+      "[,]", "[1,,2]", "[1 2]", "[\n1,\n\n2,\n]", "[for]", "[for, x]", "[for x in y : x]", "[x for]", "[1",
+      "[[1, [2]], f([3])]", "[1][0]", "{}", "[{a = 1}]", "\"\"", "\"a\"", "\"a$b%c\"", "\"$${a}\"",
+      "\"a\\n\"", "\"a\\q\"", "\"\\\"", "\"${x}\"", "\"a ${x.y} b ${f(\"c\")}${1}\"", "\"${}\"", "\"${x\"",
+      "\"${x y}\"", "\"${~x~}\"", "\"${\nx\n}\"", "\"${x + 1}\"", "\"%{if x}a%{endif}\"", "\"%{if x}a\"",
+      "\"a", "\"a\" b", "\"a\".b", "\"${\"${x}\"}\"", "\"${\"a}\"", ",", ")", "'a'", "\"\xff\"", "x /* c */",
+      "x /* c", "[1, # c\n 2]"};
+  for (int depth = 1; depth < 200; ++depth) {
+    lists = "[" + lists + "]", calls = "f(" + calls + ")", texts = "\"${" + texts + "}\"";
+    if (depth < 30 || depth > 150) rows.insert(rows.end(), {lists, calls, texts});  // the parentheses are a level, too
+  }
+  for (const auto& row : rows) {
+    std::string plain = outcome("a = " + row + "\n"), proper = outcome("a = (" + row + "\n)\n");
+    EXPECT_EQ(plain.starts_with("ERR"), proper.starts_with("ERR")) << row << "\n" << plain << "\n" << proper;
+  }
 }
 
 TEST(HclParser, a_number_token_need_not_be_a_number) {

@@ -94,7 +94,6 @@ HclExpressionPtr HclParser::literal_text(const HclToken& token, size_t begin) {
   next();
   auto node = make(HclExpressionKind::literal, begin);
   node->value = Value(std::move(text));
-  node->value.range = node->range;
   return node;
 }
 
@@ -119,6 +118,7 @@ HclExpressionPtr HclParser::template_until(Kind end, bool flush, size_t begin) {
 /// The parts up to `end`, which is left. Literals are unescaped and trimmed where a sequence asks for it ("~").
 std::vector<HclParser::Part> HclParser::template_parts(Kind end, bool& closed) {
   std::vector<Part> parts;
+  parts.reserve(4);  // most have no more
   bool trims_next = false;
   for (;;) {
     const HclToken token = peek();
@@ -130,7 +130,8 @@ std::vector<HclParser::Part> HclParser::template_parts(Kind end, bool& closed) {
         Part part;
         part.text = token.kind == Kind::quoted_literal ? unescape(token) : hcl_unescape_markers(token.text);
         if (std::exchange(trims_next, false)) part.text.erase(0, leading_spaces(part.text));
-        part.range = range_of(token);
+        part.begin = token.begin;
+        part.end = token.end();
         parts.push_back(std::move(part));
         break;
       }
@@ -183,7 +184,8 @@ HclParser::Part HclParser::interpolation(bool& trims_next) {
   part.kind = Part::Kind::interpolation;
   part.expression = expression();
   close_sequence(open, "Extra characters after interpolation expression", trims_next);
-  part.range = range_from(open.begin);
+  part.begin = open.begin;
+  part.end = last_end_;
   return part;
 }
 
@@ -222,11 +224,13 @@ HclParser::Part HclParser::control(bool& trims_next) {
     }
   }
   close_sequence(open, fmt::format("Extra characters in {} marker", keyword.text), trims_next);
-  part.range = range_from(open.begin);
+  part.begin = open.begin;
+  part.end = last_end_;
   return part;
 }
 
 std::string HclParser::unescape(const HclToken& token) {
+  if (token.text.find_first_of("\\$%") == std::string_view::npos) return std::string(token.text);
   std::string out;
   for (size_t i = 0; i < token.text.size();) {
     char c = token.text[i];
@@ -284,38 +288,38 @@ size_t HclParser::escape(const HclToken& token, size_t at, std::string& out) {
   return at + 2 + digits;
 }
 
-HclExpressionPtr HclParser::joined(std::vector<HclExpressionPtr> items, const SourceRange& range) {
+HclExpressionPtr HclParser::joined(std::vector<HclExpressionPtr> items, size_t begin, size_t end) {
   bool constant = items.empty() || (items.size() == 1 && items[0]->kind == HclExpressionKind::literal && items[0]->value.is_string());
-  auto node = make(constant ? HclExpressionKind::literal : HclExpressionKind::tmpl, range.begin, {});
+  auto node = make(constant ? HclExpressionKind::literal : HclExpressionKind::tmpl, begin);
   if (constant) {
     node->value = items.empty() ? Value("") : items[0]->value;
   } else {
     for (const auto& item : items) node->depth = std::max(node->depth, item->depth + 1);
     node->items = std::move(items);
   }
-  node->range = range;
-  node->value.range = range;
+  node->range.end = end;
   return node;
 }
 
 HclExpressionPtr HclParser::build_template(std::vector<Part>& parts, size_t begin) {
-  SourceRange range = range_from(begin);
+  size_t end = last_end_;
   if (parts.size() == 1 && parts[0].kind == Part::Kind::interpolation) {
-    return make(HclExpressionKind::template_wrap, begin, {parts[0].expression});
+    return make(HclExpressionKind::template_wrap, begin, {std::move(parts[0].expression)});
   }
   size_t at = 0;
   auto items = build_items(parts, at);
   if (at < parts.size()) {
     static constexpr std::string_view names[] = {"", "", "", "else", "endif", "", "endfor"};
     fail(fmt::format("Unexpected {} directive", names[static_cast<size_t>(parts[at].kind)]),
-         "The control directives within this template are unbalanced.", parts[at].range);
+         "The control directives within this template are unbalanced.", range_of(parts[at]));
   }
-  return joined(std::move(items), range);
+  return joined(std::move(items), begin, end);
 }
 
 /// Literals, interpolations and whole directives, up to a mark that belongs to an outer one.
 std::vector<HclExpressionPtr> HclParser::build_items(std::vector<Part>& parts, size_t& at) {
   std::vector<HclExpressionPtr> items;
+  items.reserve(parts.size() - at);
   while (at < parts.size()) {
     Part& part = parts[at];
     switch (part.kind) {
@@ -324,17 +328,17 @@ std::vector<HclExpressionPtr> HclParser::build_items(std::vector<Part>& parts, s
         if (melds) {
           auto before = std::const_pointer_cast<HclExpression>(items.back());
           before->value = Value(before->value.as_string() + part.text);
-          before->range.end = part.range.end;
+          before->range.end = part.end;
         } else {
-          auto node = make(HclExpressionKind::literal, part.range.begin);
+          auto node = make(HclExpressionKind::literal, part.begin);
           node->value = Value(std::move(part.text));
-          node->range = part.range;
-          items.push_back(node);
+          node->range.end = part.end;
+          items.push_back(std::move(node));
         }
         ++at;
         break;
       }
-      case Part::Kind::interpolation: items.push_back(part.expression); ++at; break;
+      case Part::Kind::interpolation: items.push_back(std::move(part.expression)); ++at; break;
       case Part::Kind::if_start:
       case Part::Kind::for_start: items.push_back(build_directive(parts, at)); break;
       default: return items;
@@ -350,10 +354,9 @@ HclExpressionPtr HclParser::build_directive(std::vector<Part>& parts, size_t& at
   auto body = [&] {
     size_t first = at;
     auto items = build_items(parts, at);
-    SourceRange range{file_, first < parts.size() ? parts[first].range.begin : start.range.end,
-                      at > first ? parts[at - 1].range.end : start.range.end};
-    if (items.empty()) range.begin = range.end;
-    return joined(std::move(items), range);
+    size_t end = at > first ? parts[at - 1].end : start.end;
+    size_t begin = items.empty() ? end : parts[first].begin;
+    return joined(std::move(items), begin, end);
   };
   HclExpressionPtr yes = body();
   HclExpressionPtr no;
@@ -364,27 +367,28 @@ HclExpressionPtr HclParser::build_directive(std::vector<Part>& parts, size_t& at
   if (at == parts.size()) {
     fail("Unexpected end of template",
          fmt::format("The {0} directive at {1} is missing its corresponding end{0} directive.", is_if ? "if" : "for",
-                     hcl_place(start.range)),
-         start.range);
+                     hcl_place(range_of(start))),
+         range_of(start));
   }
   if (parts[at].kind != (is_if ? Part::Kind::if_end : Part::Kind::for_end)) {
     bool is_else = parts[at].kind == Part::Kind::else_mark;
-    std::string place = hcl_place(start.range);
+    std::string place = hcl_place(range_of(start));
     std::string detail =
         !is_if ? fmt::format("Expecting an endfor directive corresponding to the for directive at {}.", place)
         : is_else ? fmt::format("Already in the else clause for the if started at {}.", place)
                   : fmt::format("Expecting an endif directive for the if started at {}.", place);
     fail(is_else ? "Unexpected else directive" : is_if ? "Unexpected endfor directive" : "Unexpected endif directive",
-         detail, parts[at].range);
+         detail, range_of(parts[at]));
   }
-  SourceRange whole{file_, start.range.begin, parts[at++].range.end};
+  size_t end = parts[at++].end;
   std::vector<HclExpressionPtr> items = is_if ? std::vector<HclExpressionPtr>{start.expression, yes, no}
                                               : std::vector<HclExpressionPtr>{start.expression, yes};
-  auto node = make(is_if ? HclExpressionKind::template_if : HclExpressionKind::template_for, whole.begin, std::move(items));
-  node->range = whole;
+  auto kind = is_if ? HclExpressionKind::template_if : HclExpressionKind::template_for;
+  auto node = make(kind, start.begin, std::move(items));
+  node->range.end = end;
   if (!is_if) {
-    node->name = std::move(start.names.key);
-    node->set_value_name(std::move(start.names.value));
+    node->name = start.names.key;
+    node->set_value_name(std::string(start.names.value));
   }
   return node;
 }

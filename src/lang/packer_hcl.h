@@ -46,9 +46,8 @@ struct HclVariable {
 
 struct HclLocal {
   std::string name;
-  HclExpressionPtr expression;
+  HclWritten expression;  ///< its place is the one Packer names
   bool sensitive = false;
-  SourceRange range;  ///< of the expression, which is the place Packer names
 };
 
 /// A data or source block.

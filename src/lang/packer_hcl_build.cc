@@ -146,7 +146,7 @@ HclValue BuildLowering::value_of(const HclContent& content, std::string_view nam
   Diagnostics found;
   BodyInput none;
   HclScope scope = component_scope(*evaluation_, none, &build_.name);
-  HclValue value = evaluate_hcl(*attribute->expression, scope, found);
+  HclValue value = evaluate_hcl(*attribute->expression.tree(), scope, found);
   std::string why;
   if (!found.has_errors()) {
     auto converted = hcl_convert(value, type, &why);
@@ -158,7 +158,7 @@ HclValue BuildLowering::value_of(const HclContent& content, std::string_view nam
       diagnostics_.append(found);
       return *converted;
     }
-    found.error("Unsuitable value type", "Unsuitable value: " + why, attribute->expression->range);
+    found.error("Unsuitable value type", "Unsuitable value: " + why, attribute->expression.range());
   }
   diagnostics_.append(found);
   return HclValue::null(type);
@@ -184,7 +184,7 @@ std::vector<HclReference> BuildLowering::head_references() const {
   std::vector<HclReference> out;
   auto add = [&](const HclContent& content) {
     for (const auto& attribute : content.attributes) {
-      for (auto& reference : hcl_references(*attribute.expression)) out.push_back(std::move(reference));
+      for (auto& reference : hcl_references(*attribute.expression.tree())) out.push_back(std::move(reference));
     }
   };
   Diagnostics ignored;
@@ -238,7 +238,7 @@ void BuildLowering::open_block(const HclBlock& block) {
 }
 
 void BuildLowering::listed_source(const HclAttribute& attribute) {
-  for (const auto& reference : texts(attribute)) add_use(reference, attribute.expression->range, std::nullopt);
+  for (const auto& reference : texts(attribute)) add_use(reference, attribute.expression.range(), std::nullopt);
 }
 
 void BuildLowering::add_use(const std::string& reference, const SourceRange& range, std::optional<HclBody> more) {
@@ -435,7 +435,7 @@ std::chrono::nanoseconds BuildLowering::duration(const Step& step, const char* n
   Diagnostic wrong;
   wrong.summary = fmt::format("Failed to parse {} duration", name);
   wrong.detail = fmt::format("time: {} duration {}", unitless ? "missing unit in" : "invalid", go_quote(written));
-  wrong.range = step.meta.find(name)->expression->range;
+  wrong.range = step.meta.find(name)->expression.range();
   wrong.hint = "A duration is written like \"10s\" or \"1h30m\".";
   wrong.block = step.block.header;
   diagnostics_.add(std::move(wrong));
@@ -456,7 +456,9 @@ std::map<std::string, Value> BuildLowering::overrides(const HclContent& meta, co
     diagnostics_.error("provisioner's override block must be an HCL object", "", step.block.header);
     return out;
   }
-  for (const auto& [name, members] : value.members()) out[name] = to_plain_value(members, attribute->expression->range);
+  for (const auto& [name, members] : value.members()) {
+    out[name] = to_plain_value(members, attribute->expression.range());
+  }
   return out;
 }
 
@@ -471,7 +473,7 @@ ProvisionerDeclaration BuildLowering::provisioner(const Step& step) {
   HclValue retries = value_of(step.meta, "max_retries", HclType::number());
   if (retries.has_content()) {
     out.max_retries = Value(Number{retries.as_number().text()});
-    out.max_retries.range = step.meta.find("max_retries")->expression->range;
+    out.max_retries.range = step.meta.find("max_retries")->expression.range();
   }
   HclValue goes_on = value_of(step.meta, "continue_on_error", HclType::boolean());
   out.continue_on_error = goes_on.has_content() && goes_on.as_boolean();

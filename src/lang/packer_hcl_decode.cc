@@ -81,9 +81,9 @@ Value decode_hcl_component(const HclBody& body, const std::vector<OptionDoc>& do
     const OptionDoc* doc = doc_named(docs, attribute.name);
     if (!doc) continue;
     HclValue value =
-        evaluate_hcl_as(*attribute.expression, type_of_option(doc->type), scope, attribute.name, diagnostics);
+        evaluate_hcl_as(*attribute.expression.tree(), type_of_option(doc->type), scope, attribute.name, diagnostics);
     if (value.is_null()) continue;  // as if it were not written
-    object.set(attribute.name, to_plain_value(value, attribute.expression->range));
+    object.set(attribute.name, to_plain_value(value, attribute.expression.range()));
     object.as_object().back().key_range = attribute.name_range;
   }
   std::map<std::string, SourceRange> seen;

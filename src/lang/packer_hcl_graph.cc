@@ -133,7 +133,7 @@ class HclEvaluation::Graph {
   }
 
   std::vector<HclReference> references_of(size_t node) const {
-    if (is_local(node)) return hcl_references(*config_.locals[node].expression);
+    if (is_local(node)) return hcl_references(*config_.locals[node].expression.tree());
     std::vector<HclReference> out;
     hcl_body_references(data_of(node).body, out);
     return out;
@@ -187,7 +187,9 @@ class HclEvaluation::Graph {
     for (size_t node : order) evaluate(node, diagnostics);
   }
 
-  SourceRange range_of(size_t node) const { return is_local(node) ? config_.locals[node].range : data_of(node).range; }
+  SourceRange range_of(size_t node) const {
+    return is_local(node) ? config_.locals[node].expression.range() : data_of(node).range;
+  }
 
   void report(const Problems& problems, Diagnostics& diagnostics) {
     std::string list;
@@ -202,7 +204,7 @@ class HclEvaluation::Graph {
     if (is_local(node)) {
       const HclLocal& local = config_.locals[node];
       Diagnostics found;
-      HclValue value = evaluate_hcl(*local.expression, scope, found);
+      HclValue value = evaluate_hcl(*local.expression.tree(), scope, found);
       diagnostics.append(found);
       // One mistake is told once: what needs this value goes on with an unknown one.
       if (found.has_errors()) {

@@ -69,7 +69,7 @@ class PackerHclReader {
   Diagnostics& diagnostics_;
   PackerHcl out_;
   std::set<std::string> variable_names_;
-  std::unordered_map<std::string, SourceRange> local_names_;
+  std::unordered_map<std::string, size_t> local_names_;      ///< and which of the locals it is
   std::unordered_map<std::string, SourceRange> components_;  ///< "source.null.x" and where it is
 };
 
@@ -80,12 +80,12 @@ HclBody PackerHclReader::parse(const std::shared_ptr<const SourceFile>& file) {
 std::optional<HclValue> PackerHclReader::constant(const HclAttribute& attribute, const HclType& type) {
   HclScope scope;
   Diagnostics found;
-  HclValue value = evaluate_hcl(*attribute.expression, scope, found);
+  HclValue value = evaluate_hcl(*attribute.expression.tree(), scope, found);
   if (!found.has_errors()) {
     std::string why;
     auto converted = hcl_convert(value, type, &why);
     if (converted) return converted;
-    found.error("Unsuitable value type", "Unsuitable value: " + why, attribute.expression->range);
+    found.error("Unsuitable value type", "Unsuitable value: " + why, attribute.expression.range());
   }
   diagnostics_.append(found);
   return std::nullopt;
@@ -104,7 +104,7 @@ void PackerHclReader::check_version(const HclBody& body) {
     auto content = hcl_partial_content(packer.body, {{{"required_version"}}, {}}, other, ignored);
     const HclAttribute* wanted = content.find("required_version");
     if (!wanted) continue;
-    SourceRange range = wanted->expression->range;
+    SourceRange range = wanted->expression.range();
     auto value = constant(*wanted, HclType::string());
     if (!value || !value->has_content()) continue;
     const std::string& text = value->as_string();
@@ -177,10 +177,10 @@ void PackerHclReader::required_plugin(const HclAttribute& attribute, const HclBl
   }
   HclScope scope;
   Diagnostics found;
-  HclValue value = evaluate_hcl(*attribute.expression, scope, found);
+  HclValue value = evaluate_hcl(*attribute.expression.tree(), scope, found);
   diagnostics_.append(found);
   if (found.has_errors()) return;
-  SourceRange range = attribute.expression->range;
+  SourceRange range = attribute.expression.range();
   if (!value.type().is(HclType::Kind::object) || !value.has_content()) {
     auto as_text = hcl_convert(value, HclType::string());
     std::string wanted = as_text && as_text->has_content() ? as_text->as_string() : "1.0.0";
@@ -268,10 +268,10 @@ void PackerHclReader::variable_default(HclVariable& variable, const HclAttribute
   scope.functions = &hcl_variable_functions();
   scope.host = &host_;
   Diagnostics found;
-  HclValue value = evaluate_hcl(*attribute.expression, scope, found);
+  HclValue value = evaluate_hcl(*attribute.expression.tree(), scope, found);
   diagnostics_.append(found);
   if (found.has_errors()) return;
-  SourceRange range = attribute.expression->range;
+  SourceRange range = attribute.expression.range();
   if (variable.typed) {
     std::string why;
     auto converted = hcl_convert(hcl_apply_defaults(value, variable.constraint), variable.constraint.type, &why);
@@ -303,7 +303,7 @@ void PackerHclReader::variable_block(const HclBlock& block) {
     variable.sensitive = value && value->has_content() && value->as_boolean();
   }
   if (const auto* one = content.find("type")) {
-    if (auto type = hcl_type_constraint(*one->expression, diagnostics_)) {
+    if (auto type = hcl_type_constraint(*one->expression.tree(), diagnostics_)) {
       variable.constraint = *type;
       variable.typed = true;
     }
@@ -319,8 +319,8 @@ void PackerHclReader::validation(HclVariable& variable, const HclBlock& block) {
   HclVariable::Validation rule;
   rule.range = block.header;
   if (const auto* condition = content.find("condition")) {
-    rule.condition = condition->expression;
-    rule.condition_range = condition->expression->range;
+    rule.condition = condition->expression.tree();
+    rule.condition_range = condition->expression.range();
     bool refers = false, others = false;
     for (const auto& reference : hcl_references(*rule.condition)) {
       bool self = reference.root == "var" && !reference.steps.empty() && reference.steps[0].name == variable.name;
@@ -348,12 +348,12 @@ void PackerHclReader::validation(HclVariable& variable, const HclBlock& block) {
     rule.error_message = text_of(*message);
     if (rule.error_message.empty()) {
       diagnostics_.error("Invalid validation error message", "An empty string is not a valid nor useful error message.",
-                         message->expression->range);
+                         message->expression.range());
     } else if (!looks_like_sentences(rule.error_message)) {
       diagnostics_.error("Invalid validation error message",
                          "Validation error message must be at least one full sentence starting with an uppercase letter "
                          "( if the alphabet permits it ) and ending with a period or question mark.",
-                         message->expression->range);
+                         message->expression.range());
     }
   }
   if (rule.condition) variable.validations.push_back(std::move(rule));
@@ -370,26 +370,27 @@ void PackerHclReader::variables_block(const HclBlock& block) {
 }
 
 void PackerHclReader::add_local(HclLocal local) {
-  auto [first, added] = local_names_.emplace(local.name, local.range);
+  auto [first, added] = local_names_.emplace(local.name, out_.locals.size());
   if (!added) {
     diagnostics_.error("Duplicate local definition",
                        fmt::format("Local variable {} is defined twice in your templates. Other definition found at {}",
-                                   go_quote(local.name), go_quote(hcl_place(first->second))),
-                       local.range);
+                                   go_quote(local.name),
+                                   go_quote(hcl_place(out_.locals[first->second].expression.range()))),
+                       local.expression.range());
     return;
   }
   out_.locals.push_back(std::move(local));
 }
 
 void PackerHclReader::locals_block(const HclBlock& block) {
-  for (const auto& attribute : hcl_just_attributes(block.body, diagnostics_)) {
-    add_local({attribute.name, attribute.expression, false, attribute.expression->range});
-  }
+  auto attributes = hcl_just_attributes(block.body, diagnostics_);
+  local_names_.reserve(local_names_.size() + attributes.size());
+  for (auto& attribute : attributes) add_local({std::move(attribute.name), std::move(attribute.expression), false});
 }
 
 void PackerHclReader::local_block(const HclBlock& block) {
   static const HclSchema schema{{{"expression", true}, {"sensitive"}}, {}};
-  HclLocal local{block.labels[0].text, nullptr, false, block.header};
+  HclLocal local{block.labels[0].text, {}, false};
   auto content = hcl_content(block.body, schema, diagnostics_);
   if (const auto* one = content.find("sensitive")) {
     auto value = constant(*one, HclType::boolean());
@@ -398,7 +399,6 @@ void PackerHclReader::local_block(const HclBlock& block) {
   const auto* expression = content.find("expression");
   if (!expression) return;
   local.expression = expression->expression;
-  local.range = expression->expression->range;
   if (!is_hcl_identifier(local.name)) {
     diagnostics_.error("Invalid local name",
                        "A name must start with a letter or underscore and may contain only letters, digits, "
@@ -463,15 +463,16 @@ void check_hcp_registry(const HclBlock& block, Diagnostics& diagnostics) {
   auto value = [&](std::string_view name, const HclType& type) -> std::optional<HclValue> {
     const auto* attribute = content.find(name);
     // What it says of variables is no matter here: the registry is not used.
-    if (!attribute || !hcl_references(*attribute->expression).empty()) return std::nullopt;
+    if (!attribute || !hcl_references(*attribute->expression.tree()).empty()) return std::nullopt;
     HclScope scope;
     scope.functions = &hcl_functions();
     Diagnostics ignored;
-    HclValue found = evaluate_hcl(*attribute->expression, scope, ignored);
+    HclValue found = evaluate_hcl(*attribute->expression.tree(), scope, ignored);
     if (ignored.has_errors()) return std::nullopt;
     std::string why;
     auto converted = hcl_convert(found, type, &why);
-    if (!converted) diagnostics.error("Unsuitable value type", "Unsuitable value: " + why, attribute->expression->range);
+    SourceRange range = attribute->expression.range();
+    if (!converted) diagnostics.error("Unsuitable value type", "Unsuitable value: " + why, range);
     return converted && converted->has_content() ? converted : std::nullopt;
   };
   if (auto name = value("bucket_name", HclType::string()); name && !is_bucket_name(name->as_string())) {

@@ -126,7 +126,7 @@ class VariableCollector {
 
   bool has_declaration(const HclBody& body) {
     bool any = false;
-    for (const auto& block : body.blocks) {
+    for (const auto& block : body.blocks()) {
       if (block.type != "variable") continue;
       any = true;
       std::string name = block.labels.empty() ? "name" : block.labels[0].text;
@@ -155,10 +155,10 @@ class VariableCollector {
     }
     HclScope scope;
     Diagnostics found;
-    HclValue value = evaluate_hcl(*attribute.expression, scope, found);
+    HclValue value = evaluate_hcl(*attribute.expression.tree(), scope, found);
     diagnostics_.append(found);
     if (found.has_errors()) return;
-    assign(*variable, value, HclValueSource::varfile, attribute.expression->range);
+    assign(*variable, value, HclValueSource::varfile, attribute.expression.range());
   }
 
   PackerHcl& config_;

@@ -55,10 +55,10 @@ std::string pipeline_name_of(const std::string& path) {
 void read_slots(const HclAttribute& attribute, const HclScope& scope, std::map<std::string, int64_t>& out,
                 Diagnostics& diagnostics) {
   Diagnostics found;
-  HclValue value = evaluate_hcl(*attribute.expression, scope, found);
+  HclValue value = evaluate_hcl(*attribute.expression.tree(), scope, found);
   diagnostics.append(found);
   if (found.has_errors()) return;
-  SourceRange range = attribute.expression->range;
+  SourceRange range = attribute.expression.range();
   if (!value.has_content() || !value.type().is_keyed()) {
     diagnostics.error("Invalid slots",
                       "Slots are an object of names and amounts: { cpus = 2, memory = \"2G\", license = 1 }.", range);
@@ -239,7 +239,7 @@ HclValue Pipeline::outputs_value(size_t index, Diagnostics& diagnostics) const {
   auto scope = module_scope(index, all, diagnostics);
   HclValue::Members members;
   for (const auto& output : modules_[index]->outputs) {
-    HclValue value = evaluate_hcl(*output.expression, scope->scope, diagnostics);
+    HclValue value = evaluate_hcl(*output.expression.tree(), scope->scope, diagnostics);
     members[output.name] = output.sensitive ? value.with_sensitive() : value;
   }
   return HclValue::object(std::move(members));
@@ -266,7 +266,7 @@ class StageReader {
     StageSettings out;
     out.template_path = text("template");
     out.directory = text("directory");
-    if (const auto* attribute = stage_.find("template")) out.template_range = attribute->expression->range;
+    if (const auto* attribute = stage_.find("template")) out.template_range = attribute->expression.range();
     out.only = list("only");
     out.except = list("except");
     out.variable_files = list("var_files");
@@ -288,13 +288,13 @@ class StageReader {
   HclValue value(const char* name, const HclType& type) {
     const HclAttribute* attribute = find(name);
     if (!attribute) return HclValue::null(type);
-    HclValue out = evaluate_hcl_as(*attribute->expression, type, scope_, name, diagnostics_);
+    HclValue out = evaluate_hcl_as(*attribute->expression.tree(), type, scope_, name, diagnostics_);
     if (out.is_known()) return out;
     diagnostics_.error(
         "Value not known in time",
         fmt::format("{} must be known before anything is built; only variables may depend on other stages' artifacts.",
                     go_quote(name)),
-        attribute->expression->range);
+        attribute->expression.range());
     return HclValue::null(type);
   }
   std::string text(const char* name) {
@@ -305,17 +305,17 @@ class StageReader {
 
   void variables(const HclAttribute& attribute, StageSettings& out) {
     Diagnostics found;
-    HclValue object = evaluate_hcl(*attribute.expression, scope_, found);
+    HclValue object = evaluate_hcl(*attribute.expression.tree(), scope_, found);
     diagnostics_.append(found);
     if (found.has_errors()) return;
-    out.variables_range = attribute.expression->range;
+    out.variables_range = attribute.expression.range();
     if (!object.has_content() || !object.type().is_keyed()) {
       diagnostics_.error("Invalid variables", "Variables are an object: variables = { name = value }.",
-                         attribute.expression->range);
+                         attribute.expression.range());
       return;
     }
     for (const auto& [name, member] : object.members()) {
-      Value plain = to_plain_value(member, attribute.expression->range);
+      Value plain = to_plain_value(member, attribute.expression.range());
       std::erase_if(out.variables, [&, &key = name](const auto& other) { return other.first == key; });
       if (!plain.is_null()) out.variables.emplace_back(name, std::move(plain));
     }
@@ -326,7 +326,7 @@ class StageReader {
     if (!number.has_content()) return;
     auto units = number.as_number().to_int64();
     if (!units || *units < 1) {
-      diagnostics_.error("Invalid cpus", "It must be a whole number, 1 or more.", find("cpus")->expression->range);
+      diagnostics_.error("Invalid cpus", "It must be a whole number, 1 or more.", find("cpus")->expression.range());
       return;
     }
     out.slots["cpus"] = *units;
@@ -339,7 +339,7 @@ class StageReader {
     if (units) out.slots["memory"] = *units;
     else
       diagnostics_.error("Invalid memory", "Memory is a number of MiB, or text like \"512M\" or \"2G\".",
-                         find("memory")->expression->range);
+                         find("memory")->expression.range());
   }
 
   const HclContent& stage_;
@@ -363,7 +363,7 @@ const std::vector<OptionDoc>* block_docs(const HclEnvironment& environment, std:
 std::string meta_text(const HclContent& meta, const char* name, const HclScope& scope, Diagnostics& diagnostics) {
   const HclAttribute* attribute = meta.find(name);
   if (!attribute) return "";
-  HclValue value = evaluate_hcl_as(*attribute->expression, HclType::string(), scope, name, diagnostics);
+  HclValue value = evaluate_hcl_as(*attribute->expression.tree(), HclType::string(), scope, name, diagnostics);
   return value.has_content() ? value.as_string() : "";
 }
 
@@ -376,7 +376,7 @@ std::chrono::nanoseconds meta_duration(const HclContent& meta, const char* name,
   if (parsed && parsed->count() > 0) return *parsed;
   diagnostics.error(fmt::format("Invalid {}", name),
                     fmt::format("{} is no duration; one is written like \"90s\" or \"5m\".", go_quote(written)),
-                    meta.find(name)->expression->range);
+                    meta.find(name)->expression.range());
   return std::chrono::nanoseconds(0);
 }
 
@@ -414,15 +414,16 @@ std::vector<StageTest> Pipeline::tests(size_t instance, const StageArtifact* art
     test.machine_type = meta_text(meta, "machine_type", scope->scope, diagnostics);
     if (const auto* attribute = meta.find("machine")) {
       Value machine =
-          to_plain_value(evaluate_hcl(*attribute->expression, scope->scope, diagnostics), attribute->expression->range);
+          to_plain_value(evaluate_hcl(*attribute->expression.tree(), scope->scope, diagnostics),
+                         attribute->expression.range());
       if (machine.is_object()) test.machine = std::move(machine);
       else
         diagnostics.error("Invalid machine", "It is an object of the builder's options: machine = { memory = 1024 }.",
-                          attribute->expression->range);
+                          attribute->expression.range());
     }
     if (const auto* attribute = meta.find("wait_for")) {
-      test.wait_for = strings_of(evaluate_hcl_as(*attribute->expression, HclType::list(HclType::string()), scope->scope,
-                                                 "wait_for", diagnostics));
+      test.wait_for = strings_of(evaluate_hcl_as(*attribute->expression.tree(), HclType::list(HclType::string()),
+                                                 scope->scope, "wait_for", diagnostics));
     }
     test.wait_timeout = meta_duration(meta, "wait_timeout", scope->scope, diagnostics);
     test.timeout = meta_duration(meta, "timeout", scope->scope, diagnostics);

@@ -104,7 +104,7 @@ using PipelineModuleFinder = std::function<std::optional<PipelineModuleSource>(
 
 struct PipelineOutput {
   std::string name;
-  HclExpressionPtr expression;
+  HclWritten expression;
   bool sensitive = false;
   std::string description;
   SourceRange range;

@@ -192,7 +192,7 @@ class Pipeline::Reader {
     std::string where = text_of(content, "source");
     if (!source || where.empty() || diagnostics_.has_errors()) return;
     auto found =
-        find_module_ ? find_module_(where, module().directory, source->expression->range, diagnostics_) : std::nullopt;
+        find_module_ ? find_module_(where, module().directory, source->expression.range(), diagnostics_) : std::nullopt;
     if (!found) return;
     auto one = std::make_unique<Module>();
     one->name = module().name.empty() ? name : module().name + "." + name;
@@ -205,9 +205,9 @@ class Pipeline::Reader {
     one->range = block.header;
     HclValue variables;
     if (const auto* attribute = content.find("variables")) {
-      one->variables = attribute->expression;
-      one->range = attribute->expression->range;
-      variables = unknown_where_it_waits(*attribute->expression);
+      one->variables = attribute->expression.tree();
+      one->range = attribute->expression.range();
+      variables = unknown_where_it_waits(*attribute->expression.tree());
     }
     bool any = std::any_of(one->config->more.begin(), one->config->more.end(),
                            [](const HclBlock& block) { return block.type == "stage" || block.type == "module"; });
@@ -248,7 +248,7 @@ class Pipeline::Reader {
     for (module_ = 0; module_ < out_.modules_.size(); ++module_) {
       for (const auto& output : module().outputs) {
         std::vector<StageReference> found;
-        find_stage_references(*output.expression, found);
+        find_stage_references(*output.expression.tree(), found);
         for (auto& reference : found) {
           reference.module = module_;
           (void)targets_of(reference);
@@ -260,7 +260,7 @@ class Pipeline::Reader {
   HclValue value_of(const HclContent& content, const char* name, const HclType& type) {
     const HclAttribute* attribute = content.find(name);
     if (!attribute) return HclValue::null(type);
-    return evaluate_hcl_as(*attribute->expression, type, scope(), name, diagnostics_);
+    return evaluate_hcl_as(*attribute->expression.tree(), type, scope(), name, diagnostics_);
   }
 
   std::string text_of(const HclContent& content, const char* name) {
@@ -374,8 +374,8 @@ class Pipeline::Reader {
   std::vector<std::pair<std::string, HclValue>> members_of(const HclAttribute& attribute) {
     std::vector<std::pair<std::string, HclValue>> out;
     Diagnostics found;
-    HclValue value = evaluate_hcl(*attribute.expression, scope(), found);
-    SourceRange range = attribute.expression->range;
+    HclValue value = evaluate_hcl(*attribute.expression.tree(), scope(), found);
+    SourceRange range = attribute.expression.range();
     auto wrong = [&](const std::string& why) { found.error("Invalid for_each argument", why, range); };
     if (found.has_errors()) {
     } else if (!value.is_wholly_known()) {
@@ -444,7 +444,7 @@ class Pipeline::Reader {
     const PipelineStage& one = out_.stages_[stage];
     auto attributes = [&](const HclContent& content) {
       for (const auto& attribute : content.attributes) {
-        if (attribute.name != "for_each") find_stage_references(*attribute.expression, out);
+        if (attribute.name != "for_each") find_stage_references(*attribute.expression.tree(), out);
       }
     };
     attributes(one.content);

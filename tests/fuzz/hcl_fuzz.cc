@@ -14,11 +14,13 @@ void check(const kiln::HclExpressionPtr& expression, size_t size) {
 }
 
 void check(const kiln::HclBody& body, size_t size) {
-  for (const auto& attribute : body.attributes) {
-    KILN_CHECK(attribute.expression != nullptr);
-    check(attribute.expression, size);
+  for (const auto& attribute : body.attributes()) {
+    auto tree = attribute.expression.tree();
+    KILN_CHECK(tree->range.begin == attribute.expression.range().begin);
+    KILN_CHECK(tree->range.end == attribute.expression.range().end);
+    check(tree, size);
   }
-  for (const auto& block : body.blocks) check(block.body, size);
+  for (const auto& block : body.blocks()) check(block.body, size);
 }
 
 }  // namespace

@@ -28,11 +28,11 @@ struct Reader {
   }
 
   void evaluate(const HclAttribute& attribute) {
-    check(*attribute.expression);
+    check(*attribute.expression.tree());
     check(attribute.range);
-    evaluate_hcl(*attribute.expression, scope, found);
-    hcl_as_reference(*attribute.expression);
-    hcl_references(*attribute.expression);
+    evaluate_hcl(*attribute.expression.tree(), scope, found);
+    hcl_as_reference(*attribute.expression.tree());
+    hcl_references(*attribute.expression.tree());
   }
 
   void read(const HclBody& body) {

@@ -199,7 +199,7 @@ class SpecReader {
         continue;
       }
       for (const auto& attribute : hcl_just_attributes(block.body, found_)) {
-        scope.variables[attribute.name] = evaluate_hcl(*attribute.expression, functions_, found_);
+        scope.variables[attribute.name] = evaluate_hcl(*attribute.expression.tree(), functions_, found_);
       }
     }
     if (!functions.empty()) scope.functions = &functions;
@@ -227,13 +227,14 @@ class SpecReader {
       names.push_back(any.name = reference ? reference->root : "");
     };
     if (const auto* params = content.find("params")) {
-      for (const auto& item : params->expression->items) add(*item), out.parameters.push_back(any);
+      auto list = params->expression.tree();
+      for (const auto& item : list->items) add(*item), out.parameters.push_back(any);
     }
     size_t fixed = names.size();
-    if (const auto* rest = content.find("variadic_param")) add(*rest->expression), out.variadic = any;
+    if (const auto* rest = content.find("variadic_param")) add(*rest->expression.tree()), out.variadic = any;
     const auto* result = content.find("result");
     if (!result) return out;
-    auto evaluate = [names, fixed, expression = result->expression,
+    auto evaluate = [names, fixed, expression = result->expression.tree(),
                      outer = functions_](const std::vector<HclValue>& given) {
       HclScope scope = outer;
       for (size_t i = 0; i < fixed; ++i) scope.variables[names[i]] = given.at(i);
@@ -300,14 +301,14 @@ class SpecReader {
 
   void set(Spec& out, const HclAttribute& attribute) {
     if (attribute.name == "type" || attribute.name == "element_type") {
-      if (auto type = hcl_type_constraint(*attribute.expression, found_)) out.type = type->type;
+      if (auto type = hcl_type_constraint(*attribute.expression.tree(), found_)) out.type = type->type;
       return;
     }
     if (attribute.name == "result") {
-      out.result = attribute.expression;
+      out.result = attribute.expression.tree();
       return;
     }
-    HclValue value = evaluate_hcl(*attribute.expression, functions_, found_);
+    HclValue value = evaluate_hcl(*attribute.expression.tree(), functions_, found_);
     if (attribute.name == "value") out.value = value;
     if (!value.has_content()) return;
     if (attribute.name == "name" || attribute.name == "block_type") out.name = value.as_string();
@@ -357,7 +358,7 @@ class Decoder {
   void references(const HclContent& content, const Spec& spec, std::vector<HclReference>& out) {
     if (spec.kind == "attr") {
       if (const auto* attribute = content.find(spec.name)) {
-        for (auto& reference : hcl_references(*attribute->expression)) out.push_back(std::move(reference));
+        for (auto& reference : hcl_references(*attribute->expression.tree())) out.push_back(std::move(reference));
       }
     } else if (spec.is_block()) {
       for (const auto& block : content.blocks) {
@@ -398,7 +399,7 @@ class Decoder {
     if (spec.kind == "attr") {
       const auto* attribute = content.find(spec.name);
       if (!attribute) return HclValue::null(spec.type.without_optional());
-      return evaluate_hcl_as(*attribute->expression, spec.type, scope_, spec.name, found_);
+      return evaluate_hcl_as(*attribute->expression.tree(), spec.type, scope_, spec.name, found_);
     }
     return blocks(content, spec);
   }
@@ -462,7 +463,7 @@ class Decoder {
     HclValue::Members members;
     for (const auto& attribute : hcl_just_attributes(own[0]->body, found_)) {
       members[attribute.name] =
-          evaluate_hcl_as(*attribute.expression, spec.type, scope_, attribute.name, found_);
+          evaluate_hcl_as(*attribute.expression.tree(), spec.type, scope_, attribute.name, found_);
     }
     return HclValue::map(type.element(), std::move(members));
   }
@@ -507,7 +508,7 @@ Value expected_range(const HclBody& body, Diagnostics& found) {
       HclContent content =
           hcl_content(block.body, {{{"line", true}, {"column", true}, {"byte", true}}, {}}, found);
       if (const auto* attribute = content.find(name))
-        place.set(name, value_json(evaluate_hcl(*attribute->expression, none, found)));
+        place.set(name, value_json(evaluate_hcl(*attribute->expression.tree(), none, found)));
     }
     out.set(block.type == "from" ? "start" : "end", place);
   }
@@ -522,11 +523,11 @@ Value test_file(const std::string& path, Diagnostics& found) {
       body, {{{"result", false}, {"result_type", false}}, {{"traversals", {}}, {"diagnostics", {}}}}, found);
   HclType type;
   if (const auto* attribute = content.find("result_type")) {
-    if (auto constraint = hcl_type_constraint(*attribute->expression, found)) type = constraint->type;
+    if (auto constraint = hcl_type_constraint(*attribute->expression.tree(), found)) type = constraint->type;
   }
   out.set("result_type", type_json(type));
   if (const auto* attribute = content.find("result")) {
-    out.set("result", typed_json(evaluate_hcl_as(*attribute->expression, type, none, "result", found)));
+    out.set("result", typed_json(evaluate_hcl_as(*attribute->expression.tree(), type, none, "result", found)));
   }
   for (const auto& block : content.blocks) {
     Value::List list;
