@@ -83,6 +83,13 @@ void Machines::copy(const std::string& instance_id, CopyJob job) {
 }
 
 void Machines::make_volume(const std::string& volume_id) {
+void Machines::take_upload(const std::string& snapshot_id, int64_t journal_id) {
+  work([this, snapshot_id, journal_id] {
+    finish_upload(state_, journal_, snapshot_id, stop_);
+    journal_.remove(journal_id);
+  });
+}
+
   work([this, volume_id] {
     Volume volume;
     {

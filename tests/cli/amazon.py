@@ -263,7 +263,8 @@ def main():
     kiln = str(pathlib.Path(sys.argv[1]).resolve())
     with tempfile.TemporaryDirectory() as directory, Moto(pathlib.Path(directory)) as moto:
         for test in (compare_with_recordings, failures_leave_nothing, cancelling_leaves_nothing, a_crash_is_cleaned_up,
-                     data_sources, an_image_is_imported, signatures_are_right):
+                     data_sources, an_image_is_imported, a_snapshot_is_uploaded,
+                     signatures_are_right):
             moto.reset()
             test(kiln, pathlib.Path(directory), moto)
     print(f"{len(FAILURES)} failures")
@@ -408,6 +409,28 @@ def an_image_is_imported(kiln, directory, moto):
     request = urllib.request.Request(moto.url + "/images/a%20b%2Bc.raw", headers={
         "Authorization": "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/s3/aws4_request"})
     expect(urllib.request.urlopen(request, timeout=30).read().decode() == content, "the image in S3")
+
+
+def a_snapshot_is_uploaded(kiln, directory, moto):
+    """EBS' direct APIs as moto has them: no bucket, no import."""
+    (directory / "disk.raw").write_bytes(b"x" * 600000 + b"\0" * (4 << 20) + b"y")
+    (directory / "t.json").write_text(json.dumps({
+        "builders": [{"type": "null", "communicator": "none"}],
+        "post-processors": [[{"type": "artifice", "files": ["disk.raw"]},
+                             {"type": "amazon-import", "access_key": "x", "secret_key": "y", "region": "us-east-1", "format": "raw",
+                              "custom_endpoint_ec2": moto.url, "upload": "ebs-direct", "ami_name": "uploaded",
+                              "tags": {"a": "b"}}]]}))
+    done = subprocess.run([kiln, "build", "-color=false", "t.json"], cwd=directory, env=environment(directory), text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE)
+    expect(done.returncode == 0 and "us-east-1: ami-" in done.stdout, "ebs-direct", done.stdout)
+    snapshot = re.search(r"of 1 GiB to (snap-\w+)", done.stdout)
+    expect(snapshot, "which snapshot it is", done.stdout)
+    headers = {"Authorization": "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/ebs/aws4_request"}
+
+    def get(path):
+        return urllib.request.urlopen(urllib.request.Request(moto.url + path, headers=headers), timeout=30).read()
+    blocks = json.loads(get(f"/snapshots/{snapshot.group(1)}/blocks"))["Blocks"]
+    expect(sorted(b["BlockIndex"] for b in blocks) == [0, 1, 9], "the blocks that hold anything", blocks)
 
 
 def signatures_are_right(kiln, directory, moto):
