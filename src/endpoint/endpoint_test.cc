@@ -12,6 +12,7 @@
 #include "base/process.h"
 #include "base/text.h"
 #include "endpoint/disks.h"
+#include "endpoint/session_keys.h"
 
 namespace kiln::ec2 {
 namespace {
@@ -422,6 +423,38 @@ TEST_F(SignedEndpointTest, AssumedRolesHaveKeysOfTheirOwn) {
   EXPECT_THAT(post("Action=GetCallerIdentity", "sts", key).body, HasSubstr(":assumed-role/build/s"));
   key.token.clear();
   EXPECT_EQ(post("Action=GetCallerIdentity", "sts", key).status, 401);
+}
+
+/// What an instance reads of its role signs its requests, until it is gone.
+TEST_F(SignedEndpointTest, KeysOfAnInstancesRole) {
+  call("CreateRole", "RoleName=reader&AssumeRolePolicyDocument=%7B%7D", "iam");
+  call("CreateInstanceProfile", "InstanceProfileName=web", "iam");
+  call("AddRoleToInstanceProfile", "InstanceProfileName=web&RoleName=reader", "iam");
+  State& state = endpoint_->state();
+  InstanceRole role, again;
+  Instance instance;
+  {
+    auto lock = state.lock();
+    instance.id = "i-00000000000000001";
+    instance.region = "eu-west-1";
+    EXPECT_FALSE(role_of_instance(state, instance, "1").has_value()) << "it has no profile";
+    instance.profile_id = state.profiles.at("profile/web").unique_id;
+    role = role_of_instance(state, instance, "1").value();
+    again = role_of_instance(state, instance, "1").value();
+  }
+  EXPECT_EQ(role.name, "reader");
+  EXPECT_EQ(role.key.id, again.key.id) << "they are good for hours";
+  EXPECT_THAT(post("Action=GetCallerIdentity", "sts", role.key).body,
+              HasSubstr("arn:aws:sts::1:assumed-role/reader/i-00000000000000001"));
+  {
+    auto lock = state.lock();
+    AccessKey old = state.access_keys.at(role.key.id);
+    old.expires = std::time(nullptr) + instance_key_life / 3;
+    state.put(old);
+    EXPECT_NE(role_of_instance(state, instance, "1")->key.id, role.key.id) << "renewed in time";
+    release_instance(state, instance);
+  }
+  EXPECT_EQ(post("Action=GetCallerIdentity", "sts", role.key).status, 401);
 }
 
 /// EBS' direct APIs by their paths.
