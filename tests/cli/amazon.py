@@ -155,7 +155,7 @@ def canonical_request(scope, body):
         out.append(f"{name}={value}")
     tags = []
     for name, value in parameters.items():
-        if name.endswith(".Key") and "Tag." in name and value != "kiln:run" and action not in ("CreateImage", "CopyImage"):
+        if name.endswith(".Key") and "Tag." in name and not value.startswith("kiln:") and action not in ("CreateImage", "CopyImage"):
             kind = parameters.get(name.split(".Tag.")[0] + ".ResourceType", "")
             tags.append(f"tag:{kind}:{value}={re.sub('ami-[0-9a-f]+', 'ami-X', parameters[name[:-3] + 'Value']).strip()}")
     return " ".join([scope, action, *sorted(out), *sorted(tags)])
@@ -264,7 +264,7 @@ def main():
     with tempfile.TemporaryDirectory() as directory, Moto(pathlib.Path(directory)) as moto:
         for test in (compare_with_recordings, failures_leave_nothing, cancelling_leaves_nothing, a_crash_is_cleaned_up,
                      data_sources, an_image_is_imported, a_snapshot_is_uploaded,
-                     signatures_are_right):
+                     what_did_not_change_is_handed_out, signatures_are_right):
             moto.reset()
             test(kiln, pathlib.Path(directory), moto)
     print(f"{len(FAILURES)} failures")
@@ -431,6 +431,48 @@ def a_snapshot_is_uploaded(kiln, directory, moto):
         return urllib.request.urlopen(urllib.request.Request(moto.url + path, headers=headers), timeout=30).read()
     blocks = json.loads(get(f"/snapshots/{snapshot.group(1)}/blocks"))["Blocks"]
     expect(sorted(b["BlockIndex"] for b in blocks) == [0, 1, 9], "the blocks that hold anything", blocks)
+
+
+def what_did_not_change_is_handed_out(kiln, directory, moto):
+    """With -cache: an AMI of the same inputs is found by its tag. Without: Packer's meaning, and no tag."""
+    def started():
+        return sum("Action=RunInstances&" in body for _, _, body in moto.take_requests())
+
+    def image_of(done):
+        found = re.search(r"^ap-northeast-1: (ami-\S+)", done.stdout, re.M)
+        return found and found.group(1)
+    changes = {"tags": {"a": "b"}, "ami_regions": ["us-east-1"], "ami_users": ["123456789012"]}
+    done = build(kiln, directory, changes, moto.url)
+    expect("kiln:inputs" not in moto.ask("DescribeImages", **{"Owner.1": "self"}), "a plain build has no such tag")
+    for region in ("ap-northeast-1", "us-east-1"):
+        for image in moto.images(region):
+            moto.ask("DeregisterImage", region, ImageId=image)
+    moto.take_requests()
+    first = image_of(build(kiln, directory, changes, moto.url, "-cache"))
+    expect(first and started() == 1, "the first build with -cache")
+    done = build(kiln, directory, changes, moto.url, "-cache")
+    expect(started() == 0 and image_of(done) == first, "the same again is handed out", done.stdout)
+    expect("Nothing changed since this was made: ap-northeast-1:" in done.stdout, "and says so", done.stdout)
+    for image in moto.images("us-east-1"):
+        moto.ask("DeregisterImage", "us-east-1", ImageId=image)
+    done = build(kiln, directory, changes, moto.url, "-cache")
+    expect(started() == 0 and len(moto.images("us-east-1")) == 1 and image_of(done) == first, "a lost copy is made again", done.stdout)
+    done = build(kiln, directory, {**changes, "ami_name": "another", "instance_type": "t2.small"}, moto.url, "-cache")
+    expect(started() == 1 and image_of(done) != first, "other options make another AMI", done.stdout)
+    moto.ask("DeregisterImage", ImageId=first)
+    done = build(kiln, directory, changes, moto.url, "-cache", "-force")
+    expect(started() == 1 and image_of(done) not in (None, first), "an AMI that is gone is built again", done.stdout)
+    done = build(kiln, directory, changes, moto.url, "-cache", "-force", "-rebuild-from=boot")
+    expect(started() == 1 and done.returncode == 0, "-rebuild-from=boot builds", done.stdout)
+    filtered = {**changes, "ami_name": "filtered", "source_ami": None, "ami_regions": [],
+                "source_ami_filter": {"filters": {"name": "another"}, "owners": ["self"], "most_recent": True}}
+    first = image_of(build(kiln, directory, filtered, moto.url, "-cache"))
+    expect(started() == 1 and image_of(build(kiln, directory, filtered, moto.url, "-cache")) == first and started() == 0,
+           "of a source that is found by a filter")
+    build(kiln, directory, {**changes, "ami_name": "another", "instance_type": "t2.large"}, moto.url, "-force")
+    moto.take_requests()
+    done = build(kiln, directory, filtered, moto.url, "-cache", "-force")
+    expect(started() == 1 and image_of(done) not in (None, first), "another source makes another AMI", done.stdout)
 
 
 def signatures_are_right(kiln, directory, moto):
