@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -263,7 +264,7 @@ def main():
     kiln = str(pathlib.Path(sys.argv[1]).resolve())
     with tempfile.TemporaryDirectory() as directory, Moto(pathlib.Path(directory)) as moto:
         for test in (compare_with_recordings, failures_leave_nothing, cancelling_leaves_nothing, a_crash_is_cleaned_up,
-                     data_sources, an_image_is_imported, a_snapshot_is_uploaded,
+                     what_no_journal_knows, data_sources, an_image_is_imported, a_snapshot_is_uploaded,
                      what_did_not_change_is_handed_out, signatures_are_right):
             moto.reset()
             test(kiln, pathlib.Path(directory), moto)
@@ -344,6 +345,39 @@ def a_crash_is_cleaned_up(kiln, directory, moto):
     expect(done.returncode == 0 and moto.left_over() == [] and len(moto.images()) == 1, "gc --aws", moto.left_over(), moto.images(), done.stdout)
     again = subprocess.run([kiln, "gc", "--aws"], env=env, text=True, stdout=subprocess.PIPE, timeout=PATIENCE).stdout
     expect("Nothing is left over." in again, "a second gc", again)
+
+
+def what_no_journal_knows(kiln, directory, moto):
+    """The state directory is lost with the run: what is temporary is found by its tags, and removed when it is certain that
+    its run is dead. Of runs elsewhere that is never certain; their things go by their age."""
+    env = {**environment(directory), "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y", "AWS_ENDPOINT_URL": moto.url,
+           "AWS_REGION": "ap-northeast-1"}
+
+    def gc(*words):
+        return subprocess.run([kiln, "gc", "--aws", *words], env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=PATIENCE).stdout
+    moto.set_rules(SOURCE_IS_THERE, PENDING)
+    process = start(kiln, directory, {}, moto.url)
+    wait_for(lambda: moto.log.exists() and moto.log.read_text().count("Action=DescribeImages") >= 4, "the AMI is not waited for")
+    shutil.rmtree(directory / "state")
+    said = gc()
+    expect(len(moto.left_over()) == 3 and "3 in use by runs that are still going" in said, "of a run that lives", said)
+    process.kill()
+    process.communicate()
+    moto.rules.unlink()
+    said = gc("--dry-run")
+    expect(len(moto.left_over()) == 3 and "3 would be removed" in said, "a dry run", said)
+    instance = next(i for i in moto.left_over() if i.startswith("i-"))
+    owner = {"ResourceId.1": instance, "Tag.1.Key": "kiln:owner"}
+    moto.ask("CreateTags", **owner, **{"Tag.1.Value": "0.1.1.1.another-machine"})
+    said = gc()
+    expect(moto.left_over() == [instance] and f"Left: AWS instance ap-northeast-1 {instance}" in said, "of a run elsewhere", said)
+    expect("1 in AWS of runs elsewhere left alone" in said, "and says how to remove it", said)
+    expect(moto.left_over() == [instance] and "1 in AWS" in gc("-older-than=1h"), "it is not that old")
+    time.sleep(1.1)
+    said = gc("-older-than=1s")
+    expect(moto.left_over() == [] and "1 removed" in said, "by its age", said)
+    expect(len(moto.images()) == 2, "an AMI may be a result: it stays")
 
 
 def data_sources(kiln, directory, moto):
