@@ -88,6 +88,7 @@ struct CommandOptions {
 
   bool json = false;
   bool dry_run = false;
+  std::string gc_older_than;  ///< gc
   bool aws = false;
   bool markdown = false;
   std::string output = "docs/reference";

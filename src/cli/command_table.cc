@@ -236,6 +236,10 @@ void declare_gc(FlagSet& flags, CommandOptions& o) {
   flags.add_bool("dry-run", &o.dry_run, "Say what would be removed, and remove nothing.");
   flags.add_bool("aws", &o.aws,
                  "Also what was made in AWS, with the credentials that the environment or the template's profile has.");
+  flags.add_string(
+      "older-than", &o.gc_older_than,
+      "In AWS: what is tagged as Kiln's and of that age (12h, 30d), also of runs on other machines.",
+      "-older-than=24h");
   declare_output(flags, o);
 }
 

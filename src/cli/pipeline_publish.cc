@@ -20,16 +20,29 @@ class NoMachine : public Machine {
   std::unique_ptr<Communicator> communicator_ = make_none_communicator();
 };
 
+/// Gives the artifact as it is, or as `hands_on` (borrowed, may be nullptr) hands it on.
 class GivenArtifact : public Builder {
  public:
-  explicit GivenArtifact(Artifact artifact) : artifact_(std::move(artifact)) {}
+  GivenArtifact(Artifact artifact, Builder* hands_on) : artifact_(std::move(artifact)), hands_on_(hands_on) {}
   void prepare(const PrepareInput&) override {}
   std::unique_ptr<Machine> start(StageContext&) override { return std::make_unique<NoMachine>(); }
-  std::optional<Artifact> finish(Machine&, StageContext&) override { return artifact_; }
+  std::optional<Artifact> finish(Machine&, StageContext& context) override {
+    return hands_on_ != nullptr ? hands_on_->hand_on(artifact_, context) : artifact_;
+  }
 
  private:
   Artifact artifact_;
+  Builder* hands_on_;
 };
+
+Stage given_stage(const Artifact& artifact, const BuildInfo& info, Builder* hands_on) {
+  Stage stage;
+  stage.info = info;
+  stage.source.type = "publish";
+  stage.source.name = info.name;
+  stage.builder = std::make_unique<GivenArtifact>(artifact, hands_on);
+  return stage;
+}
 
 }  // namespace
 
@@ -43,11 +56,7 @@ StageResult run_publishes(const std::vector<StagePublish>& publishes, const Arti
                           const RunOptions& options, EventSink& sink, Journal& journal, const Log& log,
                           const Stop& stop) {
   Plan plan;
-  Stage stage;
-  stage.info = info;
-  stage.source.type = "publish";
-  stage.source.name = info.name;
-  stage.builder = std::make_unique<GivenArtifact>(artifact);
+  Stage stage = given_stage(artifact, info, nullptr);
   for (const auto& publish : publishes) {
     PlannedPostProcessor planned;
     planned.declaration.type = publish.type;
@@ -60,6 +69,14 @@ StageResult run_publishes(const std::vector<StagePublish>& publishes, const Arti
     stage.post_processors.back().push_back(std::move(planned));
   }
   plan.stages.push_back(std::move(stage));
+  return run_plan(plan, options, sink, journal, log, stop)[0];
+}
+
+StageResult run_handing_on(Builder& builder, const Artifact& artifact, const BuildInfo& info,
+                           const RunOptions& options, EventSink& sink, Journal& journal, const Log& log,
+                           const Stop& stop) {
+  Plan plan;
+  plan.stages.push_back(given_stage(artifact, info, &builder));
   return run_plan(plan, options, sink, journal, log, stop)[0];
 }
 

@@ -16,4 +16,9 @@ StageResult run_publishes(const std::vector<StagePublish>& publishes, const Arti
                           const RunOptions& options, EventSink& sink, Journal& journal, const Log& log,
                           const Stop& stop);
 
+/// Builder::hand_on() as a build of its own, whose artifact is what came of it. Runs on the calling thread.
+StageResult run_handing_on(Builder& builder, const Artifact& artifact, const BuildInfo& info,
+                           const RunOptions& options, EventSink& sink, Journal& journal, const Log& log,
+                           const Stop& stop);
+
 }  // namespace kiln

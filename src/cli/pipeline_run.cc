@@ -220,20 +220,41 @@ std::vector<std::string> PipelineRun::why_it_runs(size_t instance, const Prepare
     for (auto& reason : input_differences(last->inputs, prepared.inputs[i], options_.explain ? 1000 : 4))
       out.push_back(std::move(reason));
   }
-  if (out.empty()) out.push_back("its image is gone");
+  if (out.empty()) out.push_back("its image is gone, or what it is made from is another now");
   return out;
+}
+
+/// The store's image of a key, as long as its artifact is where such artifacts live. Throws Error when that
+/// cannot be asked.
+std::optional<ImageRecord> PipelineRun::find_image(const Stage& build, const std::string& key) {
+  if (options_.rebuild) return std::nullopt;
+  auto found = store_->find_by_key(key);
+  if (!found) return std::nullopt;
+  auto made = build.builder->find_made(key, artifact_of_image(*found), Stop());
+  return made && made->id == found->artifact_id ? found : std::nullopt;
 }
 
 std::optional<std::vector<ImageRecord>> PipelineRun::find_images(const PreparedStage& prepared) {
   if (options_.rebuild || prepared.keys.size() != prepared.plan.stages.size() || prepared.keys.empty())
     return std::nullopt;
   std::vector<ImageRecord> out;
-  for (const auto& key : prepared.keys) {
-    auto found = store_->find_by_key(key);
+  for (size_t i = 0; i < prepared.keys.size(); ++i) {
+    auto found = find_image(prepared.plan.stages[i], prepared.keys[i]);
     if (!found) return std::nullopt;
     out.push_back(std::move(*found));
   }
   return out;
+}
+
+/// The same for a forecast: where it cannot be asked whether an artifact is there, that is a reason.
+std::optional<std::vector<ImageRecord>> PipelineRun::look_for_images(const PreparedStage& prepared,
+                                                                     std::vector<std::string>& reasons) {
+  try {
+    return find_images(prepared);
+  } catch (const Error& error) {
+    reasons.push_back("it is not known whether its artifact is still there: " + error.message());
+    return std::nullopt;
+  }
 }
 
 /// What is wrong with the tests is told before anything starts. Whether they have passed already.
@@ -287,7 +308,7 @@ bool PipelineRun::forecast_one(size_t instance) {
   }
   if (!prepared.known || !out.reasons.empty()) {
     out.what = StageForecast::What::waits;
-  } else if (auto images = find_images(prepared)) {
+  } else if (auto images = look_for_images(prepared, out.reasons)) {
     out.images = std::move(*images);
     out.what = StageForecast::What::up_to_date;
     bool there = true;
@@ -302,7 +323,7 @@ bool PipelineRun::forecast_one(size_t instance) {
     if (there) loaded_.pipeline->set_artifacts(instance, artifacts);
   } else {
     out.what = StageForecast::What::run;
-    out.reasons = why_it_runs(instance, prepared);
+    if (out.reasons.empty()) out.reasons = why_it_runs(instance, prepared);
     if (!check_places(instance, prepared)) return false;
   }
   if (!forecast_tests(instance, prepared, out)) {
@@ -450,6 +471,8 @@ void PipelineRun::run_instance(size_t instance, const Stop& stop) {
   }
   if (end.how != StageEnd::How::failed && end.how != StageEnd::How::cancelled) test(instance, keyed, stop, sink, end);
   if (end.how != StageEnd::How::failed && end.how != StageEnd::How::cancelled)
+    hand_on(instance, keyed, stop, sink, end);
+  if (end.how != StageEnd::How::failed && end.how != StageEnd::How::cancelled)
     publish(instance, keyed, stop, sink, end);
   for (size_t i = 0; i < end.images.size(); ++i) {
     end.artifacts.push_back(artifact_of(keyed.plan.stages[i].info.display_name, end.images[i]));
@@ -466,13 +489,16 @@ void PipelineRun::build(size_t instance, const PreparedStage& keyed, const Stop&
   std::vector<Stage> stages;
   end.images.resize(keyed.plan.stages.size());
   for (size_t i = 0; i < real.plan.stages.size(); ++i) {
-    auto found = options_.rebuild ? std::nullopt : store_->find_by_key(keyed.keys[i]);
+    auto found = find_image(keyed.plan.stages[i], keyed.keys[i]);
     if (found) {
       store_->restore(*found, stop);
       end.images[i] = std::move(*found);
       continue;
     }
     at.push_back(i);
+    real.plan.stages[i].info.inputs_key = keyed.keys[i];
+    real.plan.stages[i].info.hand_on_later = true;
+    real.plan.stages[i].take_made = !options_.rebuild && options_.rebuild_from.empty();
     if (states_) real.plan.stages[i].states = make_state_plan(options_, states_, keyed.states[i]);
     stages.push_back(std::move(real.plan.stages[i]));
   }
@@ -546,6 +572,35 @@ void PipelineRun::test(size_t instance, const PreparedStage& keyed, const Stop& 
       store_->set_tests(end.images[i].id, end.images[i].tests);
     }
     for (auto& result : results) end.tests.push_back(std::move(result));
+  }
+}
+
+/// What passed its tests is copied and shared by its builder, unless that was done.
+void PipelineRun::hand_on(size_t instance, const PreparedStage& keyed, const Stop& stop, StageSink& sink,
+                          StageEnd& end) {
+  for (size_t i = 0; i < end.images.size(); ++i) {
+    const Stage& build = keyed.plan.stages[i];
+    ImageRecord& image = end.images[i];
+    if (!build.builder->hands_on() || image.artifact_id.empty()) continue;
+    std::string name = image_name(instance, build, keyed.builds) + " handed on";
+    {
+      std::lock_guard lock(mutex_);
+      if (!options_.rebuild && published_[name] == image.artifact_id) continue;
+    }
+    end.how = StageEnd::How::built;
+    StageResult result = run_handing_on(*build.builder, artifact_of_image(image), build.info,
+                                        run_options(pipeline_.instances()[instance].name + " hand on"), sink,
+                                        *journal_, *invocation_.log, stop);
+    if (!result.error.empty()) {
+      end.how = result.cancelled ? StageEnd::How::cancelled : StageEnd::How::failed;
+      end.error = "it was not handed on: " + result.error;
+      return;
+    }
+    describe_artifact(result.artifacts.at(0), image);
+    store_->set_artifact(image);
+    std::lock_guard lock(mutex_);
+    published_[name] = image.artifact_id;
+    write_published(loaded_.path, published_);
   }
 }
 

@@ -70,7 +70,10 @@ class PipelineRun {
   void tell_mistakes();
   bool forecast_tests(size_t instance, const PreparedStage& prepared, StageForecast& out);
   std::vector<std::string> why_it_runs(size_t instance, const PreparedStage& prepared);
+  std::optional<ImageRecord> find_image(const Stage& build, const std::string& key);
   std::optional<std::vector<ImageRecord>> find_images(const PreparedStage& prepared);
+  std::optional<std::vector<ImageRecord>> look_for_images(const PreparedStage& prepared,
+                                                          std::vector<std::string>& reasons);
   std::string image_name(size_t instance, const Stage& build, size_t builds) const;
   std::vector<GraphNode> graph(std::vector<size_t>& of_node) const;
   void limit_slots(Slots& slots) const;
@@ -80,6 +83,7 @@ class PipelineRun {
   void keep(size_t instance, const PreparedStage& keyed, size_t at, const StageResult& result, const Stop& stop,
             StageEnd& end);
   void test(size_t instance, const PreparedStage& keyed, const Stop& stop, StageSink& sink, StageEnd& end);
+  void hand_on(size_t instance, const PreparedStage& keyed, const Stop& stop, StageSink& sink, StageEnd& end);
   void publish(size_t instance, const PreparedStage& keyed, const Stop& stop, StageSink& sink, StageEnd& end);
   StageArtifact artifact_of(const std::string& build, const ImageRecord& image) const;
   RunOptions run_options(const std::string& what) const;

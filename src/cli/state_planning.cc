@@ -118,11 +118,11 @@ bool plan_states(Invocation& invocation, const CommandOptions& options, const st
                               [&](const Stage& one) { return one.info.display_name == name; });
     if (stage == plan.stages.end()) continue;
     auto states = make_state_plan(options, cache, planned_states(keyed.stages[i], outlines[i], {}, *digests));
-    if (stage->builder->keeps_no_states().empty()) {
-      states->images = images;
-      states->result_inputs = build_inputs(made_by_builder(outlines[i]), {}, *digests);
-      states->result_key = document_key(states->result_inputs);
-    }
+    states->result_inputs = build_inputs(made_by_builder(outlines[i]), {}, *digests);
+    states->result_key = document_key(states->result_inputs);
+    if (stage->builder->keeps_no_states().empty()) states->images = images;
+    stage->info.inputs_key = states->result_key;
+    stage->take_made = states->rebuild_from == SIZE_MAX;
     stage->states = std::move(states);
   }
   return true;

@@ -63,6 +63,24 @@ class Builder {
     (void)line, (void)goes_on, (void)context;
     return nullptr;
   }
+  /// For artifacts that live elsewhere than in files (AMIs): the one that an earlier build of these inputs
+  /// (BuildInfo::inputs_key) has made, here or on another machine, as long as it is there; nullopt: there is
+  /// none. `known`: what the store knows of it, which other builders believe. After prepare(), without a
+  /// machine.
+  virtual std::optional<Artifact> find_made(const std::string& inputs_key,
+                                            const std::optional<Artifact>& known, const Stop& stop) {
+    (void)inputs_key, (void)stop;
+    return known;
+  }
+  /// Whether hand_on() has anything to do.
+  virtual bool hands_on() const { return false; }
+  /// What finish() does in the end, or leaves to be done after the artifact's tests
+  /// (BuildInfo::hand_on_later): copies it to where it is to be, shares it, makes it public. What is done
+  /// already is not done again. Returns it as it is then.
+  virtual Artifact hand_on(const Artifact& artifact, StageContext& context) {
+    (void)context;
+    return artifact;
+  }
   /// The configuration under which a builder of this type starts a throw-away machine from an artifact of this one,
   /// with the same way in, working below `scratch` (which does not exist yet) and leaving the artifact as it is:
   /// prepare() and start() it, use the machine, never finish() it. nullopt: its artifacts cannot be started.

@@ -81,6 +81,39 @@ TEST(Engine, AnArtifactMayBeMissing) {
   EXPECT_THAT(run.story.lines(), IsEmpty());
 }
 
+/// What an earlier build of the same inputs made where such artifacts live.
+TEST(Engine, AnArtifactThatIsThereIsHandedOut) {
+  ScriptedRun run;
+  install_machine(run);
+  run.parsed.build().sources.push_back(scripted_source("vm"));
+  run.script->find_made = [&](const std::string& key) {
+    run.story.add("find " + key);
+    Artifact made;
+    made.id = "made";
+    return key == "k1" ? std::optional(made) : std::nullopt;
+  };
+  run.script->hand_on = [&](const Artifact& artifact, StageContext&) {
+    run.story.add("hand on " + artifact.id);
+    Artifact out = artifact;
+    out.id += " and copied";
+    return out;
+  };
+  auto result_of = [&](const std::string& key, bool take, bool later) {
+    Plan plan = run.plan();
+    plan.stages[0].info.inputs_key = key;
+    plan.stages[0].info.hand_on_later = later;
+    plan.stages[0].take_made = take;
+    return run_plan(plan, run.options, run.sink, *run.journal, run.log, run.stop)[0].artifacts.at(0).id;
+  };
+  EXPECT_EQ(result_of("k1", true, false), "made and copied");
+  EXPECT_THAT(run.story.lines(), ElementsAre("find k1", "hand on made"));
+  EXPECT_EQ(result_of("k1", true, true), "made");
+  EXPECT_EQ(result_of("k1", false, false), "vm") << "built anew";
+  EXPECT_EQ(result_of("k2", true, false), "vm") << "not there";
+  EXPECT_EQ(result_of("", true, false), "vm") << "a build without a key asks nobody";
+  EXPECT_EQ(run.story.count("find k1") + run.story.count("find k2") + run.story.count("find "), 3u);
+}
+
 const char* const cleanup_line = "Provisioning step had errors: Running the cleanup provisioner, if present...";
 
 TEST(OnError, CleanupRunsTheCleanupProvisionerAndAllUndo) {

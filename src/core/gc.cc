@@ -1,8 +1,10 @@
 #include "core/gc.h"
 
 #include <algorithm>
+#include <set>
 
 #include "base/error.h"
+#include "core/aws_orphans.h"
 
 namespace kiln {
 
@@ -21,7 +23,62 @@ GcItem collect_one(Journal& journal, const Resource& resource, const GcOptions& 
   }
 }
 
+void count(const GcItem& item, GcSummary& summary) {
+  switch (item.outcome) {
+    case GcOutcome::removed:
+    case GcOutcome::would_remove:
+      ++summary.removed;
+      break;
+    case GcOutcome::in_use:
+      ++summary.in_use;
+      break;
+    case GcOutcome::failed:
+      ++summary.failed;
+      break;
+    case GcOutcome::left:
+      ++summary.left;
+      break;
+    case GcOutcome::elsewhere:
+      ++summary.elsewhere;
+      break;
+  }
+}
+
+constexpr auto aws_limit = std::chrono::minutes(10);
+
+GcItem collect_tagged(AwsClient& client, const AwsTagged& thing, const GcOptions& options) {
+  Resource shown;
+  shown.kind = ResourceKind::aws;
+  shown.name = std::string(to_string(thing.resource.thing)) + " " + thing.resource.region + " " + thing.id;
+  shown.run_id = thing.tag_value.substr(0, thing.tag_value.find('/'));
+  shown.made_at = thing.made_at;
+  AwsOwner owner = judge_aws_owner(thing.owner);
+  if (owner == AwsOwner::lives) return {shown, GcOutcome::in_use, {}};
+  auto age = aws_age(thing, std::chrono::system_clock::now());
+  bool old = options.older_than && age && *age > *options.older_than;
+  if (owner == AwsOwner::elsewhere && !old) return {shown, GcOutcome::elsewhere, {}};
+  if (options.dry_run) return {shown, GcOutcome::would_remove, {}};
+  try {
+    remove_aws_thing(client, thing.resource, thing.tag_value, Deadline::in(aws_limit), Stop());
+    return {shown, GcOutcome::removed, {}};
+  } catch (const std::exception& error) {
+    return {shown, GcOutcome::failed, error.what()};
+  }
+}
+
 }  // namespace
+
+void run_aws_gc(AwsClient& client, Journal& journal, const GcOptions& options, GcSummary& summary,
+                const std::function<void(const GcItem&)>& report) {
+  std::set<std::string> known;
+  for (const auto& entry : journal.all()) known.insert(aws_run_tag_value(entry));
+  for (const auto& thing : find_aws_tagged(client, Deadline::in(aws_limit), Stop())) {
+    if (thing.tag_value.empty() || known.contains(thing.tag_value)) continue;
+    GcItem item = collect_tagged(client, thing, options);
+    count(item, summary);
+    report(item);
+  }
+}
 
 GcSummary run_gc(Journal& journal, const GcOptions& options, const std::function<void(const GcItem&)>& report) {
   GcSummary summary;
@@ -29,13 +86,7 @@ GcSummary run_gc(Journal& journal, const GcOptions& options, const std::function
   std::reverse(resources.begin(), resources.end());
   for (const auto& resource : resources) {
     GcItem item = collect_one(journal, resource, options);
-    switch (item.outcome) {
-      case GcOutcome::removed:
-      case GcOutcome::would_remove: ++summary.removed; break;
-      case GcOutcome::in_use: ++summary.in_use; break;
-      case GcOutcome::failed: ++summary.failed; break;
-      case GcOutcome::left: ++summary.left; break;
-    }
+    count(item, summary);
     report(item);
   }
   return summary;

@@ -293,6 +293,15 @@ void ImageIndex::Write::set_tests(const std::string& id, const Value& tests) {
   Statement(db_, "UPDATE image SET tests = ? WHERE id = ?").bind(stored_json(tests)).bind(id).step();
 }
 
+void ImageIndex::Write::set_artifact(const ImageRecord& record) {
+  Statement(db_, "UPDATE image SET artifact_id = ?, description = ?, state = ? WHERE id = ?")
+      .bind(record.artifact_id)
+      .bind(record.description)
+      .bind(stored_json(record.state))
+      .bind(record.id)
+      .step();
+}
+
 void ImageIndex::Write::tag(const std::string& id, const std::string& tag) {
   Statement(db_, "INSERT OR REPLACE INTO tag (tag, image) SELECT ?, seq FROM image WHERE id = ?")
       .bind(tag)

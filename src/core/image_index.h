@@ -80,6 +80,7 @@ class ImageIndex::Write {
   void set_object(const std::string& digest, const ObjectRow& row);
   std::optional<ObjectRow> object(const std::string& digest);
   void set_tests(const std::string& id, const Value& tests);
+  void set_artifact(const ImageRecord& record);
   void tag(const std::string& id, const std::string& tag);
   bool untag(const std::string& tag);
   bool has(const std::string& id);

@@ -112,6 +112,13 @@ class LocalImageStore : public ImageStore {
     });
   }
 
+  void set_artifact(const ImageRecord& record) override {
+    index_.write([&](auto& write) {
+      require(write, record.id);
+      write.set_artifact(record);
+    });
+  }
+
   void tag(const std::string& id, const std::string& tag) override {
     check_tag(tag);
     index_.write([&](auto& write) {

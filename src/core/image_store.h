@@ -83,6 +83,9 @@ class ImageStore {
   /// Throws Error{environment} when the store's own content is lost.
   virtual bool restore(const ImageRecord& record, const Stop& stop) = 0;
   virtual void set_tests(const std::string& id, const Value& tests) = 0;
+  /// What the artifact is called and says of itself now: it has been copied, say. Its files stay what they
+  /// are.
+  virtual void set_artifact(const ImageRecord& record) = 0;
   virtual void tag(const std::string& id, const std::string& tag) = 0;    ///< moves it from another image
   virtual void untag(const std::string& tag) = 0;
   /// Forgets the image and deletes content that nobody else has. The files at their paths go too when `files` is

@@ -76,6 +76,25 @@ TEST_F(ImageStoreTest, KeepsARecordAsItWasGiven) {
   EXPECT_FALSE(store_->find_by_key("").has_value());
 }
 
+TEST_F(ImageStoreTest, AnArtifactMayComeToBeCalledOtherwise) {
+  ImageRecord record;
+  record.name = "atlas/ami";
+  record.key = "k1";
+  record.artifact_id = "eu-west-1:ami-1";
+  ImageRecord added = store_->add(record, {}, Stop());
+  added.artifact_id = "eu-west-1:ami-1,us-east-1:ami-2";
+  added.description = "two";
+  added.state.set("a", "b");
+  store_->set_artifact(added);
+  open_again();
+  auto read = store_->find_by_key("k1");
+  ASSERT_TRUE(read.has_value());
+  EXPECT_EQ(read->id, added.id);
+  EXPECT_EQ(read->artifact_id, "eu-west-1:ami-1,us-east-1:ami-2");
+  EXPECT_EQ(read->description, "two");
+  EXPECT_EQ(read->state, added.state);
+}
+
 TEST_F(ImageStoreTest, KeepsContentOnceAndLeavesTheOutputAsItIs) {
   std::string one = output("one", "same"), two = output("two", "same");
   ::chmod(one.c_str(), 0640);

@@ -50,6 +50,8 @@ struct Stage {
   std::vector<std::vector<PlannedPostProcessor>> post_processors;
   std::vector<std::string> left_out;  ///< steps that do not run for this build, each with why
   std::shared_ptr<const StatePlan> states;  ///< what of its machine's states is kept and used; none: nothing
+  bool take_made =
+      false;  ///< an artifact of the same inputs that is there is handed out (Builder::find_made)
   bool throw_away = false;  ///< a test of an image: the machine is undone, finish() is not called, nothing is made
 };
 

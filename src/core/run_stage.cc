@@ -50,7 +50,8 @@ class StageRun {
     try {
       only_errors([&] {
         if (stage_.states) states_ = std::make_unique<StageStates>(stage_, context_, shared_.redactor);
-        std::optional<Artifact> artifact = finished_before();
+        std::optional<Artifact> artifact = made_elsewhere();
+        if (!artifact) artifact = finished_before();
         if (!artifact) {
           bring_up();
           provision();
@@ -71,6 +72,20 @@ class StageRun {
   }
 
  private:
+  /// An artifact of the same inputs where such artifacts live, handed on as this build would.
+  std::optional<Artifact> made_elsewhere() {
+    std::optional<Artifact> artifact;
+    if (!stage_.take_made || info_.inputs_key.empty()) return artifact;
+    outside_of_steps("StepBuild", [&] {
+      artifact = stage_.builder->find_made(info_.inputs_key, std::nullopt, context_.stop);
+      if (!artifact) return;
+      context_.ui.say("Nothing changed since this was made: " + artifact->id);
+      if (!info_.hand_on_later && stage_.builder->hands_on())
+        artifact = stage_.builder->hand_on(*artifact, context_);
+    });
+    return artifact;
+  }
+
   std::optional<Artifact> finished_before() {
     std::optional<Artifact> artifact;
     if (!states_) return artifact;

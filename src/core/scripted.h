@@ -110,6 +110,8 @@ struct Script {
     artifact.id = context.build.name;
     return artifact;
   };
+  std::function<std::optional<Artifact>(const std::string& inputs_key)> find_made;
+  std::function<Artifact(const Artifact&, StageContext&)> hand_on;
   std::function<void(const std::filesystem::path&)> evidence;
   Value build_data = Value::empty_object();
   std::vector<std::string> data_names;
@@ -137,6 +139,14 @@ class ScriptedBuilder : public Builder {
     return std::make_unique<ScriptedMachine>(script_->build_data, script_->evidence);
   }
   std::optional<Artifact> finish(Machine&, StageContext& context) override { return script_->finish(context); }
+  std::optional<Artifact> find_made(const std::string& key, const std::optional<Artifact>& known,
+                                    const Stop&) override {
+    return script_->find_made ? script_->find_made(key) : known;
+  }
+  bool hands_on() const override { return script_->hand_on != nullptr; }
+  Artifact hand_on(const Artifact& artifact, StageContext& context) override {
+    return script_->hand_on(artifact, context);
+  }
 
  private:
   std::shared_ptr<Script> script_;

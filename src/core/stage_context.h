@@ -32,6 +32,11 @@ struct BuildInfo {
   std::string run_id;        ///< PACKER_RUN_UUID
   std::filesystem::path cache_directory;  ///< PACKER_CACHE_DIR or its default; may not exist yet
   TemplateScope scope;       ///< for strings rendered at prepare and at run time
+  /// The digest of all that the artifact is made from, for builders whose artifacts live elsewhere
+  /// (Builder::find_made); empty: nothing is made of it.
+  std::string inputs_key;
+  bool hand_on_later =
+      false;  ///< finish() leaves to Builder::hand_on() what is only to be done after the tests
 };
 
 /// Prepares a component: pure but for looking at files the options name. Never throws for a bad template.

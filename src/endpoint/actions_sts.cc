@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "endpoint/action.h"
+#include "endpoint/session_keys.h"
 
 namespace kiln::ec2 {
 
@@ -25,16 +26,7 @@ AccessKey temporary_key(Context& context, const Params& params, int64_t default_
                     "value between 900 and 129600",
                     life));
   }
-  AccessKey key;
-  key.id = "ASIA" + upper(hex_encode(random_bytes(8)));
-  key.secret = hex_encode(random_bytes(20));
-  key.token = base64_encode(random_bytes(48));
-  key.expires = std::time(nullptr) + life;
-  int64_t now = std::time(nullptr);
-  for (const auto& [id, old] : std::map(context.state.access_keys)) {
-    if (old.expires != 0 && old.expires < now) context.state.erase<AccessKey>(id);
-  }
-  return key;
+  return new_session_key(context.state, life);
 }
 
 void put_credentials(Xml& out, const AccessKey& key) {
@@ -54,7 +46,7 @@ void assume_role(Context& context, const Params& params, Xml& out) {
   }
   AccessKey key = temporary_key(context, params, 3600);
   std::string role = arn.substr(arn.rfind('/') + 1);
-  key.arn = fmt::format("arn:aws:sts::{}:assumed-role/{}/{}", context.account, role, session);
+  key.arn = session_arn(context.account, role, session);
   key.user_id = "AROAKILN000000000000:" + session;
   context.state.put(key);
   put_credentials(out, key);

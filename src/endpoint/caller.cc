@@ -15,6 +15,7 @@ namespace kiln::ec2 {
 namespace {
 
 constexpr int64_t skew_limit = 15 * 60;
+constexpr const char* unsigned_payload = "UNSIGNED-PAYLOAD";
 constexpr int64_t longest_expiry = 7 * 24 * 3600;
 
 /// A signature and the request it is of.
@@ -41,7 +42,11 @@ SignedCall from_header(const HttpCall& call, const std::string& header) {
   out.authorization = std::move(*authorization);
   out.time = call.header("x-amz-date");
   out.token = call.header("x-amz-security-token");
-  out.request = {call.method, call.path, call.query, call.headers, digest_hex("sha256", call.body)};
+  // Blocks of snapshots come with a checksum of their own.
+  bool unsigned_body =
+      out.authorization.scope.service == "ebs" && call.header("x-amz-content-sha256") == unsigned_payload;
+  out.request = {call.method, call.path, call.query, call.headers,
+                 unsigned_body ? unsigned_payload : digest_hex("sha256", call.body)};
   return out;
 }
 

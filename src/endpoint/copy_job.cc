@@ -9,6 +9,22 @@ namespace kiln::ec2 {
 namespace {
 
 /// "" or what went wrong.
+std::string complete_snapshot(State& state, const std::string& id, const TakenContent& taken) {
+  auto lock = state.lock();
+  Snapshot* found = state.find<Snapshot>(id);
+  if (!found) {  // deleted while it was made
+    sweep_snapshots(state);
+    return "the snapshot " + id + " was deleted";
+  }
+  Snapshot snapshot = *found;
+  snapshot.file = taken.file;
+  snapshot.chain = taken.chain;
+  snapshot.state = "completed";
+  state.put(snapshot);
+  return "";
+}
+
+/// "" or what went wrong.
 std::string copy_part(State& state, Journal& journal, const CopyJob::Part& part, const Stop& stop) {
   Volume volume;
   {
@@ -18,19 +34,8 @@ std::string copy_part(State& state, Journal& journal, const CopyJob::Part& part,
     volume = *found;
   }
   try {
-    TakenContent taken = take_content(state, volume, part.snapshot_id, journal, stop);
-    auto lock = state.lock();
-    Snapshot* found = state.find<Snapshot>(part.snapshot_id);
-    if (!found) {  // deleted while it was made
-      sweep_snapshots(state);
-      return "the snapshot " + part.snapshot_id + " was deleted";
-    }
-    Snapshot snapshot = *found;
-    snapshot.file = taken.file;
-    snapshot.chain = taken.chain;
-    snapshot.state = "completed";
-    state.put(snapshot);
-    return "";
+    return complete_snapshot(state, part.snapshot_id,
+                             take_content(state, volume, part.snapshot_id, journal, stop));
   } catch (const Error& error) {
     if (stop.requested()) throw;
     return error.message();
@@ -64,6 +69,17 @@ void copy_parts(State& state, Journal& journal, const CopyJob& job, const Stop& 
   image.state = why.empty() ? "available" : "failed";
   image.state_reason = why;
   state.put(image);
+}
+
+void finish_upload(State& state, Journal& journal, const std::string& snapshot_id, const Stop& stop) {
+  try {
+    complete_snapshot(state, snapshot_id, take_uploaded(state, snapshot_id, journal, stop));
+  } catch (const Error& error) {
+    if (stop.requested()) throw;
+    fail_snapshot(state, snapshot_id, error.message());
+  }
+  std::error_code ignored;
+  fs::remove(upload_file(state, snapshot_id), ignored);
 }
 
 void forget_unfinished(State& state) {

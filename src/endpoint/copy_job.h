@@ -23,6 +23,10 @@ struct CopyJob {
 /// No lock is held, and the volumes must not change meanwhile. Throws only Error{cancelled}.
 void copy_parts(State& state, Journal& journal, const CopyJob& job, const Stop& stop);
 
+/// Makes a snapshot of what a client has written block by block, and writes down how it went. Throws only
+/// Error{cancelled}.
+void finish_upload(State& state, Journal& journal, const std::string& snapshot_id, const Stop& stop);
+
 /// What was being made when the endpoint died will not be: it is told as failed. Called with the state's lock
 /// held.
 void forget_unfinished(State& state);

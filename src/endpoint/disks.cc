@@ -137,6 +137,21 @@ int64_t import_disk(const State& state, const fs::path& image, const std::string
   return std::max<int64_t>(1, (size + gib - 1) / gib);
 }
 
+fs::path upload_file(const State& state, const std::string& snapshot_id) {
+  return snapshot_file(state, snapshot_id + ".raw.part");
+}
+
+TakenContent take_uploaded(const State& state, const std::string& snapshot_id, Journal& journal,
+                           const Stop& stop) {
+  TakenContent out{snapshot_id + ".qcow2", {}};
+  Unfinished unfinished(snapshot_file(state, out.file), journal);
+  run_checked({.argv = {"qemu-img", "convert", "-q", "-f", "raw", "-O", "qcow2",
+                        upload_file(state, snapshot_id).string(), unfinished.path().string()}},
+              Deadline::in(disk_limit), stop);
+  unfinished.finish();
+  return out;
+}
+
 void sweep_snapshots(State& state) {
   state.refresh();
   std::set<std::string> used;
@@ -150,7 +165,8 @@ void sweep_snapshots(State& state) {
   std::vector<fs::path> unused;
   for (const auto& entry : fs::directory_iterator(state.directory() / "snapshots", error)) {
     std::string name = entry.path().filename().string();
-    if (name.ends_with(".qcow2") && !used.contains(name)) unused.push_back(entry.path());
+    bool upload = name.ends_with(".raw.part") && !state.snapshots.contains(name.substr(0, name.find('.')));
+    if (upload || (name.ends_with(".qcow2") && !used.contains(name))) unused.push_back(entry.path());
   }
   for (const auto& path : unused) fs::remove(path, error);
 }

@@ -38,6 +38,12 @@ TakenContent take_content(const State& state, const Volume& volume, const std::s
 int64_t import_disk(const State& state, const std::filesystem::path& image, const std::string& snapshot_id,
                     Journal& journal, const Stop& stop);
 
+/// Where a snapshot's content is put together that a client writes block by block: a raw image.
+std::filesystem::path upload_file(const State& state, const std::string& snapshot_id);
+/// Makes it the snapshot's file.
+TakenContent take_uploaded(const State& state, const std::string& snapshot_id, Journal& journal,
+                           const Stop& stop);
+
 /// Deletes snapshots' files that no snapshot and no volume stands on any more. Called with the state's lock
 /// held; takes in what other processes have written, so references to records are void afterwards.
 void sweep_snapshots(State& state);

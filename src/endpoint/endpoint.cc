@@ -129,7 +129,8 @@ Endpoint::Endpoint(const fs::path& directory, Journal& journal, MachineOptions o
       journal_(journal),
       account_(options.account),
       log_(options.log),
-      machines_(state_, journal, std::move(options)) {}
+      machines_(state_, journal, std::move(options)),
+      uploads_(journal) {}
 
 AccessKey Endpoint::own_keys() {
   auto lock = state_.lock();
@@ -204,6 +205,23 @@ HttpReply Endpoint::reply_in_json(const HttpCall& call, const Caller& caller, co
   }
 }
 
+/// EBS' direct APIs: requests by path, errors in JSON.
+HttpReply Endpoint::reply_to_upload(const HttpCall& call, const Caller& caller) {
+  try {
+    Context context{state_, machines_, journal_, caller, caller.region, account_};
+    if (call.method != "PUT") log_(fmt::format("{} ebs {} {}", caller.region, call.method, call.path));
+    HttpReply reply = uploads_.answer(context, call);
+    reply.headers.emplace_back("x-amzn-RequestId", request_id());
+    return reply;
+  } catch (const ApiError& error) {
+    log_(fmt::format("{} ebs {} {}: {}", caller.region, call.method, call.path, error.message()));
+    HttpReply reply = json_reply(error.status(), {{"Message", error.message()}});
+    reply.type = "application/json";
+    reply.headers.emplace_back("x-amzn-ErrorType", error.code());
+    return reply;
+  }
+}
+
 HttpReply Endpoint::handle(const HttpCall& call, const Stop& stop) {
   try {
     auto find_keys = [this](const std::string& id) -> std::optional<AwsKeys> {
@@ -212,9 +230,10 @@ HttpReply Endpoint::handle(const HttpCall& call, const Stop& stop) {
       if (!key || (key->expires != 0 && key->expires < std::time(nullptr))) return std::nullopt;
       return AwsKeys{key->id, key->secret, key->token};
     };
+    Caller caller = check_signature(call, find_keys, std::time(nullptr));
+    if (caller.service == "ebs") return reply_to_upload(call, caller);
     if (call.method != "POST" && call.method != "GET")
       throw ApiError("InvalidMethod", "Only GET and POST are served.", 405);
-    Caller caller = check_signature(call, find_keys, std::time(nullptr));
     return reply(call, caller, stop);
   } catch (const ApiError& error) {
     return error_reply(service_of(call), error);

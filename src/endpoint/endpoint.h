@@ -7,6 +7,7 @@
 
 #include "core/journal.h"
 #include "endpoint/action.h"
+#include "endpoint/direct_uploads.h"
 #include "endpoint/http_service.h"
 #include "endpoint/machine.h"
 #include "endpoint/state.h"
@@ -38,6 +39,7 @@ class Endpoint {
     std::string action;
   };
   Answer act(const Caller& caller, const Params& params, const Stop& stop, int socket);
+  HttpReply reply_to_upload(const HttpCall& call, const Caller& caller);
   HttpReply reply_in_json(const HttpCall& call, const Caller& caller, const std::string& target);
   HttpReply reply(const HttpCall& call, const Caller& caller, const Stop& stop);
 
@@ -46,6 +48,7 @@ class Endpoint {
   std::string account_;
   std::function<void(const std::string&)> log_;
   Machines machines_;
+  DirectUploads uploads_;
 };
 
 /// All actions; nullptr: there is no such one.

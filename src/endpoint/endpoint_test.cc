@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <nlohmann/json.hpp>
 #include <pugixml.hpp>
 
 #include "base/digest.h"
@@ -10,7 +12,7 @@
 #include "base/process.h"
 #include "base/text.h"
 #include "endpoint/disks.h"
-#include "endpoint/endpoint.h"
+#include "endpoint/session_keys.h"
 
 namespace kiln::ec2 {
 namespace {
@@ -421,6 +423,132 @@ TEST_F(SignedEndpointTest, AssumedRolesHaveKeysOfTheirOwn) {
   EXPECT_THAT(post("Action=GetCallerIdentity", "sts", key).body, HasSubstr(":assumed-role/build/s"));
   key.token.clear();
   EXPECT_EQ(post("Action=GetCallerIdentity", "sts", key).status, 401);
+}
+
+/// What an instance reads of its role signs its requests, until it is gone.
+TEST_F(SignedEndpointTest, KeysOfAnInstancesRole) {
+  call("CreateRole", "RoleName=reader&AssumeRolePolicyDocument=%7B%7D", "iam");
+  call("CreateInstanceProfile", "InstanceProfileName=web", "iam");
+  call("AddRoleToInstanceProfile", "InstanceProfileName=web&RoleName=reader", "iam");
+  State& state = endpoint_->state();
+  InstanceRole role, again;
+  Instance instance;
+  {
+    auto lock = state.lock();
+    instance.id = "i-00000000000000001";
+    instance.region = "eu-west-1";
+    EXPECT_FALSE(role_of_instance(state, instance, "1").has_value()) << "it has no profile";
+    instance.profile_id = state.profiles.at("profile/web").unique_id;
+    role = role_of_instance(state, instance, "1").value();
+    again = role_of_instance(state, instance, "1").value();
+  }
+  EXPECT_EQ(role.name, "reader");
+  EXPECT_EQ(role.key.id, again.key.id) << "they are good for hours";
+  EXPECT_THAT(post("Action=GetCallerIdentity", "sts", role.key).body,
+              HasSubstr("arn:aws:sts::1:assumed-role/reader/i-00000000000000001"));
+  {
+    auto lock = state.lock();
+    AccessKey old = state.access_keys.at(role.key.id);
+    old.expires = std::time(nullptr) + instance_key_life / 3;
+    state.put(old);
+    EXPECT_NE(role_of_instance(state, instance, "1")->key.id, role.key.id) << "renewed in time";
+    release_instance(state, instance);
+  }
+  EXPECT_EQ(post("Action=GetCallerIdentity", "sts", role.key).status, 401);
+}
+
+/// EBS' direct APIs by their paths.
+class DirectUploadTest : public EndpointTest {
+ protected:
+  HttpReply send(const std::string& method, const std::string& path, const std::string& body,
+                 HttpHeaders headers = {}) {
+    AccessKey key = endpoint_->own_keys();
+    HttpCall call;
+    call.method = method;
+    call.path = path;
+    call.body = body;
+    std::string time = format_amz_date(std::time(nullptr));
+    headers.emplace_back("Host", "127.0.0.1:1");
+    AwsRequest request{method, path, "", headers, digest_hex("sha256", body)};
+    call.headers =
+        aws_signed_headers(request, {key.id, key.secret, ""}, {time.substr(0, 8), "eu-west-1", "ebs"}, time);
+    return endpoint_->handle(call, Stop());
+  }
+  HttpReply put(const std::string& id, int64_t number, const std::string& block,
+                const std::string& checksum) {
+    return send("PUT", "/snapshots/" + id + "/blocks/" + std::to_string(number), block,
+                {{"x-amz-data-length", std::to_string(block.size())},
+                 {"x-amz-checksum", checksum},
+                 {"x-amz-checksum-algorithm", "SHA256"}});
+  }
+  HttpReply complete(const std::string& id, const char* count) {
+    return send("POST", "/snapshots/completion/" + id, "", {{"x-amz-changedblockscount", count}});
+  }
+  std::string start() {
+    HttpReply reply =
+        send("POST", "/snapshots", R"({"VolumeSize":1,"Description":"d","Tags":[{"Key":"a","Value":"b"}]})");
+    EXPECT_EQ(reply.status, 201) << reply.body;
+    return nlohmann::json::parse(reply.body).at("SnapshotId");
+  }
+  std::string header(const HttpReply& reply, const std::string& name) {
+    for (const auto& [key, value] : reply.headers) {
+      if (key == name) return value;
+    }
+    return "";
+  }
+};
+
+TEST_F(DirectUploadTest, BlocksBecomeASnapshot) {
+  std::string id = start();
+  std::string block(direct_block_size, 'x');
+  EXPECT_EQ(put(id, 1, block, aws_checksum_sha256(block)).status, 201);
+  EXPECT_EQ(put(id, 1, block, aws_checksum_sha256(block)).status, 201) << "sent again, after a lost answer";
+  HttpReply wrong = complete(id, "2");
+  EXPECT_EQ(wrong.status, 400);
+  EXPECT_EQ(header(wrong, "x-amzn-ErrorType"), "ValidationException");
+  EXPECT_EQ(one("DescribeSnapshots", "Filter.1.Name=status&Filter.1.Value.1=pending",
+                "snapshotSet/item/snapshotId"),
+            id);
+  EXPECT_EQ(complete(id, "1").status, 202);
+  EXPECT_EQ(one("DescribeSnapshots", "SnapshotId.1=" + id, "snapshotSet/item/status"), "completed");
+  EXPECT_EQ(one("DescribeSnapshots", "SnapshotId.1=" + id, "snapshotSet/item/tagSet/item/value"), "b");
+  std::string raw = (directory_.path() / "raw").string();
+  run_checked({.argv = {"qemu-img", "convert", "-O", "raw",
+                        snapshot_file(endpoint_->state(), id + ".qcow2").string(), raw}},
+              Deadline::in(std::chrono::minutes(1)), Stop());
+  EXPECT_EQ(fs::file_size(raw), uint64_t{1} << 30);
+  std::ifstream in(raw);
+  std::string read(2 * direct_block_size, '?');
+  in.read(read.data(), static_cast<std::streamsize>(read.size()));
+  EXPECT_EQ(read, std::string(direct_block_size, '\0') + block);
+  EXPECT_FALSE(fs::exists(upload_file(endpoint_->state(), id)));
+  EXPECT_THAT(journal_->all(), IsEmpty());
+}
+
+TEST_F(DirectUploadTest, WhatIsWrongIsSaid) {
+  std::string id = start();
+  std::string block(direct_block_size, 'x');
+  EXPECT_EQ(put(id, 1, block, "x").status, 400) << "checksum";
+  EXPECT_EQ(put(id, 1, "short", aws_checksum_sha256("short")).status, 400);
+  EXPECT_EQ(put(id, 2048, block, aws_checksum_sha256(block)).status, 400) << "behind the end";
+  EXPECT_EQ(put("snap-0123456789abcdef0", 1, block, aws_checksum_sha256(block)).status, 404);
+  EXPECT_EQ(put("../x", 1, block, aws_checksum_sha256(block)).status, 404);
+  EXPECT_EQ(send("POST", "/snapshots", R"({"VolumeSize":0})").status, 400);
+  EXPECT_EQ(send("POST", "/snapshots", R"({"VolumeSize":"1"})").status, 400);
+  EXPECT_EQ(send("POST", "/snapshots", R"({"VolumeSize":1,"Tags":[1]})").status, 400);
+  EXPECT_EQ(send("POST", "/snapshots", "x").status, 400);
+  EXPECT_EQ(send("DELETE", "/snapshots", "").status, 404);
+  // Deleted while it is written: its file goes, and the journal's entry with the next one.
+  call("DeleteSnapshot", "SnapshotId=" + id);
+  EXPECT_FALSE(fs::exists(upload_file(endpoint_->state(), id)));
+  EXPECT_EQ(put(id, 1, block, aws_checksum_sha256(block)).status, 404);
+  std::string next = start();
+  EXPECT_EQ(journal_->all().size(), 1u);
+  // The endpoint dies while one is written.
+  reopen();
+  endpoint_->machines().adopt();
+  EXPECT_EQ(one("DescribeSnapshots", "SnapshotId.1=" + next, "snapshotSet/item/status"), "error");
+  EXPECT_FALSE(fs::exists(upload_file(endpoint_->state(), next)));
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "endpoint/disks.h"
 #include "endpoint/machine_thread.h"
+#include "endpoint/session_keys.h"
 
 namespace kiln::ec2 {
 
@@ -80,6 +81,13 @@ void Machines::copy(const std::string& instance_id, CopyJob job) {
   const Instance* instance = state_.find<Instance>(instance_id);
   if (instance && instance->pid != 0 && give(instance_id, {.what = Order::What::copy, .copy = job})) return;
   work([this, job] { copy_parts(state_, journal_, job, stop_); });
+}
+
+void Machines::take_upload(const std::string& snapshot_id, int64_t journal_id) {
+  work([this, snapshot_id, journal_id] {
+    finish_upload(state_, journal_, snapshot_id, stop_);
+    journal_.remove(journal_id);
+  });
 }
 
 void Machines::make_volume(const std::string& volume_id) {
@@ -214,6 +222,7 @@ void release_instance(State& state, Instance& instance) {
     }
   }
   instance.attachments.clear();
+  end_keys_of_instance(state, instance.id);
   for (auto address : std::map(state.addresses)) {
     if (address.second.instance_id != instance.id) continue;
     address.second.instance_id = address.second.association_id = "";

@@ -60,6 +60,8 @@ class Machines {
   bool give(const std::string& instance_id, Order order);
   /// Makes snapshots of volumes: by the thread of the machine that uses them, or of no machine at all.
   void copy(const std::string& instance_id, CopyJob job);
+  /// Makes a snapshot of what was uploaded for it; then `journal_id`, of the upload's file, is done with.
+  void take_upload(const std::string& snapshot_id, int64_t journal_id);
   /// Makes a volume's file; then it is "available".
   void make_volume(const std::string& volume_id);
 

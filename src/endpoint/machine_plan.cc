@@ -197,7 +197,7 @@ std::vector<std::string> machine_arguments(const MachinePlan& plan) {
 }
 
 Metadata metadata_of(const Instance& instance, const std::vector<SecurityGroup>& groups, const Tags& tags,
-                     const std::string& account) {
+                     const std::string& account, const std::optional<InstanceRole>& role) {
   Metadata out;
   std::string ip = private_ip_of(instance.address);
   std::string host = private_dns_of(instance.address, instance.region);
@@ -256,6 +256,7 @@ Metadata metadata_of(const Instance& instance, const std::vector<SecurityGroup>&
                                       {"InstanceProfileId", instance.profile_id}}
                            .dump(1);
   }
+  if (role) tree["iam/security-credentials/" + role->name] = role_document(*role);
   if (instance.metadata.instance_tags == "enabled") {
     for (const auto& [key, value] : tags) tree["tags/instance/" + key] = value;
   }

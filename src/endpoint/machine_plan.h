@@ -7,6 +7,7 @@
 
 #include "endpoint/metadata.h"
 #include "endpoint/records.h"
+#include "endpoint/session_keys.h"
 #include "endpoint/state.h"
 
 namespace kiln::ec2 {
@@ -65,8 +66,8 @@ std::string node_name(const std::string& volume_id);
 /// QMP's blockdev-add of a volume.
 nlohmann::json blockdev_of(const MachineDisk& disk);
 
-/// What the instance reads at 169.254.169.254. `groups` are its security groups.
+/// What the instance reads at 169.254.169.254. `groups` are its security groups, `role` that of its profile.
 Metadata metadata_of(const Instance& instance, const std::vector<SecurityGroup>& groups, const Tags& tags,
-                     const std::string& account);
+                     const std::string& account, const std::optional<InstanceRole>& role = std::nullopt);
 
 }  // namespace kiln::ec2

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "base/text.h"
 #include "endpoint/selection.h"
@@ -138,6 +139,20 @@ TEST(MachinePlan, MetadataOfAnInstance) {
   EXPECT_TRUE(metadata.tokens_required);
   instance.metadata.instance_tags = "enabled";
   EXPECT_EQ(metadata_of(instance, {}, {{"Name", "web"}}, "1").tree.at("tags/instance/Name"), "web");
+  EXPECT_FALSE(metadata.tree.contains("iam/info"));
+  instance.profile_arn = "arn:aws:iam::1:instance-profile/web";
+  instance.metadata.http_tokens = "optional";
+  InstanceRole role{
+      "reader", {.id = "ASIA1", .secret = "s", .token = "t", .expires = 1800000000}, "2027-01-15T02:00:00Z"};
+  metadata = metadata_of(instance, {}, {}, "1", role);
+  auto keys = nlohmann::json::parse(metadata.tree.at("iam/security-credentials/reader"));
+  EXPECT_EQ(keys["AccessKeyId"], "ASIA1");
+  EXPECT_EQ(keys["Token"], "t");
+  EXPECT_EQ(keys["Expiration"], "2027-01-15T08:00:00Z");
+  HttpCall list;
+  list.method = "GET";
+  list.path = "/latest/meta-data/iam/security-credentials/";
+  EXPECT_EQ(answer_metadata(metadata, list, 0).body, "reader");
 }
 
 TEST(Selection, Wildcards) {

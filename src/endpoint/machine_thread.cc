@@ -15,6 +15,8 @@ namespace {
 
 constexpr auto press_again =
     std::chrono::seconds(3);  ///< a guest that still boots takes no notice of its power button
+constexpr auto renew_keys = std::chrono::hours(1);       ///< how often an instance's keys are looked at
+constexpr auto look_for_role = std::chrono::minutes(1);  ///< a profile may be given its role later
 constexpr auto look_again = std::chrono::seconds(1);  ///< whether a guest has come up, or may go on
 constexpr const char* uefi_code = "/usr/share/OVMF/OVMF_CODE_4M.fd";
 constexpr const char* uefi_variables = "/usr/share/OVMF/OVMF_VARS_4M.fd";
@@ -136,8 +138,10 @@ void Machine::supervise() {
       obey(*order);
     } else {
       bool watchful = !reachable_ || impaired_ || qemu_->stands_still();
-      qemu_->wait_for_news(bell_.get(), watchful ? Deadline::in(look_again) : Deadline::never(), all_.stop_);
-      if (qemu_->alive()) look_after();
+      qemu_->wait_for_news(bell_.get(), watchful ? Deadline::in(look_again) : renew_, all_.stop_);
+      if (!qemu_->alive()) break;
+      look_after();
+      if (renew_.passed()) refresh();
     }
   }
 }
@@ -298,7 +302,10 @@ void Machine::refresh() {
     auto lock = state_.lock();
     const Instance& instance = state_.instances.at(id_);
     auto groups = groups_of(instance);
-    text = metadata_to_json(metadata_of(instance, groups, state_.tags_of(id_), all_.options_.account));
+    auto role = role_of_instance(state_, instance, all_.options_.account);
+    renew_ = role ? Deadline::in(renew_keys) : Deadline::never();
+    if (!role && !instance.profile_id.empty()) renew_ = Deadline::in(look_for_role);
+    text = metadata_to_json(metadata_of(instance, groups, state_.tags_of(id_), all_.options_.account, role));
     wanted = forwards_of(groups, may_listen_low());
     address = instance.address;
   }

@@ -85,6 +85,7 @@ class Machine {
   bool adopted_ = false;
   bool reachable_ = false;
   bool impaired_ = false;                        ///< it stood still when last looked at
+  Deadline renew_ = Deadline::in(Millis(0));     ///< the keys of its role in its metadata
   Deadline next_try_ = Deadline::in(Millis(0));  ///< to let it go on
   std::atomic<bool> over_ = false;
   std::thread thread_;

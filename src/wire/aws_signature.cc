@@ -189,6 +189,14 @@ std::optional<AwsAuthorization> parse_aws_authorization(std::string_view header)
   return complete ? std::optional(std::move(out)) : std::nullopt;
 }
 
+std::string aws_checksum_sha256(std::string_view bytes) {
+  std::string hex = digest_hex("sha256", bytes);
+  std::string raw;
+  for (size_t i = 0; i + 1 < hex.size(); i += 2)
+    raw += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
+  return base64_encode(raw);
+}
+
 bool equal_in_constant_time(std::string_view a, std::string_view b) {
   if (a.size() != b.size()) return false;
   unsigned different = 0;

@@ -70,6 +70,9 @@ std::optional<AwsAuthorization> parse_aws_authorization(std::string_view header)
 /// Reads "AKID/20150830/us-east-1/ec2/aws4_request" into access_key and scope.
 bool parse_aws_credential(std::string_view text, AwsAuthorization& out);
 
+/// The SHA-256 of bytes as AWS' checksum headers have it: base64.
+std::string aws_checksum_sha256(std::string_view bytes);
+
 /// Whether two texts are equal, in a time that tells nothing of where they differ.
 bool equal_in_constant_time(std::string_view a, std::string_view b);
 

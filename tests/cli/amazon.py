@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -155,7 +156,7 @@ def canonical_request(scope, body):
         out.append(f"{name}={value}")
     tags = []
     for name, value in parameters.items():
-        if name.endswith(".Key") and "Tag." in name and value != "kiln:run" and action not in ("CreateImage", "CopyImage"):
+        if name.endswith(".Key") and "Tag." in name and not value.startswith("kiln:") and action not in ("CreateImage", "CopyImage"):
             kind = parameters.get(name.split(".Tag.")[0] + ".ResourceType", "")
             tags.append(f"tag:{kind}:{value}={re.sub('ami-[0-9a-f]+', 'ami-X', parameters[name[:-3] + 'Value']).strip()}")
     return " ".join([scope, action, *sorted(out), *sorted(tags)])
@@ -263,7 +264,8 @@ def main():
     kiln = str(pathlib.Path(sys.argv[1]).resolve())
     with tempfile.TemporaryDirectory() as directory, Moto(pathlib.Path(directory)) as moto:
         for test in (compare_with_recordings, failures_leave_nothing, cancelling_leaves_nothing, a_crash_is_cleaned_up,
-                     data_sources, an_image_is_imported, signatures_are_right):
+                     what_no_journal_knows, data_sources, an_image_is_imported, a_snapshot_is_uploaded,
+                     what_did_not_change_is_handed_out, signatures_are_right):
             moto.reset()
             test(kiln, pathlib.Path(directory), moto)
     print(f"{len(FAILURES)} failures")
@@ -345,6 +347,39 @@ def a_crash_is_cleaned_up(kiln, directory, moto):
     expect("Nothing is left over." in again, "a second gc", again)
 
 
+def what_no_journal_knows(kiln, directory, moto):
+    """The state directory is lost with the run: what is temporary is found by its tags, and removed when it is certain that
+    its run is dead. Of runs elsewhere that is never certain; their things go by their age."""
+    env = {**environment(directory), "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y", "AWS_ENDPOINT_URL": moto.url,
+           "AWS_REGION": "ap-northeast-1"}
+
+    def gc(*words):
+        return subprocess.run([kiln, "gc", "--aws", *words], env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=PATIENCE).stdout
+    moto.set_rules(SOURCE_IS_THERE, PENDING)
+    process = start(kiln, directory, {}, moto.url)
+    wait_for(lambda: moto.log.exists() and moto.log.read_text().count("Action=DescribeImages") >= 4, "the AMI is not waited for")
+    shutil.rmtree(directory / "state")
+    said = gc()
+    expect(len(moto.left_over()) == 3 and "3 in use by runs that are still going" in said, "of a run that lives", said)
+    process.kill()
+    process.communicate()
+    moto.rules.unlink()
+    said = gc("--dry-run")
+    expect(len(moto.left_over()) == 3 and "3 would be removed" in said, "a dry run", said)
+    instance = next(i for i in moto.left_over() if i.startswith("i-"))
+    owner = {"ResourceId.1": instance, "Tag.1.Key": "kiln:owner"}
+    moto.ask("CreateTags", **owner, **{"Tag.1.Value": "0.1.1.1.another-machine"})
+    said = gc()
+    expect(moto.left_over() == [instance] and f"Left: AWS instance ap-northeast-1 {instance}" in said, "of a run elsewhere", said)
+    expect("1 in AWS of runs elsewhere left alone" in said, "and says how to remove it", said)
+    expect(moto.left_over() == [instance] and "1 in AWS" in gc("-older-than=1h"), "it is not that old")
+    time.sleep(1.1)
+    said = gc("-older-than=1s")
+    expect(moto.left_over() == [] and "1 removed" in said, "by its age", said)
+    expect(len(moto.images()) == 2, "an AMI may be a result: it stays")
+
+
 def data_sources(kiln, directory, moto):
     """What a template takes out of AWS."""
     access = f'access_key = "x"\n secret_key = "y"\n region = "ap-northeast-1"\n custom_endpoint_ec2 = "{moto.url}"'
@@ -408,6 +443,70 @@ def an_image_is_imported(kiln, directory, moto):
     request = urllib.request.Request(moto.url + "/images/a%20b%2Bc.raw", headers={
         "Authorization": "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/s3/aws4_request"})
     expect(urllib.request.urlopen(request, timeout=30).read().decode() == content, "the image in S3")
+
+
+def a_snapshot_is_uploaded(kiln, directory, moto):
+    """EBS' direct APIs as moto has them: no bucket, no import."""
+    (directory / "disk.raw").write_bytes(b"x" * 600000 + b"\0" * (4 << 20) + b"y")
+    (directory / "t.json").write_text(json.dumps({
+        "builders": [{"type": "null", "communicator": "none"}],
+        "post-processors": [[{"type": "artifice", "files": ["disk.raw"]},
+                             {"type": "amazon-import", "access_key": "x", "secret_key": "y", "region": "us-east-1", "format": "raw",
+                              "custom_endpoint_ec2": moto.url, "upload": "ebs-direct", "ami_name": "uploaded",
+                              "tags": {"a": "b"}}]]}))
+    done = subprocess.run([kiln, "build", "-color=false", "t.json"], cwd=directory, env=environment(directory), text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE)
+    expect(done.returncode == 0 and "us-east-1: ami-" in done.stdout, "ebs-direct", done.stdout)
+    snapshot = re.search(r"of 1 GiB to (snap-\w+)", done.stdout)
+    expect(snapshot, "which snapshot it is", done.stdout)
+    headers = {"Authorization": "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/ebs/aws4_request"}
+
+    def get(path):
+        return urllib.request.urlopen(urllib.request.Request(moto.url + path, headers=headers), timeout=30).read()
+    blocks = json.loads(get(f"/snapshots/{snapshot.group(1)}/blocks"))["Blocks"]
+    expect(sorted(b["BlockIndex"] for b in blocks) == [0, 1, 9], "the blocks that hold anything", blocks)
+
+
+def what_did_not_change_is_handed_out(kiln, directory, moto):
+    """With -cache: an AMI of the same inputs is found by its tag. Without: Packer's meaning, and no tag."""
+    def started():
+        return sum("Action=RunInstances&" in body for _, _, body in moto.take_requests())
+
+    def image_of(done):
+        found = re.search(r"^ap-northeast-1: (ami-\S+)", done.stdout, re.M)
+        return found and found.group(1)
+    changes = {"tags": {"a": "b"}, "ami_regions": ["us-east-1"], "ami_users": ["123456789012"]}
+    done = build(kiln, directory, changes, moto.url)
+    expect("kiln:inputs" not in moto.ask("DescribeImages", **{"Owner.1": "self"}), "a plain build has no such tag")
+    for region in ("ap-northeast-1", "us-east-1"):
+        for image in moto.images(region):
+            moto.ask("DeregisterImage", region, ImageId=image)
+    moto.take_requests()
+    first = image_of(build(kiln, directory, changes, moto.url, "-cache"))
+    expect(first and started() == 1, "the first build with -cache")
+    done = build(kiln, directory, changes, moto.url, "-cache")
+    expect(started() == 0 and image_of(done) == first, "the same again is handed out", done.stdout)
+    expect("Nothing changed since this was made: ap-northeast-1:" in done.stdout, "and says so", done.stdout)
+    for image in moto.images("us-east-1"):
+        moto.ask("DeregisterImage", "us-east-1", ImageId=image)
+    done = build(kiln, directory, changes, moto.url, "-cache")
+    expect(started() == 0 and len(moto.images("us-east-1")) == 1 and image_of(done) == first, "a lost copy is made again", done.stdout)
+    done = build(kiln, directory, {**changes, "ami_name": "another", "instance_type": "t2.small"}, moto.url, "-cache")
+    expect(started() == 1 and image_of(done) != first, "other options make another AMI", done.stdout)
+    moto.ask("DeregisterImage", ImageId=first)
+    done = build(kiln, directory, changes, moto.url, "-cache", "-force")
+    expect(started() == 1 and image_of(done) not in (None, first), "an AMI that is gone is built again", done.stdout)
+    done = build(kiln, directory, changes, moto.url, "-cache", "-force", "-rebuild-from=boot")
+    expect(started() == 1 and done.returncode == 0, "-rebuild-from=boot builds", done.stdout)
+    filtered = {**changes, "ami_name": "filtered", "source_ami": None, "ami_regions": [],
+                "source_ami_filter": {"filters": {"name": "another"}, "owners": ["self"], "most_recent": True}}
+    first = image_of(build(kiln, directory, filtered, moto.url, "-cache"))
+    expect(started() == 1 and image_of(build(kiln, directory, filtered, moto.url, "-cache")) == first and started() == 0,
+           "of a source that is found by a filter")
+    build(kiln, directory, {**changes, "ami_name": "another", "instance_type": "t2.large"}, moto.url, "-force")
+    moto.take_requests()
+    done = build(kiln, directory, filtered, moto.url, "-cache", "-force")
+    expect(started() == 1 and image_of(done) not in (None, first), "another source makes another AMI", done.stdout)
 
 
 def signatures_are_right(kiln, directory, moto):

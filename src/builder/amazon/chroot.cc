@@ -388,7 +388,7 @@ std::optional<Artifact> ChrootBuilder::finish(Machine&, StageContext& context) {
   told_step(context, "StepDeregisterAMI", [&] { deregister_old_images(r, config_.ami, context); });
   Images images;
   told_step(context, "StepRegisterAMI", [&] { images.push_back(register_image(snapshot->id, context)); });
-  told_step(context, "StepAMIRegionCopy", [&] { copy_images(running_, config_.ami, images, context); });
+  told_step(context, "StepAMIRegionCopy", [&] { copy_to_regions(running_, config_.ami, images, context); });
   told_step(context, "StepEnableDeprecation", [&] { set_deprecation(r, config_.ami, images, context); });
   told_step(context, "StepEnableDeregistrationProtection",
             [&] { protect_from_deregistration(r, config_.ami, images, context); });

@@ -3,13 +3,15 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
-#include "builder/amazon/images.h"
+#include "builder/amazon/handing_on.h"
 
 namespace kiln {
 
 namespace amazon {
 
 namespace {
+
+constexpr const char* builder_id = "mitchellh.amazonebs";
 
 /// A name that nobody else has, of an image that is only there to be copied.
 std::string temporary_image_name() { return "packer-" + random_uuid().substr(0, 8); }
@@ -25,10 +27,18 @@ class EbsBuilder : public Builder {
   std::vector<std::string> generated_data_names() const override { return amazon_data_names(); }
   std::unique_ptr<Machine> start(StageContext& context) override;
   std::optional<Artifact> finish(Machine& machine, StageContext& context) override;
+  std::optional<Artifact> find_made(const std::string& inputs_key, const std::optional<Artifact>& known,
+                                    const Stop& stop) override;
+  bool hands_on() const override { return !config_.skip_create_ami && has_handing_on(config_.ami); }
+  Artifact hand_on(const Artifact& artifact, StageContext& context) override;
   std::optional<Value> fresh_machine(const Artifact& artifact, const std::filesystem::path& scratch) const override;
 
  private:
-  std::shared_ptr<MadeImage> create_image(const std::shared_ptr<Running>& running, StageContext& context) const;
+  std::shared_ptr<MadeImage> create_image(const std::shared_ptr<Running>& running, const AmiConfig& ami,
+                                          StageContext& context) const;
+  ImageOrigin origin() const {
+    return {builder_id, config_.access, config_.ami, config_.fast_launch, shared_};
+  }
 
   Value written_;  ///< the configuration as prepare() got it
   Config config_;
@@ -46,10 +56,10 @@ std::unique_ptr<Machine> EbsBuilder::start(StageContext& context) {
 }
 
 std::shared_ptr<MadeImage> EbsBuilder::create_image(const std::shared_ptr<Running>& running,
-                                                    StageContext& context) const {
-  bool temporary = image_is_temporary(config_.ami, running->region);
+                                                    const AmiConfig& ami, StageContext& context) const {
+  bool temporary = image_is_temporary(ami, running->region);
   ImageValues values;
-  values.name = temporary ? temporary_image_name() : config_.ami.ami_name;
+  values.name = temporary ? temporary_image_name() : ami.ami_name;
   values.instance_id = running->instance_id;
   context.ui.say(fmt::format("Creating AMI {} from instance {}", values.name, running->instance_id));
   auto request = [&](const Tags& tags) {
@@ -68,20 +78,30 @@ std::optional<Artifact> EbsBuilder::finish(Machine& machine, StageContext& conte
     context.ui.say("skip_create_ami was set; no AMI is made");
     return std::nullopt;
   }
+  const AmiConfig ami = context.build.hand_on_later ? without_handing_on(config_.ami) : config_.ami;
   told_step(context, "StepModifyEBSBackedInstance",
-            [&] { modify_instance(r, config_.ami.ena_support, config_.ami.sriov_support, context); });
-  told_step(context, "StepDeregisterAMI", [&] { deregister_old_images(r, config_.ami, context); });
+            [&] { modify_instance(r, ami.ena_support, ami.sriov_support, context); });
+  told_step(context, "StepDeregisterAMI", [&] { deregister_old_images(r, ami, context); });
   Images images;
-  told_step(context, "stepCreateAMI", [&] { images.push_back(create_image(running, context)); });
-  told_step(context, "StepAMIRegionCopy", [&] { copy_images(running, config_.ami, images, context); });
+  told_step(context, "stepCreateAMI", [&] { images.push_back(create_image(running, ami, context)); });
+  told_step(context, "StepAMIRegionCopy", [&] { copy_to_regions(running, ami, images, context); });
   told_step(context, "StepEnableFastLaunch", [&] { enable_fast_launch(r, config_.fast_launch, images, context); });
-  told_step(context, "StepEnableDeprecation", [&] { set_deprecation(r, config_.ami, images, context); });
+  told_step(context, "StepEnableDeprecation", [&] { set_deprecation(r, ami, images, context); });
   told_step(context, "StepEnableDeregistrationProtection",
-            [&] { protect_from_deregistration(r, config_.ami, images, context); });
-  told_step(context, "StepModifyAMIAttributes", [&] { modify_attributes(r, config_.ami, images, context); });
-  told_step(context, "StepCreateTags", [&] { tag_images(r, config_.ami, images, context); });
-  AwsAccessConfig access = config_.access;
-  return image_artifact("mitchellh.amazonebs", final_images(images), access);
+            [&] { protect_from_deregistration(r, ami, images, context); });
+  told_step(context, "StepModifyAMIAttributes", [&] { modify_attributes(r, ami, images, context); });
+  told_step(context, "StepCreateTags", [&] { tag_images(r, ami, images, context); });
+  return image_artifact(builder_id, final_images(images), config_.access);
+}
+
+std::optional<Artifact> EbsBuilder::find_made(const std::string& inputs_key, const std::optional<Artifact>&,
+                                              const Stop& stop) {
+  if (config_.skip_create_ami) return std::nullopt;
+  return find_made_images(origin(), config_.run, inputs_key, stop);
+}
+
+Artifact EbsBuilder::hand_on(const Artifact& artifact, StageContext& context) {
+  return hand_on_images(origin(), artifact, context);
 }
 
 /// A new instance of the AMI, reached in the same way; nothing is made of it. Before there is an AMI the tests are planned

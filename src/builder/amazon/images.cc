@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/digest.h"
 #include "base/text.h"
 
 namespace kiln::amazon {
@@ -11,19 +12,10 @@ namespace {
 constexpr auto image_limit = std::chrono::hours(4);  ///< disks of terabytes take hours; who wants less says so
 constexpr auto progress_after = std::chrono::seconds(30);
 
-std::vector<std::string> snapshots_of(const AwsElement& image) {
-  std::vector<std::string> ids;
-  for (const AwsElement* device : image.items("blockDeviceMapping")) {
-    std::string id = device->text_at("ebs/snapshotId");
-    if (!id.empty()) ids.push_back(id);
-  }
-  return ids;
-}
-
 /// "43%" of the image's snapshots; "" when they do not say. For a person only: what goes wrong here is passed over.
 std::string snapshot_progress(Running& running, const AwsElement& image, const std::string& region,
                               const Deadline& deadline, const Stop& stop) {
-  auto ids = snapshots_of(image);
+  auto ids = image_snapshots(image);
   if (ids.empty()) return "";
   AwsParameters parameters;
   for (size_t i = 0; i < ids.size(); ++i) parameters[fmt::format("SnapshotId.{}", i + 1)] = ids[i];
@@ -65,7 +57,7 @@ class ImageWait {
   bool look(const Deadline& deadline) {
     auto image = running_.shared->watch.image(*running_.client, image_.region, image_.id, deadline, context_.stop);
     if (!image) return false;
-    image_.snapshots = snapshots_of(*image);
+    image_.snapshots = image_snapshots(*image);
     std::string state = image->text_at("imageState");
     if (state == "available") return true;
     if (state != "pending") {
@@ -125,7 +117,26 @@ void drop_temporary_image(Running& running, MadeImage& image, StageContext& cont
   image.gone = true;
 }
 
+/// The tag by which an image that stays is found again when its inputs are the same.
+void add_inputs_tag(Tags& tags, const Running& running, const StageContext& context) {
+  const std::string& key = context.build.inputs_key;
+  if (!key.empty()) tags[inputs_tag] = inputs_tag_value(key, running.values.source_ami);
+}
+
 }  // namespace
+
+std::string inputs_tag_value(const std::string& inputs_key, const std::string& source_ami) {
+  return digest_hex("sha256", inputs_key + "\n" + source_ami);
+}
+
+std::vector<std::string> image_snapshots(const AwsElement& image) {
+  std::vector<std::string> ids;
+  for (const AwsElement* device : image.items("blockDeviceMapping")) {
+    std::string id = device->text_at("ebs/snapshotId");
+    if (!id.empty()) ids.push_back(id);
+  }
+  return ids;
+}
 
 std::map<std::string, std::string> final_images(const Images& images) {
   std::map<std::string, std::string> out;
@@ -136,22 +147,26 @@ std::map<std::string, std::string> final_images(const Images& images) {
 }
 
 void deregister_old_images(Running& running, const AmiConfig& ami, StageContext& context) {
-  if (!ami.force_deregister) return;
   std::vector<std::string> regions = ami.ami_regions;
   if (!ami.skip_save_build_region) regions.insert(regions.begin(), running.region);
-  for (const auto& region : regions) {
-    AwsParameters parameters{{"Owner.1", "self"}};
-    add_aws_filters(parameters, {{"name", ami.ami_name}});
-    AwsElement found = running.ask("DescribeImages", parameters, context.stop, region);
-    for (const AwsElement* image : found.items("imagesSet")) {
-      std::string id = image->text_at("imageId");
-      running.ask("DeregisterImage", {{"ImageId", id}}, context.stop, region);
-      context.ui.say(fmt::format("Deregistered AMI {}, id: {}", ami.ami_name, id));
-      if (!ami.force_delete_snapshot) continue;
-      for (const auto& snapshot : snapshots_of(*image)) {
-        running.ask("DeleteSnapshot", {{"SnapshotId", snapshot}}, context.stop, region);
-        context.ui.say("Deleted snapshot: " + snapshot);
-      }
+  for (const auto& region : regions) deregister_old_images(running, ami, region, {}, context);
+}
+
+void deregister_old_images(Running& running, const AmiConfig& ami, const std::string& region,
+                           std::map<std::string, std::string> filters, StageContext& context) {
+  if (!ami.force_deregister) return;
+  filters["name"] = ami.ami_name;
+  AwsParameters parameters{{"Owner.1", "self"}};
+  add_aws_filters(parameters, filters);
+  AwsElement found = running.ask("DescribeImages", parameters, context.stop, region);
+  for (const AwsElement* image : found.items("imagesSet")) {
+    std::string id = image->text_at("imageId");
+    running.ask("DeregisterImage", {{"ImageId", id}}, context.stop, region);
+    context.ui.say(fmt::format("Deregistered AMI {}, id: {}", ami.ami_name, id));
+    if (!ami.force_delete_snapshot) continue;
+    for (const auto& snapshot : image_snapshots(*image)) {
+      running.ask("DeleteSnapshot", {{"SnapshotId", snapshot}}, context.stop, region);
+      context.ui.say("Deleted snapshot: " + snapshot);
     }
   }
 }
@@ -161,6 +176,7 @@ std::shared_ptr<MadeImage> make_image(const std::shared_ptr<Running>& running, c
                                       StageContext& context) {
   Tags tags;
   auto image = expect_image(running, running->region, temporary, tags, context);
+  if (!temporary) add_inputs_tag(tags, *running, context);
   image->id = running->ask(action, request(tags), context.stop).text_at("imageId");
   context.ui.message("AMI: " + image->id);
   context.ui.say("Waiting for AMI to become ready...");
@@ -168,26 +184,36 @@ std::shared_ptr<MadeImage> make_image(const std::shared_ptr<Running>& running, c
   return image;
 }
 
-void copy_images(const std::shared_ptr<Running>& running, const AmiConfig& ami, Images& images, StageContext& context) {
-  auto copies = plan_copies(ami, running->region);
-  if (copies.empty()) return;
-  auto source = images.at(0);
-  context.ui.say(fmt::format("Copying/Encrypting AMI ({}) to other regions...", source->id));
+Images copy_images(const std::shared_ptr<Running>& running, const AmiConfig& ami,
+                   const std::vector<ImageCopy>& copies, const Tags& tags,
+                   const std::shared_ptr<MadeImage>& source, StageContext& context) {
   Images made;
+  if (!copies.empty())
+    context.ui.say(fmt::format("Copying/Encrypting AMI ({}) to other regions...", source->id));
   for (const auto& copy : copies) {
     context.ui.message("Copying to: " + copy.region);
-    Tags tags = running->values.run_tags;
-    auto image = expect_image(running, copy.region, false, tags, context);
-    AwsParameters parameters = copy_image_parameters(ami, copy, source->id, running->region, tags);
+    Tags all = tags;
+    auto image = expect_image(running, copy.region, false, all, context);
+    AwsParameters parameters = copy_image_parameters(ami, copy, source->id, source->region, all);
     image->id = during("Error Copying AMI (" + source->id + ") to region (" + copy.region + ")", [&] {
       return running->ask("CopyImage", parameters, context.stop, copy.region).text_at("imageId");
     });
     made.push_back(image);
   }
-  context.ui.message("Waiting for all copies to complete...");
+  if (!copies.empty()) context.ui.message("Waiting for all copies to complete...");
   for (const auto& image : made) ImageWait(*running, *image, context).run();
-  images.insert(images.end(), made.begin(), made.end());
   if (source->temporary) drop_temporary_image(*running, *source, context);
+  return made;
+}
+
+void copy_to_regions(const std::shared_ptr<Running>& running, const AmiConfig& ami, Images& images,
+                     StageContext& context) {
+  auto copies = plan_copies(ami, running->region);
+  if (copies.empty()) return;
+  Tags tags = running->values.run_tags;
+  add_inputs_tag(tags, *running, context);
+  Images made = copy_images(running, ami, copies, tags, images.at(0), context);
+  images.insert(images.end(), made.begin(), made.end());
 }
 
 void enable_fast_launch(Running& running, const FastLaunchConfig& config, const Images& images, StageContext& context) {

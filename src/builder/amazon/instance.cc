@@ -188,6 +188,7 @@ void tag_spot_instance(Running& running, StageContext& context) {
   AwsParameters parameters{{"ResourceId.1", running.instance_id}};
   Tags tags = running.values.run_tags;
   tags[aws_run_tag] = running.values.run_tag_value;
+  tags[aws_owner_tag] = running.values.owner_tag_value;
   add_tags(parameters, tags);
   running.ask("CreateTags", parameters, context.stop);
   std::string request = running.instance.text_at("spotInstanceRequestId");
@@ -240,6 +241,7 @@ void clean_up_volumes_later(const std::shared_ptr<Running>& running, StageContex
 void run_instance(const std::shared_ptr<Running>& running, StageContext& context) {
   AwsEntry entry(*running, context, AwsThing::instance);
   running->values.run_tag_value = entry.tag_value();
+  running->values.owner_tag_value = aws_owner_tag_value();
   Ui ui = context.ui;
   context.undo.add("terminate the instance", [=](Outcome) {
     running->communicator.reset();

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "core/aws_orphans.h"
 
 namespace kiln::amazon {
 
@@ -102,9 +103,14 @@ void add_permissions(std::vector<std::pair<std::string, AwsParameters>>& request
   requests.emplace_back(what, std::move(p));
 }
 
-Tags with_run_tag(Tags tags, const std::string& value) {
+Tags with_run_tag(Tags tags, const std::string& value, const std::string& owner = {}) {
   if (!value.empty()) tags[aws_run_tag] = value;
+  if (!owner.empty()) tags[aws_owner_tag] = owner;
   return tags;
+}
+
+Tags instance_tags(const InstanceValues& values) {
+  return with_run_tag(values.run_tags, values.run_tag_value, values.owner_tag_value);
 }
 
 }  // namespace
@@ -155,7 +161,7 @@ AwsParameters run_instances_parameters(const RunConfig& config, const InstanceVa
   p["MinCount"] = p["MaxCount"] = "1";
   set(p, "ClientToken", values.client_token);
   set(p, "InstanceInitiatedShutdownBehavior", config.shutdown_behavior);
-  add_tag_specification(p, "TagSpecification.1", "instance", with_run_tag(values.run_tags, values.run_tag_value));
+  add_tag_specification(p, "TagSpecification.1", "instance", instance_tags(values));
   add_tag_specification(p, "TagSpecification.2", "volume", with_run_tag(values.volume_tags, values.volume_tag_value));
   return p;
 }
@@ -173,8 +179,7 @@ AwsParameters launch_template_parameters(const RunConfig& config, const Instance
   if (config.spot_price != "auto") p[spot + "MaxPrice"] = config.spot_price;
   if (config.block_duration_minutes > 0)
     p[spot + "BlockDurationMinutes"] = fmt::format("{}", config.block_duration_minutes);
-  add_tag_specification(p, data + "TagSpecification.1", "instance",
-                        with_run_tag(values.run_tags, values.run_tag_value));
+  add_tag_specification(p, data + "TagSpecification.1", "instance", instance_tags(values));
   Tags volume_tags = with_run_tag(values.volume_tags, values.volume_tag_value);
   add_tag_specification(p, data + "TagSpecification.2", "volume", volume_tags);
   if (!values.spot_tags.empty()) {

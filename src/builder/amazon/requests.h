@@ -29,6 +29,7 @@ struct InstanceValues {
   Tags spot_tags;
   Tags fleet_tags;
   std::string run_tag_value;     ///< of the tag by which gc finds the instance
+  std::string owner_tag_value;   ///< of the tag by which gc knows whose it is
   std::string volume_tag_value;  ///< likewise its volumes; empty: they go with it
   bool no_ephemeral = false;
 };

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/text.h"
-#include "builder/amazon/images.h"
+#include "builder/amazon/handing_on.h"
 #include "builder/amazon/running.h"
 #include "builder/amazon/session_manager.h"
 
@@ -206,6 +206,35 @@ TEST(AmazonSessionManager, WhichProgramsTakeTheTokenByTheirEnvironment) {
   EXPECT_TRUE(plugin_reads_environment("1.2.497.0"));
   EXPECT_FALSE(plugin_reads_environment("1.2.463.0"));
   EXPECT_FALSE(plugin_reads_environment(""));
+}
+
+TEST(AmazonHandingOn, IsWhatOthersCanSee) {
+  AmiConfig ami;
+  ami.ami_name = "n";
+  EXPECT_FALSE(has_handing_on(ami));
+  ami.ami_product_codes = {"p"};
+  ami.skip_save_build_region = true;
+  ami.ami_regions = {"eu-west-1"};
+  ami.ami_users = {"1"};
+  ami.ami_groups = {"all"};
+  ami.snapshot_users = {"2"};
+  ami.snapshot_groups = {"all"};
+  ami.ami_org_arns = {"o"};
+  ami.ami_ou_arns = {"ou"};
+  EXPECT_TRUE(has_handing_on(ami));
+  AmiConfig own = without_handing_on(ami);
+  EXPECT_FALSE(has_handing_on(own));
+  EXPECT_EQ(own.ami_name, "n");
+  EXPECT_THAT(own.ami_product_codes, ElementsAre("p"));
+  EXPECT_FALSE(image_is_temporary(own, "us-east-1")) << "it is what is tested";
+  EXPECT_THAT(snapshot_attribute_requests(own, "snap-1"), IsEmpty());
+}
+
+TEST(AmazonInputs, AnotherSourceIsAnotherImage) {
+  EXPECT_EQ(inputs_tag_value("key", "ami-1"), inputs_tag_value("key", "ami-1"));
+  EXPECT_NE(inputs_tag_value("key", "ami-1"), inputs_tag_value("key", "ami-2"));
+  EXPECT_NE(inputs_tag_value("key", "ami-1"), inputs_tag_value("other", "ami-1"));
+  EXPECT_EQ(inputs_tag_value("key", "ami-1").size(), 64u) << "a tag has 256 at most";
 }
 
 }  // namespace

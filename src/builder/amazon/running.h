@@ -7,6 +7,7 @@
 
 #include "builder/amazon/requests.h"
 #include "builder/amazon/shared.h"
+#include "core/aws_orphans.h"
 #include "core/builder.h"
 #include "core/journal.h"
 
@@ -67,6 +68,8 @@ class AwsEntry {
   AwsEntry(const Running& running, StageContext& context, AwsThing thing, const std::string& name = {},
            const std::string& region = {});
   const std::string& tag_value() const { return tag_value_; }
+  /// Of a thing that is only there while the build runs: gc finds it without the journal, too.
+  Tags temporary_tags() const { return {{aws_run_tag, tag_value_}, {aws_owner_tag, aws_owner_tag_value()}}; }
   void forget() const { journal_->remove(id_); }
 
  private:

@@ -35,7 +35,7 @@ class SurrogateBuilder : public Builder {
     told_step(context, "StepDeregisterAMI", [&] { deregister_old_images(r, config_.ami, context); });
     Images images;
     told_step(context, "StepRegisterAMI", [&] { images.push_back(make_ami(running, snapshots, context)); });
-    told_step(context, "StepAMIRegionCopy", [&] { copy_images(running, config_.ami, images, context); });
+    told_step(context, "StepAMIRegionCopy", [&] { copy_to_regions(running, config_.ami, images, context); });
     told_step(context, "StepEnableDeprecation", [&] { set_deprecation(r, config_.ami, images, context); });
     told_step(context, "StepEnableDeregistrationProtection",
               [&] { protect_from_deregistration(r, config_.ami, images, context); });

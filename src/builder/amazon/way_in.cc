@@ -32,6 +32,7 @@ void make_temporary_key(const std::shared_ptr<Running>& running, StageContext& c
   });
   AwsParameters parameters{{"KeyName", name}};
   if (comm.temporary_key_pair_type == "ed25519") parameters["KeyType"] = "ed25519";
+  add_tag_specification(parameters, "TagSpecification.1", "key-pair", entry.temporary_tags());
   AwsElement made = during("Error creating temporary keypair",
                            [&] { return running->ask("CreateKeyPair", parameters, context.stop); });
   running->private_key = made.text_at("keyMaterial");
@@ -109,6 +110,7 @@ void make_temporary_group(const std::shared_ptr<Running>& running, StageContext&
   });
   AwsParameters parameters{{"GroupName", name}, {"GroupDescription", "Temporary group for Packer"}};
   if (!running->values.network.vpc_id.empty()) parameters["VpcId"] = running->values.network.vpc_id;
+  add_tag_specification(parameters, "TagSpecification.1", "security-group", entry.temporary_tags());
   *id = running->ask("CreateSecurityGroup", parameters, context.stop).text_at("groupId");
   wait_for_group(*running, *id, context);
   running->values.security_group_ids = {*id};

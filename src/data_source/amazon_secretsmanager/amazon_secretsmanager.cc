@@ -1,13 +1,11 @@
 #include "data_source/amazon_secretsmanager/amazon_secretsmanager.h"
 
-#include "kit/aws_access.h"
+#include "kit/aws_data_source.h"
 #include "kit/aws_secret.h"
 
 namespace kiln {
 
 namespace {
-
-constexpr auto secret_answer_limit = std::chrono::minutes(5);
 
 struct SecretConfig {
   AwsAccessConfig access;
@@ -31,47 +29,35 @@ const OptionTable<SecretConfig>& secret_options() {
   return table;
 }
 
-class SecretDataSource : public DataSource {
- public:
-  Value read(const DataSourceInput& input) override {
-    SecretConfig config;
-    DecodeContext context{input.scope, input.diagnostics, "data amazon-secretsmanager"};
-    secret_options().decode(input.config, config, context);
-    check_aws_access(config.access, input.diagnostics);
-    if (config.name.empty()) input.diagnostics.error("a 'name' must be provided");
-    if (input.only_check || input.diagnostics.has_errors()) return {};
-    return ask(config, input);
-  }
+void check_secret(const SecretConfig& config, Diagnostics& diagnostics) {
+  if (config.name.empty()) diagnostics.error("a 'name' must be provided");
+}
 
- private:
-  static Value ask(const SecretConfig& config, const DataSourceInput& input) {
-    Deadline deadline = Deadline::in(secret_answer_limit);
-    auto client = open_aws_client(config.access, nullptr, deadline, input.stop);
-    AwsSecretName name{config.name, config.version_id, config.version_stage};
-    AwsSecret found =
-        during("error getting secret value", [&] { return read_aws_secret(*client, name, deadline, input.stop); });
-    auto secret = [](std::string value) {
-      Value out(std::move(value));
-      out.secret = true;
-      return out;
-    };
-    Value out = Value::empty_object();
-    out.set("value", secret(found.text.empty() ? "" : value_of_aws_secret(found.text, config.key, config.name)));
-    out.set("secret_string", secret(found.text));
-    out.set("secret_binary", secret(found.binary));
-    out.set("version_id", found.version_id);
+Value ask_for_secret(const SecretConfig& config, const AwsQuestion& question) {
+  AwsSecretName name{config.name, config.version_id, config.version_stage};
+  AwsSecret found = during("error getting secret value", [&] {
+    return read_aws_secret(question.client, name, question.deadline, question.stop);
+  });
+  auto secret = [](std::string value) {
+    Value out(std::move(value));
+    out.secret = true;
     return out;
-  }
-};
+  };
+  Value out = Value::empty_object();
+  out.set("value",
+          secret(found.text.empty() ? "" : value_of_aws_secret(found.text, config.key, config.name)));
+  out.set("secret_string", secret(found.text));
+  out.set("secret_binary", secret(found.binary));
+  out.set("version_id", found.version_id);
+  return out;
+}
 
 }  // namespace
 
 DataSourceEntry amazon_secretsmanager_data_source() {
-  DataSourceEntry entry;
-  entry.type = "amazon-secretsmanager";
-  entry.summary = "A secret of AWS Secrets Manager.";
-  entry.options = secret_options().docs();
-  entry.make = [] { return std::make_unique<SecretDataSource>(); };
+  DataSourceEntry entry =
+      aws_data_source<SecretConfig>({"amazon-secretsmanager", "A secret of AWS Secrets Manager.",
+                                     secret_options(), check_secret, ask_for_secret});
   entry.outputs = {{.name = "value", .type = "string", .doc = "The value of key, or of the only one."},
                    {.name = "secret_string", .type = "string", .doc = "The whole secret as text."},
                    {.name = "secret_binary", .type = "string", .doc = "The whole of a binary secret, base64."},

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+
 #include "base/file.h"
+#include "base/process.h"
 #include "base/text.h"
 #include "core/journal.h"
 #include "kit/aws_upload.h"
@@ -28,9 +31,7 @@ class Import {
 
   Artifact run(const Artifact& input) {
     fs::path image = image_file(input);
-    upload(image);
-    std::string id = import_image();
-    if (!config_.ami_name.empty()) id = rename(id);
+    std::string id = config_.by_ebs() ? register_image(image) : import_by_s3(image);
     tag(id);
     for (const auto& [what, parameters] : attribute_requests(config_, id)) {
       context_.ui.message("Modifying: " + what);
@@ -50,6 +51,7 @@ class Import {
   }
 
   fs::path image_file(const Artifact& input) const {
+    if (config_.format.empty() && !input.files.empty()) return input.files[0];
     for (const auto& file : input.files) {
       if (lower(file).ends_with("." + config_.format)) return file;
     }
@@ -74,20 +76,86 @@ class Import {
     return tag_value;
   }
 
+  AwsClientMaker maker() const {
+    return [this] {
+      return open_aws_client(config_.access, nullptr, Deadline::in(std::chrono::minutes(2)), context_.stop);
+    };
+  }
+
+  ProgressFn progress_of(const fs::path& image) const {
+    return [ui = context_.ui, name = image.filename().string()](uint64_t done, uint64_t total) {
+      ui.progress(name, done, total);
+    };
+  }
+
+  std::string import_by_s3(const fs::path& image) {
+    upload(image);
+    std::string id = import_image();
+    return config_.ami_name.empty() ? id : rename(id);
+  }
+
+  /// The image as a raw one: itself, or converted beside it.
+  fs::path raw_image(const fs::path& image) {
+    std::string format = config_.format == "vhd" ? "vpc" : config_.format;
+    if (format.empty()) {
+      std::string info = run_checked({.argv = {"qemu-img", "info", "--output=json", image.string()}},
+                                     Deadline::in(std::chrono::minutes(1)), context_.stop);
+      auto json = nlohmann::json::parse(info, nullptr, false);
+      format = json.is_object() ? json.value("format", "raw") : "raw";
+    }
+    if (format == "raw") return image;
+    fs::path raw = image.string() + ".raw.part";
+    Resource entry = context_.journal.append(ResourceKind::path, raw.string(), context_.build.display_name);
+    context_.undo.add("delete the raw image", [raw, entry, journal = &context_.journal](Outcome) {
+      fs::remove(raw);
+      journal->remove(entry.id);
+    });
+    context_.ui.say(fmt::format("Converting {} from {} to raw", image.string(), format));
+    run_checked(
+        {.argv = {"qemu-img", "convert", "-q", "-f", format, "-O", "raw", image.string(), raw.string()}},
+        Deadline::in(upload_limit), context_.stop);
+    return raw;
+  }
+
+  /// The image written into a snapshot, and that registered as an AMI.
+  std::string register_image(const fs::path& image) {
+    AwsSnapshotUpload upload{.file = raw_image(image), .description = image.filename().string()};
+    upload.encrypted = config_.ami_encrypt;
+    upload.kms_key = config_.ami_kms_key;
+    upload.tags[aws_run_tag] = expect(AwsThing::snapshot, "", "delete the snapshot", false);
+    context_.ui.say(fmt::format("Uploading {} to a snapshot in {}", image.string(), region_));
+    AwsUploadedSnapshot made =
+        upload_snapshot(maker(), upload, progress_of(image), Deadline::in(upload_limit), context_.stop);
+    context_.ui.message(
+        fmt::format("Uploaded {} MiB of {} GiB to {}", (made.blocks + 1) / 2, made.size, made.id));
+    AwsWait wait = aws_wait(config_.access.aws_polling, process_environment(), import_limit);
+    aws_wait_until("the snapshot " + made.id, wait, context_.stop, [&](const Deadline& deadline) {
+      AwsElement found =
+          client_->query("ec2", "DescribeSnapshots", {{"SnapshotId.1", made.id}}, deadline, context_.stop);
+      auto snapshots = found.items("snapshotSet");
+      std::string state = snapshots.empty() ? "pending" : snapshots[0]->text_at("status");
+      if (state == "error") {
+        throw Error(ErrorKind::remote, fmt::format("the snapshot {} failed: {}", made.id,
+                                                   snapshots[0]->text_at("statusMessage")));
+      }
+      return state == "completed";
+    });
+    context_.ui.say("Registering the AMI...");
+    std::map<std::string, std::string> tags{
+        {aws_run_tag, expect(AwsThing::image, "", "deregister the AMI", false)}};
+    std::string id = ask("RegisterImage", register_parameters(config_, made.id, tags)).text_at("imageId");
+    context_.ui.message("AMI: " + id);
+    wait_for_image(id);
+    return id;
+  }
+
   void upload(const fs::path& image) {
     AwsUpload upload{image, config_.s3_bucket_name, config_.s3_key_name, object_headers(config_)};
     context_.ui.say(fmt::format("Uploading {} to s3://{}/{}", image.string(), upload.bucket, upload.key));
     if (!config_.skip_clean) {
       expect(AwsThing::s3_object, upload.bucket + "/" + upload.key, "delete the image in S3", true);
     }
-    auto maker = [this] {
-      return open_aws_client(config_.access, nullptr, Deadline::in(std::chrono::minutes(2)), context_.stop);
-    };
-    Ui ui = context_.ui;
-    std::string name = image.filename().string();
-    upload_to_s3(
-        maker, upload, [&](uint64_t done, uint64_t total) { ui.progress(name, done, total); },
-        Deadline::in(upload_limit), context_.stop);
+    upload_to_s3(maker(), upload, progress_of(image), Deadline::in(upload_limit), context_.stop);
     context_.ui.message(fmt::format("Completed upload of {} to s3://{}/{}", image.string(), upload.bucket, upload.key));
   }
 

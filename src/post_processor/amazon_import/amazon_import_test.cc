@@ -19,6 +19,7 @@ using testing::IsEmpty;
 /// An S3 and an EC2 that import; what is asked is remembered as "METHOD PATH" or the action.
 struct AmazonImportTest : testing::Test {
   std::string task_status = "completed";
+  std::string snapshot_status = "completed";
   AwsTestServer server{[this](const TestHttpRequest& request) { return answer(request); }};
   TestStage stage;
   Artifact input;
@@ -31,6 +32,8 @@ struct AmazonImportTest : testing::Test {
 
   TestHttpAnswer answer(const TestHttpRequest& request) {
     if (request.target.find("?uploads=") != std::string::npos) return {200, "<R><UploadId>up 1</UploadId></R>"};
+    if (request.target == "/snapshots") return {201, R"({"SnapshotId":"snap-1","BlockSize":524288})"};
+    if (request.target.starts_with("/snapshots/")) return {201, "{}"};
     if (request.target.starts_with("/bucket/")) return {200, "<R/>"};
     auto asks = [&](const char* action) { return request.body.starts_with(std::string("Action=") + action + "&"); };
     if (asks("ImportImage")) return {200, "<R><importTaskId>import-ami-1</importTaskId></R>"};
@@ -38,6 +41,11 @@ struct AmazonImportTest : testing::Test {
       return {200, "<R><importImageTaskSet><item><importTaskId>import-ami-1</importTaskId><status>" + task_status +
                        "</status><statusMessage>ClientError: "
                        "no</statusMessage><imageId>ami-1</imageId></item></importImageTaskSet></R>"};
+    }
+    if (asks("RegisterImage")) return {200, "<R><imageId>ami-2</imageId></R>"};
+    if (asks("DescribeSnapshots")) {
+      return {200, "<R><snapshotSet><item><snapshotId>snap-1</snapshotId><status>" + snapshot_status +
+                       "</status><statusMessage>no</statusMessage></item></snapshotSet></R>"};
     }
     if (asks("CopyImage")) return {200, "<R><imageId>ami-2</imageId></R>"};
     if (asks("DescribeImages"))
@@ -95,6 +103,53 @@ TEST_F(AmazonImportTest, AFailedImportIsToldAndLeavesNothing) {
   }
   stage.undo.run(Outcome::failed, [](const std::string& problem) { ADD_FAILURE() << problem; });
   EXPECT_EQ(asked().back(), "DELETE /bucket/a%20b.raw");
+  EXPECT_THAT(stage.journal.all(), IsEmpty());
+}
+
+/// EBS' direct APIs: blocks that hold anything, each with its checksum, and how many they were.
+TEST_F(AmazonImportTest, WritesASnapshotBlockByBlock) {
+  constexpr size_t block = 512 * 1024;
+  std::string content(5 * block + 100, '\0');
+  content[0] = 'a';
+  content[3 * block + 7] = 'b';
+  content.back() = 'c';
+  write_file_atomically(input.files[1], content);
+  PostProcessed done = run({{"upload", "ebs-direct"}, {"s3_bucket_name", ""}, {"ami_name", "mine"}});
+  EXPECT_EQ(done.artifact->id, "eu-west-1:ami-2");
+  std::map<std::string, TestHttpRequest> blocks;
+  std::string count, registered;
+  for (const auto& request : server.requests()) {
+    if (request.method == "PUT") blocks[request.target] = request;
+    if (request.target == "/snapshots/completion/snap-1")
+      count = request.headers.at("x-amz-changedblockscount");
+    if (request.body.starts_with("Action=RegisterImage")) registered = request.body;
+  }
+  EXPECT_EQ(count, "3");
+  ASSERT_THAT(blocks, testing::UnorderedElementsAre(testing::Key("/snapshots/snap-1/blocks/0"),
+                                                    testing::Key("/snapshots/snap-1/blocks/3"),
+                                                    testing::Key("/snapshots/snap-1/blocks/5")));
+  TestHttpRequest last = blocks["/snapshots/snap-1/blocks/5"];
+  std::string whole = content.substr(5 * block) + std::string(block - 100, '\0');
+  EXPECT_EQ(last.body, whole) << "the last one is filled up";
+  EXPECT_EQ(last.headers["x-amz-checksum"], aws_checksum_sha256(whole));
+  EXPECT_EQ(last.headers["x-amz-data-length"], "524288");
+  EXPECT_THAT(registered, HasSubstr("BlockDeviceMapping.1.Ebs.SnapshotId=snap-1"));
+  stage.undo.run(Outcome::succeeded, [](const std::string& problem) { ADD_FAILURE() << problem; });
+  EXPECT_THAT(asked(), testing::Not(Contains("DeleteSnapshot")));
+  EXPECT_THAT(stage.journal.all(), IsEmpty());
+}
+
+TEST_F(AmazonImportTest, ASnapshotThatFailsIsDeleted) {
+  snapshot_status = "error";
+  try {
+    run({{"upload", "ebs-direct"}});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.message(), "the snapshot snap-1 failed: no");
+  }
+  EXPECT_EQ(stage.journal.all().size(), 1u) << "found by its tag after a crash";
+  stage.undo.run(Outcome::failed, [](const std::string& problem) { ADD_FAILURE() << problem; });
+  EXPECT_EQ(asked().back(), "DeleteSnapshot");
   EXPECT_THAT(stage.journal.all(), IsEmpty());
 }
 

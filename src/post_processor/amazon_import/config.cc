@@ -15,8 +15,14 @@ bool is_one_of(const std::string& word, std::initializer_list<const char*> words
 }
 
 void add_object_options(OptionTable<Config>& t) {
+  t.add(&Config::upload,
+        {.name = "upload",
+         .default_text = "s3",
+         .doc = "Kiln's own: ebs-direct writes the image into a snapshot block by block and registers "
+                "it; no bucket, no role and no import are needed, and holes are not sent."});
   t.add(&Config::s3_bucket_name,
-        {.name = "s3_bucket_name", .doc = "The bucket that the image is uploaded to. Required."});
+        {.name = "s3_bucket_name",
+         .doc = "The bucket that the image is uploaded to. Required, unless upload is ebs-direct."});
   t.add(&Config::s3_key_name,
         {.name = "s3_key_name", .default_text = "packer-import-{{timestamp}}.FORMAT", .doc = "The object's name."});
   t.add(&Config::s3_encryption, {.name = "s3_encryption", .doc = "AES256 or aws:kms: encrypt the object."});
@@ -26,7 +32,10 @@ void add_object_options(OptionTable<Config>& t) {
 
 void add_import_options(OptionTable<Config>& t) {
   t.add(&Config::format,
-        {.name = "format", .default_text = "ova", .doc = "Which file of the artifact: ova, raw, vhd, vhdx or vmdk."});
+        {.name = "format",
+         .default_text = "ova",
+         .doc = "Which file of the artifact: ova, raw, vhd, vhdx or vmdk. With ebs-direct also qcow2, and "
+                "what qemu-img finds when unset."});
   t.add(&Config::architecture, {.name = "architecture", .default_text = "x86_64", .doc = "i386, x86_64 or arm64."});
   t.add(&Config::boot_mode,
         {.name = "boot_mode", .default_text = "legacy-bios, for arm64 uefi", .doc = "legacy-bios or uefi."});
@@ -63,8 +72,18 @@ void check(const Config& config, const PrepareInput& input) {
     const Value* value = input.config.find(option);
     input.diagnostics.error(text, "", value != nullptr ? value->range : input.config.range);
   };
-  if (config.s3_bucket_name.empty()) wrong("s3_bucket_name", "s3_bucket_name must be set");
-  if (!is_one_of(config.format, {"ova", "raw", "vmdk", "vhd", "vhdx"})) {
+  if (!is_one_of(config.upload, {"s3", "ebs-direct"}))
+    wrong("upload",
+          fmt::format("invalid upload '{}'. Only 's3' and 'ebs-direct' are allowed", config.upload));
+  if (config.s3_bucket_name.empty() && !config.by_ebs())
+    wrong("s3_bucket_name", "s3_bucket_name must be set");
+  if (config.by_ebs()) {
+    if (!is_one_of(config.format, {"", "raw", "qcow2", "vmdk", "vhd", "vhdx"}))
+      wrong("format",
+            fmt::format("invalid format '{}'. With upload = \"ebs-direct\" only 'raw', 'qcow2', 'vhd', "
+                        "'vhdx', or 'vmdk' are allowed",
+                        config.format));
+  } else if (!is_one_of(config.format, {"ova", "raw", "vmdk", "vhd", "vhdx"})) {
     wrong("format",
           fmt::format("invalid format '{}'. Only 'ova', 'raw', 'vhd', 'vhdx', or 'vmdk' are allowed", config.format));
   }
@@ -106,13 +125,16 @@ Config prepare(const PrepareInput& input) {
   DecodeContext context = input.decode("post-processor amazon-import");
   options().decode(input.config, config, context);
   config.format = lower(config.format);
-  if (config.format.empty()) config.format = "ova";
+  if (config.upload.empty()) config.upload = "s3";
+  if (config.format.empty() && !config.by_ebs()) config.format = "ova";
   if (config.architecture.empty()) config.architecture = "x86_64";
   if (config.boot_mode.empty()) config.boot_mode = config.architecture == "arm64" ? "uefi" : "legacy-bios";
   if (config.s3_key_name.empty()) {
     Rendered rendered = render_template("packer-import-{{timestamp}}", input.build.scope);
     config.s3_key_name = rendered.text + "." + config.format;
   }
+  if (config.ami_name.empty() && config.by_ebs())
+    config.ami_name = render_template("packer-import-{{timestamp}}", input.build.scope).text;
   check_aws_access(config.access, input.diagnostics);
   check(config, input);
   return config;
@@ -131,6 +153,30 @@ AwsParameters import_parameters(const Config& config, const std::string& key) {
   set(p, "Platform", config.platform.empty() ? "" : std::string(config.platform == "windows" ? "Windows" : "Linux"));
   set(p, "LicenseType", config.license_type);
   set(p, "RoleName", config.role_name);
+  return p;
+}
+
+AwsParameters register_parameters(const Config& config, const std::string& snapshot_id,
+                                  const std::map<std::string, std::string>& tags) {
+  const std::string root = "/dev/xvda";
+  AwsParameters p{{"Name", config.ami_name},
+                  {"Architecture", config.architecture},
+                  {"VirtualizationType", "hvm"},
+                  {"BootMode", config.boot_mode},
+                  {"RootDeviceName", root},
+                  {"BlockDeviceMapping.1.DeviceName", root},
+                  {"BlockDeviceMapping.1.Ebs.SnapshotId", snapshot_id},
+                  {"BlockDeviceMapping.1.Ebs.VolumeType", "gp3"},
+                  {"BlockDeviceMapping.1.Ebs.DeleteOnTermination", "true"}};
+  if (config.architecture != "i386") p["EnaSupport"] = "true";
+  set(p, "Description", config.ami_description);
+  set(p, "ImdsSupport", config.imds_support);
+  int number = 0;
+  for (const auto& [key, value] : tags) {
+    p["TagSpecification.1.ResourceType"] = "image";
+    p[fmt::format("TagSpecification.1.Tag.{}.Key", ++number)] = key;
+    p[fmt::format("TagSpecification.1.Tag.{}.Value", number)] = value;
+  }
   return p;
 }
 

@@ -11,6 +11,7 @@ namespace kiln::amazon_import {
 
 struct Config {
   AwsAccessConfig access;
+  std::string upload;  ///< Kiln's own: "s3", or "ebs-direct", which needs neither bucket nor role
   std::string s3_bucket_name;
   std::string s3_key_name;
   std::string s3_encryption;
@@ -28,10 +29,12 @@ struct Config {
   std::string imds_support;
   std::string license_type;
   std::string role_name;
-  std::string format;
+  std::string format;  ///< empty, with ebs-direct alone: what qemu-img finds
   std::string architecture;
   std::string boot_mode;
   std::string platform;
+
+  bool by_ebs() const { return upload == "ebs-direct"; }
 };
 
 const OptionTable<Config>& options();
@@ -39,6 +42,9 @@ Config prepare(const PrepareInput& input);
 
 /// ImportImage's parameters. Pure.
 AwsParameters import_parameters(const Config& config, const std::string& key);
+/// RegisterImage's, of a snapshot. Pure.
+AwsParameters register_parameters(const Config& config, const std::string& snapshot_id,
+                                  const std::map<std::string, std::string>& tags);
 /// CopyImage's, which gives the AMI its name. Pure.
 AwsParameters rename_parameters(const Config& config, const std::string& image_id, const std::string& region,
                                 const std::map<std::string, std::string>& tags);
