@@ -56,7 +56,7 @@ void Redactor::add(std::string_view secret) {
 std::string Redactor::redact(std::string text) const {
   return forms_.with([&](const auto& all) {
     for (const auto& form : all) text = replace_all(std::move(text), form, "<sensitive>");
-    return text;
+    return std::move(text);
   });
 }
 

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -153,22 +154,23 @@ struct Invocation {
 };
 
 struct Example {
-  std::string command;  ///< what follows the program's name
-  std::string meaning;
+  std::string_view command;  ///< what follows the program's name
+  std::string_view meaning;
 };
 
-/// A row of the table of commands.
+/// A row of the table of commands. Every start of the program makes the table: its texts are literals.
 struct Subcommand {
-  std::string name;  ///< "build", "plugins installed"
-  std::string synopsis;
-  std::string usage;  ///< what follows the program's name in the usage line; empty: none is shown
-  std::string description;
+  std::string_view name;  ///< "build", "plugins installed"
+  std::string_view synopsis;
+  std::string_view usage;  ///< what follows the program's name in the usage line; empty: none is shown
+  std::string_view description;
   void (*declare)(FlagSet& flags, CommandOptions& options);
   std::vector<Example> examples;
   /// `arguments` is what follows the flags. Returns the exit code, or show_help.
   int (*run)(Invocation& invocation, CommandOptions& options, const std::vector<std::string>& arguments);
   enum class Shown { always, as_kiln, never } shown = Shown::always;
   bool flags_anywhere = false;  ///< flags may also stand behind arguments, as Packer's commands do not have it
+  std::string (*more)() = nullptr;  ///< what follows the description; null: nothing
 };
 
 /// A command returns this when it was called wrongly: its help is shown and the exit code is 1.

@@ -220,11 +220,8 @@ void declare_hcl2_upgrade(FlagSet& flags, CommandOptions& o) {
   flags.add_choice("config-type", &o.config_type, {"json", "hcl2"}, "", "-config-type");
 }
 
-std::string fix_description() {
-  std::string out =
-      "Brings a JSON template of an older Packer up to date and shows the result;\n"
-      "the file stays as it is. A template that cannot be fixed is told, with exit\n"
-      "code 1. What is changed, in this order:\n\n";
+std::string list_of_fixers() {
+  std::string out;
   for (const auto& fixer : packer_fixers()) out += fmt::format("  {:<26} {}\n", fixer.name, fixer.synopsis);
   out.pop_back();
   return out;
@@ -719,11 +716,16 @@ std::vector<Subcommand> make_other_commands() {
       {"fix",
        "fixes templates from old versions of packer",
        "fix [options] TEMPLATE",
-       fix_description(),
+       "Brings a JSON template of an older Packer up to date and shows the result;\n"
+       "the file stays as it is. A template that cannot be fixed is told, with exit\n"
+       "code 1. What is changed, in this order:\n\n",
        declare_fix,
        {{"fix template.json > fixed.json", "the template as today's Packer wants it"},
         {"fix -validate=false template.json", "without a look at the result"}},
-       run_fix},
+       run_fix,
+       Subcommand::Shown::always,
+       false,
+       list_of_fixers},
       {"fmt",
        "Rewrites HCL2 config files to canonical format",
        "fmt [options] [TEMPLATE ...]",
@@ -789,7 +791,9 @@ std::string command_help(const Invocation& invocation, const Subcommand& command
   if (!command.usage.empty()) out += fmt::format("Usage: {} {}\n\n", invocation.program, command.usage);
   if (!command.description.empty()) {
     std::string indent = command.usage.empty() ? "" : "  ";
-    out += indent + replace_all(command.description, "\n", "\n" + indent) + "\n";
+    std::string description(command.description);
+    if (command.more) description += command.more();
+    out += indent + replace_all(std::move(description), "\n", "\n" + indent) + "\n";
     out = replace_all(std::move(out), "\n  \n", "\n\n");
   }
   FlagSet flags;

@@ -1,5 +1,7 @@
 #include "cli/completion.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 
@@ -76,7 +78,7 @@ class LineCompleter {
     size_t at = 1;
     for (; at < words_.size() && !command; ++at) command = find(words_[at]);
     if (command && at < words_.size()) {
-      if (const auto* nested = find(command->name + " " + words_[at])) {
+      if (const auto* nested = find(fmt::format("{} {}", command->name, words_[at]))) {
         command = nested;
         ++at;
       }
@@ -103,7 +105,7 @@ class LineCompleter {
       if (command.shown == Subcommand::Shown::never ||
           (command.shown == Subcommand::Shown::as_kiln && as_packer_))
         continue;
-      out_.push_back({command.name, command.synopsis});
+      out_.push_back({std::string(command.name), std::string(command.synopsis)});
     }
     if (!last_.starts_with('-')) return;
     out_.push_back({"-autocomplete-install", "Installs completion in your shells"});
@@ -145,8 +147,8 @@ class LineCompleter {
   /// The words in capitals of a command's usage say what it takes.
   void arguments_of(const Subcommand& command) {
     for (const auto& nested : command_table()) {
-      if (nested.name.starts_with(command.name + " "))
-        out_.push_back({nested.name.substr(command.name.size() + 1), nested.description});
+      if (!nested.name.starts_with(fmt::format("{} ", command.name))) continue;
+      out_.push_back({std::string(nested.name.substr(command.name.size() + 1)), std::string(nested.description)});
     }
     if (contains(command.usage, "TEMPLATE"))
       add_files(out_, last_, command.name == "fmt" ? hcl_file : template_file);

@@ -384,7 +384,7 @@ void PackerHclReader::add_local(HclLocal local) {
 
 void PackerHclReader::locals_block(const HclBlock& block) {
   auto attributes = hcl_just_attributes(block.body, diagnostics_);
-  local_names_.reserve(local_names_.size() + attributes.size());
+  if (out_.locals.empty()) out_.locals.reserve(attributes.size());  // most templates have one such block
   for (auto& attribute : attributes) add_local({std::move(attribute.name), std::move(attribute.expression), false});
 }
 

@@ -67,14 +67,15 @@ class TerminalRenderer : public Renderer {
       return;
     }
     UiLine line = ui_line(event);
-    std::string text = masked(line.text);
+    std::string text = masked(std::move(line.text));
     if (!event.stage.empty()) {
       if (options().timestamps) text = local_rfc3339(event.time) + ": " + text;
       text = paint(text, line.level == LineLevel::error ? red : color_of(event.stage));
     } else if (event.kind == EventKind::check && line.level == LineLevel::error) {
       text = paint(text, red);
     }
-    draw(text + "\n");
+    text += '\n';
+    draw(text);
   }
 
   std::string ask(const std::string& stage, const std::string& question, const Stop& stop) override {

@@ -535,7 +535,7 @@ Value test_file(const std::string& path, Diagnostics& found) {
       for (const auto& expect : hcl_content(block.body, {{}, {{"expect", {}}}}, found).blocks) {
         HclBody rest;
         HclContent own = hcl_partial_content(expect.body, {{{"ref", true}}, {}}, rest, found);
-        auto reference = own.find("ref") ? hcl_as_reference(*own.find("ref")->expression) : std::nullopt;
+        auto reference = own.find("ref") ? hcl_as_reference(*own.find("ref")->expression.tree()) : std::nullopt;
         if (reference)
           list.push_back(
               object({{"reference", reference_json(*reference)}, {"range", expected_range(rest, found)}}));
