@@ -66,7 +66,17 @@ class QemuBuilder : public Builder {
   /// The machine works on layers of qcow2 when its states are kept, whatever it ends as.
   Config working_config(const StageContext& context) const {
     Config out = config_;
-    if (context.states) out.format = "qcow2";
+    if (!context.states) return out;
+    out.format = "qcow2";
+    // A layer is written to the disk when its state is kept, and a half-built one is worth nothing: the guest
+    // need not wait for the disk each time. What it no longer uses is left out of states and images. A chosen
+    // option stays.
+    auto choose = [this](const char* option, std::string& value, const char* ours) {
+      if (!written_.find(option)) value = ours;
+    };
+    choose("disk_cache", out.disk_cache, "unsafe");
+    choose("disk_discard", out.disk_discard, "unmap");
+    choose("disk_detect_zeroes", out.disk_detect_zeroes, "unmap");
     return out;
   }
   void keep_states_of(Running& running, const fs::path& source, StageContext& context) const;
