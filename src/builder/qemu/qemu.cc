@@ -12,12 +12,15 @@
 #include "builder/qemu/state.h"
 #include "core/journal.h"
 #include "kit/key_pair.h"
+#include "kit/renew_identity.h"
 
 namespace kiln {
 
 namespace qemu {
 
 namespace {
+
+constexpr auto renew_limit = std::chrono::minutes(5);  // keys take their time under emulation
 
 bool mentions_public_key(const Config& config) {
   auto has = [](const std::string& text) { return contains(text, "SSHPublicKey"); };
@@ -191,9 +194,15 @@ void QemuBuilder::restore_steps(const std::shared_ptr<Running>& running, const s
     running->memory = std::make_shared<PageFile>(PageFile::memory(memory_bytes()));
   }
   start_vm(working_config(context), values.accelerator, running, context);
-  if (!hot) return connect_machine(config_, *running, context);
-  thaw(*running, last, context);
-  reconnect_machine(config_, *running, context);
+  if (hot) {
+    thaw(*running, last, context);
+    reconnect_machine(config_, *running, context);
+  } else {
+    connect_machine(config_, *running, context);
+  }
+  if (config_.renew.empty()) return;
+  renew_identity(*running->communicator, config_.renew, Deadline::in(renew_limit), context.stop);
+  context.ui.message("Made anew in this copy of the machine: " + join(config_.renew, ", "));
 }
 
 std::unique_ptr<Machine> QemuBuilder::restore(const std::vector<MachineState>& line, bool goes_on, StageContext& context) {
