@@ -9,10 +9,12 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "base/digest.h"
 #include "base/error.h"
+#include "base/guarded.h"
 #include "base/text.h"
 #include "core/state_manifest.h"
 
@@ -75,6 +77,7 @@ class DirectoryRun : public StateRun {
   DirectoryCache& cache_;
   ImageIntake intake_;
   std::atomic<int> next_ = 1;
+  Guarded<std::set<std::string>> named_;  ///< layers of states that were committed
 };
 
 /// ROOT/states/KEY/{state.json,used,...}, ROOT/layers/RUN-N.EXT, ROOT/tmp/RUN, ROOT/locks/KEY.
@@ -184,22 +187,16 @@ class DirectoryCache : public StateCache {
 
   /// The manifest and where it is; nullopt: there is none, or none that can be read.
   std::optional<StateManifest> read(const std::string& key) const {
-    fs::path directory = directory_of(key);
-    auto text = read_file_if_exists(directory / manifest_name);
-    if (!text) return std::nullopt;
-    try {
-      StateManifest out = parse_manifest(*text, (directory / manifest_name).string());
-      out.state.directory = directory;
-      struct stat status {};
-      if (::stat((directory / used_name).c_str(), &status) == 0) {
-        out.state.used = std::chrono::system_clock::from_time_t(status.st_mtim.tv_sec) +
-                         std::chrono::duration_cast<std::chrono::system_clock::duration>(
-                             std::chrono::nanoseconds(status.st_mtim.tv_nsec));
-      }
-      return out;
-    } catch (const Error&) {
-      return std::nullopt;  // another version's, or damaged: as good as not there
+    auto manifest = parsed(key);
+    if (!manifest) return std::nullopt;
+    StateManifest out = *manifest;
+    struct stat status {};
+    if (::stat((out.state.directory / used_name).c_str(), &status) == 0) {
+      out.state.used = std::chrono::system_clock::from_time_t(status.st_mtim.tv_sec) +
+                       std::chrono::duration_cast<std::chrono::system_clock::duration>(
+                           std::chrono::nanoseconds(status.st_mtim.tv_nsec));
     }
+    return out;
   }
 
   /// Puts a whole state in its place, whatever was there.
@@ -220,6 +217,35 @@ class DirectoryCache : public StateCache {
   }
 
  private:
+  struct Parsed {
+    FileStamp stamp;
+    std::shared_ptr<const StateManifest> manifest;
+  };
+
+  /// A manifest is looked at for each state that builds on it, so it is parsed once. It never changes:
+  /// another state under the key is another file.
+  std::shared_ptr<const StateManifest> parsed(const std::string& key) const {
+    fs::path file = directory_of(key) / manifest_name;
+    auto stamp = look_at(file);
+    if (!stamp) return nullptr;
+    auto known = parsed_.with([&](const auto& all) {
+      auto found = all.find(key);
+      return found != all.end() && found->second.stamp == *stamp ? found->second.manifest : nullptr;
+    });
+    if (known) return known;
+    auto text = read_file_if_exists(file);
+    if (!text) return nullptr;
+    try {
+      StateManifest out = parse_manifest(*text, file.string());
+      out.state.directory = file.parent_path();
+      auto made = std::make_shared<const StateManifest>(std::move(out));
+      parsed_.with([&](auto& all) { all.insert_or_assign(key, Parsed{*stamp, made}); });
+      return made;
+    } catch (const Error&) {
+      return nullptr;  // another version's, or damaged: as good as not there
+    }
+  }
+
   std::vector<StateManifest> all() const {
     std::vector<StateManifest> out;
     std::error_code error;
@@ -291,6 +317,7 @@ class DirectoryCache : public StateCache {
 
   fs::path root_;
   fs::path layers_;
+  mutable Guarded<std::map<std::string, Parsed>> parsed_;
 };
 
 DirectoryRun::DirectoryRun(DirectoryCache& cache) : cache_(cache), intake_(cache.root() / "tmp", nullptr) {}
@@ -298,8 +325,7 @@ DirectoryRun::DirectoryRun(DirectoryCache& cache) : cache_(cache), intake_(cache
 DirectoryRun::~DirectoryRun() {
   std::error_code ignored;
   std::string prefix = intake_.path().filename().string() + "-";
-  std::set<std::string> named;
-  for (const auto& state : cache_.list()) named.insert(state.layers.begin(), state.layers.end());
+  auto named = named_.with([](auto& names) { return std::move(names); });
   for (const auto& entry : fs::directory_iterator(cache_.layers_directory(), ignored)) {
     std::string name = entry.path().filename().string();
     if (name.starts_with(prefix) && !named.contains(name)) fs::remove(entry.path(), ignored);
@@ -339,6 +365,7 @@ MachineState DirectoryRun::commit(MachineState state, const fs::path& directory)
   write_file_atomically(directory / used_name, "");
   write_file_atomically(directory / manifest_name, manifest_text(manifest), 0600);
   sync_path(cache_.layers_directory(), O_DIRECTORY);
+  named_.with([&](auto& names) { names.insert(state.layers.begin(), state.layers.end()); });
   cache_.publish(directory, state.key);
   return state;
 }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -25,6 +26,9 @@ constexpr char magic[8] = {'K', 'I', 'L', 'N', 'P', 'G', 'S', '1'};
 constexpr uint64_t end_mark = ~uint64_t{0};
 constexpr size_t slice_pages = 1024;  // of one worker at a time: 4 MiB
 constexpr unsigned most_workers = 4;
+constexpr uint64_t worth_copying_ahead = uint64_t{128} << 20U;  // bytes added since
+constexpr size_t apply_pages =
+    64;  // at once: what was read is digested and written while the processor has it at hand
 
 PageDigest digest_of(const char* page) {
   auto hash = XXH3_128bits(page, page_size);
@@ -173,7 +177,6 @@ void PageChanges::write(const fs::path& file, const Stop& stop) const {
   out.put_number(size_);
   for (const auto& part : parts_) {
     stop.check();
-    const char* content = part.content.get();
     for (size_t i = 0; i < part.pages.size();) {
       size_t count = 1;  // of pages in a row that are alike
       while (i + count < part.pages.size() && part.pages[i + count] == part.pages[i] + count &&
@@ -182,8 +185,7 @@ void PageChanges::write(const fs::path& file, const Stop& stop) const {
       out.put_number(part.slice_first + part.pages[i]);
       out.put_number(count << 1U | (part.zero[i] ? 1U : 0U));
       if (!part.zero[i]) {
-        out.put(content, count * page_size);
-        content += count * page_size;
+        out.put(part.content.get() + part.pages[i] * page_size, count * page_size);
       }
       i += count;
     }
@@ -209,7 +211,9 @@ PageFile::PageFile(PageFile&& other) noexcept
       name_(std::move(other.name_)),
       size_(other.size_),
       mapped_(std::exchange(other.mapped_, nullptr)),
-      known_(std::move(other.known_)) {}
+      known_(std::move(other.known_)),
+      ahead_(std::move(other.ahead_)),
+      held_before_(other.held_before_) {}
 
 PageFile PageFile::memory(uint64_t bytes) {
   Fd fd(::memfd_create("kiln-guest-memory", MFD_CLOEXEC));
@@ -242,51 +246,115 @@ void PageFile::apply(const fs::path& file, const Stop& stop) {
   if (std::memcmp(found, magic, sizeof magic) != 0) in.damaged("it holds no pages");
   if (in.number() != size_) in.damaged("it is of a memory or disk of another size");
   uint64_t pages = size_ / page_size;
+  std::vector<char> content(apply_pages * page_size);
   for (uint64_t first = in.number(); first != end_mark; first = in.number()) {
-    stop.check();
     uint64_t number = in.number();
     uint64_t count = number >> 1U;
     if (first >= pages || count == 0 || count > pages - first) in.damaged("a page is outside of it");
-    if ((number & 1U) == 0) {
-      in.get(mapped_ + first * page_size, count * page_size);
-    } else if (::fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                           static_cast<off_t>(first * page_size),
-                           static_cast<off_t>(count * page_size)) != 0) {
-      std::memset(mapped_ + first * page_size, 0, count * page_size);
+    bool zero = (number & 1U) != 0;
+    for (uint64_t end = first + count; first < end; first += count) {
+      stop.check();
+      count = zero ? end - first : std::min<uint64_t>(end - first, apply_pages);
+      if (zero) {
+        put_zeroes(first, count);
+      } else {
+        in.get(content.data(), count * page_size);
+        put_pages(first, count, content.data());
+      }
     }
   }
   in.end();
+  held_before_ = bytes_held();
 }
 
-void PageFile::remember() { compare(false); }
+/// Written, not stored through the mapping: that would have the kernel clear each page before it is filled.
+void PageFile::put_pages(uint64_t first, uint64_t count, const char* content) {
+  for (uint64_t i = 0; i < count; ++i) known_[first + i] = digest_of(content + i * page_size);
+  size_t size = count * page_size;
+  for (size_t done = 0; done < size;) {
+    ssize_t n =
+        ::pwrite(fd_.get(), content + done, size - done, static_cast<off_t>(first * page_size + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw_errno("write " + name_);
+    done += static_cast<size_t>(n);
+  }
+}
 
-PageChanges PageFile::take_changes() { return {size_, compare(true)}; }
+void PageFile::put_zeroes(uint64_t first, uint64_t count) {
+  std::fill_n(known_.begin() + static_cast<ptrdiff_t>(first), count, digest_of_zeroes());
+  auto at = static_cast<off_t>(first * page_size), size = static_cast<off_t>(count * page_size);
+  if (::fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, size) != 0)
+    std::memset(mapped_ + at, 0, static_cast<size_t>(size));
+}
 
-std::vector<PageChanges::Part> PageFile::compare(bool copy) {
+PageFile PageFile::copy() const {
+  PageFile out = memory(size_);
+  if (int error = copy_content(fd_.get(), out.fd_.get()); error != 0) {
+    errno = error;
+    throw_errno("copy " + name_);
+  }
+  out.known_ = known_;
+  out.held_before_ = held_before_;
+  return out;
+}
+
+uint64_t PageFile::bytes_held() const {
+  struct stat status {};
+  return ::fstat(fd_.get(), &status) == 0 ? static_cast<uint64_t>(status.st_blocks) * 512 : 0;
+}
+
+void PageFile::copy_ahead() {
+  if (bytes_held() < held_before_ + worth_copying_ahead) return;
+  std::vector<bool> with_data = slices_with_data(fd_.get(), size_);
+  ahead_.clear();
+  ahead_.resize(with_data.size());
+  in_parallel(ahead_.size(), [&](size_t slice) {
+    if (!with_data[slice]) return;
+    size_t first = slice * slice_pages;
+    size_t count = std::min(slice_pages, known_.size() - first);
+    Ahead& ahead = ahead_[slice];
+    for (size_t i = 0; i < count; ++i) {
+      const char* page = mapped_ + (first + i) * page_size;
+      if (digest_of(page) == known_[first + i]) continue;
+      if (!ahead.content) {
+        ahead.content.reset(new char[count * page_size]);
+        ahead.copied.resize(count);
+      }
+      // The digest is the copy's: the page may be another by now.
+      std::memcpy(ahead.content.get() + i * page_size, page, page_size);
+      ahead.copied[i] = digest_of(ahead.content.get() + i * page_size);
+    }
+  });
+}
+
+PageChanges PageFile::take_changes() {
   std::vector<bool> with_data = slices_with_data(fd_.get(), size_);
   std::vector<PageChanges::Part> parts(with_data.size());
+  ahead_.resize(parts.size());
   in_parallel(parts.size(), [&](size_t slice) {
     size_t first = slice * slice_pages;
     size_t count = std::min(slice_pages, known_.size() - first);
     PageChanges::Part& part = parts[slice];
+    Ahead& ahead = ahead_[slice];
     part.slice_first = first;
-    size_t filled = 0;
+    part.content = std::move(ahead.content);
     for (size_t i = 0; i < count; ++i) {
       const char* page = mapped_ + (first + i) * page_size;
       PageDigest now = with_data[slice] ? digest_of(page) : digest_of_zeroes();
       if (now == known_[first + i]) continue;
       known_[first + i] = now;
-      if (!copy) continue;
       bool zero = now == digest_of_zeroes();
       part.pages.push_back(static_cast<uint32_t>(i));
       part.zero.push_back(zero);
-      if (zero) continue;
+      if (zero || (!ahead.copied.empty() && ahead.copied[i] == now)) continue;
       if (!part.content) part.content.reset(new char[count * page_size]);
-      std::memcpy(part.content.get() + filled++ * page_size, page, page_size);
+      std::memcpy(part.content.get() + i * page_size, page, page_size);
     }
   });
+  ahead_.clear();
+  held_before_ = bytes_held();
   std::erase_if(parts, [](const auto& part) { return part.pages.empty(); });
-  return parts;
+  return {size_, std::move(parts)};
 }
 
 }  // namespace kiln

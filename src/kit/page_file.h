@@ -27,7 +27,7 @@ class PageChanges {
     size_t slice_first = 0;           ///< page
     std::vector<uint32_t> pages;      ///< relative to slice_first, ascending
     std::vector<bool> zero;           ///< of each, whether it holds nothing
-    std::unique_ptr<char[]> content;  ///< of those that are not zero, one after the other
+    std::unique_ptr<char[]> content;  ///< of the slice: each page at its place, those that are not zero
   };
   PageChanges(uint64_t size, std::vector<Part> parts) : size_(size), parts_(std::move(parts)) {}
   size_t pages() const;
@@ -58,21 +58,34 @@ class PageFile {
   /// Puts changes into it (written by PageChanges::write). Throws Error{environment} when the file is
   /// damaged.
   void apply(const fs::path& file, const Stop& stop);
-  /// Remembers its content as what changes are told from. At first that is: nothing but zeroes.
-  void remember();
-  /// What changed since it was remembered last, or since this was called last. Nobody may write to it
+  /// Memory of the same content, from which the same changes are told. Nobody may write to this one
   /// meanwhile.
+  PageFile copy() const;
+  /// Copies what changed already while it is still being written to, so that take_changes() has only the rest
+  /// to copy. Does nothing unless much has been added since: reading everything once more would cost more
+  /// than it saves.
+  void copy_ahead();
+  /// What is not as it was when this was called last, and not by apply(). At first there were zeroes. Nobody
+  /// may write to it meanwhile.
   PageChanges take_changes();
 
  private:
   PageFile(Fd fd, std::string name, uint64_t bytes);
-  std::vector<PageChanges::Part> compare(bool copy);
+  void put_pages(uint64_t first, uint64_t count, const char* content);
+  void put_zeroes(uint64_t first, uint64_t count);
+  uint64_t bytes_held() const;
 
   Fd fd_;
   std::string name_;
   uint64_t size_;
   char* mapped_ = nullptr;
   std::vector<PageDigest> known_;
+  struct Ahead {
+    std::unique_ptr<char[]> content;
+    std::vector<PageDigest> copied;  ///< of what `content` has of each page
+  };
+  std::vector<Ahead> ahead_;  ///< by slice; empty: nothing was copied ahead
+  uint64_t held_before_ = 0;  ///< bytes, when changes were taken last
 };
 
 }  // namespace kiln

@@ -45,7 +45,67 @@ TEST(PageFile, TellsChangesAndPutsThemTogether) {
   again.apply(dir.path() / "1", Stop());
   again.apply(dir.path() / "2", Stop());
   EXPECT_TRUE(View(again).all() == view.all());
-  again.remember();
+  EXPECT_EQ(again.take_changes().pages(), 0U);
+}
+
+TEST(PageFile, ACopyGoesItsOwnWay) {
+  TempDir dir;
+  PageFile memory = PageFile::memory(small);
+  View view(memory);
+  for (size_t page : {0, 1, 1023, 1024, 4000}) view.fill(page, static_cast<char>('a' + page % 7));
+  memory.take_changes().write(dir.path() / "1", Stop());
+  view.fill(4000, 'q');  // not told yet: the copy tells it, too
+
+  PageFile copy = memory.copy();
+  View copied(copy);
+  EXPECT_TRUE(copied.all() == view.all());
+  copied.fill(1, 'x');
+  EXPECT_EQ(copy.take_changes().pages(), 2U);
+  EXPECT_EQ(memory.take_changes().pages(), 1U);
+  EXPECT_FALSE(copied.all() == view.all());
+}
+
+TEST(PageFile, WhatIsCopiedAheadIsTakenAsItIsInTheEnd) {
+  TempDir dir;
+  constexpr uint64_t large = uint64_t{192} << 20U;
+  constexpr size_t written = (uint64_t{160} << 20U) / page_size;  // enough for it to be done
+  PageFile memory = PageFile::memory(large);
+  View view(memory);
+  for (size_t page = 0; page < written; ++page) view.fill(page, static_cast<char>(1 + page % 100));
+  memory.copy_ahead();
+  view.fill(5, 'x');            // another content than was copied
+  view.fill(6, 0);              // as it was before
+  view.fill(written + 3, 'y');  // in a slice that had nothing
+  PageChanges changes = memory.take_changes();
+  EXPECT_EQ(changes.pages(), written);
+  changes.write(dir.path() / "1", Stop());
+  PageFile again = PageFile::memory(large);
+  again.apply(dir.path() / "1", Stop());
+  EXPECT_TRUE(View(again).all() == view.all());
+
+  // Changed, copied and changed back; and a copy of before is not taken for one of now.
+  memory.copy_ahead();
+  EXPECT_EQ(memory.take_changes().pages(), 0U);
+  view.fill(7, 'z');
+  PageChanges last = memory.take_changes();
+  EXPECT_EQ(last.pages(), 1U);
+  last.write(dir.path() / "2", Stop());
+  again.apply(dir.path() / "2", Stop());
+  EXPECT_TRUE(View(again).all() == view.all());
+}
+
+TEST(PageFile, ZeroesAreAppliedOverWhatWasThere) {
+  TempDir dir;
+  PageFile memory = PageFile::memory(small);
+  View view(memory);
+  for (size_t page = 0; page < 300; ++page) view.fill(page, 'z');
+  memory.take_changes().write(dir.path() / "1", Stop());
+  for (size_t page = 100; page < 200; ++page) view.fill(page, 0);
+  memory.take_changes().write(dir.path() / "2", Stop());
+  PageFile again = PageFile::memory(small);
+  again.apply(dir.path() / "1", Stop());
+  again.apply(dir.path() / "2", Stop());
+  EXPECT_TRUE(View(again).all() == view.all());
   EXPECT_EQ(again.take_changes().pages(), 0U);
 }
 

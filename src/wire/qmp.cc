@@ -15,6 +15,25 @@ namespace {
 
 constexpr size_t longest_qmp_line = 16U << 20U;
 
+/// As ::send, with a descriptor beside the bytes.
+ssize_t send_with(int socket, std::string_view bytes, int given) {
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof given)]{};
+  iovec part{const_cast<char*>(bytes.data()), bytes.size()};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  if (given >= 0) {
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* head = CMSG_FIRSTHDR(&message);
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(sizeof given);
+    std::memcpy(CMSG_DATA(head), &given, sizeof given);
+  }
+  return ::sendmsg(socket, &message, MSG_NOSIGNAL);
+}
+
 Error qmp_ended() { return Error(ErrorKind::remote, "QEMU closed its control connection"); }
 
 }  // namespace
@@ -69,12 +88,13 @@ QmpClient QmpClient::connect(const std::string& path, const Deadline& deadline, 
   return QmpClient(std::move(socket), deadline, stop);
 }
 
-void QmpClient::send(const nlohmann::json& message, const Deadline& deadline, const Stop& stop) {
+void QmpClient::send(const nlohmann::json& message, int given, const Deadline& deadline, const Stop& stop) {
   std::string text = message.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   std::string_view left = text;
   while (!left.empty()) {
-    ssize_t n = ::send(socket_.get(), left.data(), left.size(), MSG_NOSIGNAL);
+    ssize_t n = send_with(socket_.get(), left, given);
     if (n > 0) {
+      given = -1;
       left.remove_prefix(static_cast<size_t>(n));
     } else if (n < 0 && errno == EAGAIN) {
       if (wait(socket_.get(), POLLOUT, deadline, stop) == Woke::deadline) {
@@ -104,11 +124,11 @@ bool QmpClient::read_more(const Deadline& deadline, const Stop& stop) {
 }
 
 nlohmann::json QmpClient::execute(const std::string& command, const nlohmann::json& arguments,
-                                  const Deadline& deadline, const Stop& stop) {
+                                  const Deadline& deadline, const Stop& stop, int given) {
   int64_t id = ++next_id_;
   nlohmann::json request{{"execute", command}, {"id", id}};
   if (!arguments.empty()) request["arguments"] = arguments;
-  send(request, deadline, stop);
+  send(request, given, deadline, stop);
   for (;;) {
     while (auto message = decoder_.next()) {
       if (message->contains("event")) {

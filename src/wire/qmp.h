@@ -33,10 +33,11 @@ class QmpClient {
   /// Connects to a listening unix socket first.
   static QmpClient connect(const std::string& path, const Deadline& deadline, const Stop& stop);
 
-  /// Runs a command and returns its "return". QEMU's refusal is Error{remote} "COMMAND: DESC"; the connection's
-  /// end is Error{remote}. Events that come meanwhile are kept for next_event().
-  nlohmann::json execute(const std::string& command, const nlohmann::json& arguments, const Deadline& deadline,
-                         const Stop& stop);
+  /// Runs a command and returns its "return". QEMU's refusal is Error{remote} "COMMAND: DESC"; the
+  /// connection's end is Error{remote}. Events that come meanwhile are kept for next_event(). `given` is a
+  /// descriptor that goes along, for getfd (borrowed; -1: none).
+  nlohmann::json execute(const std::string& command, const nlohmann::json& arguments,
+                         const Deadline& deadline, const Stop& stop, int given = -1);
   /// The next event, or nullopt at the deadline or when QEMU closed the connection.
   std::optional<nlohmann::json> next_event(const Deadline& deadline, const Stop& stop);
   /// Takes what has arrived without waiting: an event, if there is one.
@@ -45,7 +46,7 @@ class QmpClient {
   bool closed() const { return closed_; }
 
  private:
-  void send(const nlohmann::json& message, const Deadline& deadline, const Stop& stop);
+  void send(const nlohmann::json& message, int given, const Deadline& deadline, const Stop& stop);
   /// False at the deadline or the end of the connection.
   bool read_more(const Deadline& deadline, const Stop& stop);
 

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include <cstring>
 #include <thread>
 
 #include "base/error.h"
@@ -85,6 +87,41 @@ TEST(QmpClient, NegotiatesExecutesAndKeepsEvents) {
   EXPECT_FALSE(client.next_event(limit, stop).has_value());
   EXPECT_TRUE(client.closed());
   EXPECT_THROW(client.execute("quit", {}, limit, stop), Error);
+}
+
+TEST(QmpClient, DescriptorsGoAlong) {
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+  Fd ours(ends[0]), theirs(ends[1]);
+  int received = -1;
+  std::thread qemu([&] {
+    write_all(theirs.get(), greeting);
+    for (const char* answer : {"{\"return\": {}, \"id\": 1}\n", "{\"return\": {}, \"id\": 2}\n"}) {
+      char text[4096], control[256];
+      iovec part{text, sizeof text};
+      msghdr message{};
+      message.msg_iov = &part;
+      message.msg_iovlen = 1;
+      message.msg_control = control;
+      message.msg_controllen = sizeof control;
+      ASSERT_GT(::recvmsg(theirs.get(), &message, 0), 0);
+      if (cmsghdr* head = CMSG_FIRSTHDR(&message)) std::memcpy(&received, CMSG_DATA(head), sizeof received);
+      write_all(theirs.get(), answer);
+    }
+  });
+  Stop stop;
+  Deadline limit = Deadline::in(seconds(5));
+  QmpClient client(std::move(ours), limit, stop);
+  int pipe_ends[2];
+  ASSERT_EQ(::pipe(pipe_ends), 0);
+  Fd reader(pipe_ends[0]), writer(pipe_ends[1]);
+  client.execute("getfd", {{"fdname", "it"}}, limit, stop, writer.get());
+  qemu.join();
+  ASSERT_GE(received, 0);
+  Fd given(received);
+  EXPECT_NE(given.get(), writer.get());
+  write_all(given.get(), "through it");
+  EXPECT_EQ(read_some(reader.get()), "through it");
 }
 
 TEST(QmpClient, DeadlinesAndStopEndTheWait) {

@@ -140,6 +140,38 @@ def forks_are_machines_of_their_own(site, guest):
         has(output, "one")
 
 
+def forks_have_an_identity_of_their_own_where_asked(site, guest):
+    keygen = shutil.which("dropbearkey")
+    if not keygen:
+        print("skipped: dropbearkey is not installed")
+        return
+    build = Build(site, guest, "identity")
+    build.machine["renew"] = ["ssh_host_keys", "machine_id", "dhcp_leases"]
+    old = "0123456789abcdef0123456789abcdef"
+    build.steps = [{"type": "file", "source": keygen, "destination": "/usr/bin/dropbearkey"},
+                   shell("chmod 755 /usr/bin/dropbearkey; cd /etc/dropbear; rm dropbear_rsa_host_key",
+                         f"echo {old} >/etc/machine-id; mkdir -p /var/lib/dhcp; echo lease >/var/lib/dhcp/x.leases")]
+    build.run()
+    look = ("cat /etc/machine-id; dropbearkey -y -f /etc/dropbear/dropbear_ed25519_host_key | grep ^ssh-\n"
+            "ls /var/lib/dhcp; pidof udhcpc | wc -w; ip addr\n")
+    seen = {old, (guest / "ssh_host_key.pub").read_text().split()[1]}
+    for _ in range(2):
+        output = build.at(3, look)
+        found = re.findall(r"^[0-9a-f]{32}$", output, re.M) + re.findall(r"^ssh-ed25519 (\S+)", output, re.M)
+        assert len(found) == 2, output
+        for one in found:
+            assert one not in seen, f"two machines have {one}"
+            seen.add(one)
+        has_not(output, "x.leases")
+        has(output, "10.0.2.15")
+
+    # A build that goes on, by its new key over ssh as well: the connection is made anew.
+    build.steps.append(shell("cat /etc/machine-id; test -s /etc/dropbear/dropbear_ed25519_host_key"))
+    output = build.run()
+    has(output, "Made anew in this copy of the machine: ssh_host_keys, machine_id, dhcp_leases")
+    has_not(output, old)
+
+
 def builds_at_once_make_a_state_once(site, guest):
     builds = [Build(site, guest, f"side{i}") for i in range(3)]
     for i, build in enumerate(builds):
@@ -156,6 +188,27 @@ def builds_at_once_make_a_state_once(site, guest):
     machines = site.take_calls()[0]
     assert len([line for line in machines if "-incoming" not in line]) == 1, machines
     assert len([line for line in machines if "-incoming" in line]) == 2, machines
+
+
+def forks_of_one_run_start_from_one_memory(site, guest):
+    """Each goes its own way from there: none sees what another did."""
+    build = Build(site, guest, "family")
+    build.machine["memory"] = 148  # nobody else's
+    build.steps = [shell("echo common >/common; echo in memory >/dev/shm/common")]
+    build.run()
+    names = [f"child{i}" for i in range(3)]
+    builders = [dict(build.machine, name=name, output_directory=f"out-{name}") for name in names]
+    for turn in (1, 2):  # the second goes on from what the first kept
+        own = [shell("echo {{build_name}} >>/dev/shm/own; echo {{build_name}} >>/own"),
+               shell("echo $(cat /common /dev/shm/common /dev/shm/own /own) %d" % turn)]
+        site.write("family.json", json.dumps({"builders": builders, "provisioners": build.steps + own}))
+        site.take_calls()
+        code, output = site.kiln("build", "-color=false", "-force", "-cache", "family.json")
+        assert code == 0, output
+        for name in names:
+            has(output, f"{name}: common in memory {name} {name} {turn}")
+        machines = site.take_calls()[0]
+        assert len(machines) == 3 and all("-incoming" in line for line in machines), machines
 
 
 def killed_while_working_nothing_half_is_found(site, guest):
@@ -446,7 +499,9 @@ def gc_leaves_nothing(site, guest):
 
 
 TESTS = [goes_on_from_the_last_unchanged_step, steps_say_how_long_they_keep, a_failed_step_is_kept_and_gone_on_from,
-         a_reboot_in_a_step_is_behind_the_state, forks_are_machines_of_their_own, builds_at_once_make_a_state_once,
+         a_reboot_in_a_step_is_behind_the_state, forks_are_machines_of_their_own,
+         forks_have_an_identity_of_their_own_where_asked, builds_at_once_make_a_state_once,
+         forks_of_one_run_start_from_one_memory,
          killed_while_working_nothing_half_is_found, what_steps_leave_in_tmp_is_there,
          a_machine_booted_from_a_state_has_a_memory_of_its_own, damage_is_seen_and_made_anew, a_state_of_another_qemu_is_refused,
          a_newer_qemu_keeps_states_of_its_own, a_full_disk_costs_states_not_the_build,

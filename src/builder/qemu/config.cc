@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "kit/renew_identity.h"
 
 namespace kiln::qemu {
 
@@ -63,6 +64,11 @@ void add_machine_options(OptionTable<Config>& t) {
         {.name = "cloud_seed", .default_text = "false, true for machines of tests",
          .doc = "Have cloud-init put the temporary key in place when there is neither password nor key file, also "
                 "without user_data. Kiln's own option."});
+  t.add(&Config::renew,
+        {.name = "renew",
+         .doc = "What a machine that goes on from a cached state has anew before anything runs in it, so "
+                "that no two have it in common: ssh_host_keys, machine_id, dhcp_leases. Kiln's own option.",
+         .at_end = true});
   t.add(&Config::run_once, {.name = "run_once", .doc = "Accepted and ignored.", .in_key = false});
 }
 
@@ -246,6 +252,12 @@ class Judge {
     if (!one_of(c_.disk_discard, {"unmap", "ignore"})) error("disk_discard", "unrecognized disk discard type");
     if (!one_of(c_.disk_detect_zeroes, {"unmap", "on", "off"})) {
       error("disk_detect_zeroes", "unrecognized disk detect zeroes setting");
+    }
+    for (const auto& word : c_.renew) {
+      if (!one_of(word, {renewable_host_keys, renewable_machine_id, renewable_leases})) {
+        error("renew", fmt::format("renew: {} is none of {}, {}, {}", go_quote(word), renewable_host_keys,
+                                   renewable_machine_id, renewable_leases));
+      }
     }
     for (const auto& argument : c_.qemuargs) {
       if (argument.empty()) error("qemuargs", "qemuargs: an item needs at least the switch");

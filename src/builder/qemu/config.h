@@ -90,6 +90,7 @@ struct Config {
   int host_port_max = 0;
   bool skip_nat_mapping = false;
   bool run_once = false;
+  std::vector<std::string> renew;  ///< of a machine that goes on from a state: words of kit/renew_identity.h
 };
 
 const OptionTable<Config>& options();

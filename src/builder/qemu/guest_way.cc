@@ -13,6 +13,10 @@ constexpr auto agent_limit = std::chrono::seconds(60);   // to be sent and start
 constexpr auto answer_limit = std::chrono::seconds(20);  // of an agent that is there
 constexpr auto silence = std::chrono::seconds(2);
 constexpr size_t seed_bytes = 256;
+constexpr auto flush_limit = std::chrono::minutes(2);
+constexpr const char* flush_command =
+    "sync && test -z \"$(find /tmp /dev/shm -type f ! -path '/tmp/systemd-private-*' 2>/dev/null | head -n "
+    "1)\"";
 
 /// RNDADDENTROPY and RNDRESEEDCRNG (random(4)) by whatever the guest has: writing to /dev/urandom alone is
 /// not used before the kernel's next turn to reseed, up to a minute later.
@@ -71,6 +75,19 @@ void GuestWay::renew(const Stop& stop) {
               fmt::format("its random numbers cannot be made its own (that takes root or sudo, and the guest "
                           "channel, python3 or perl): {}",
                           trim(said)));
+}
+
+bool GuestWay::flush(const Stop& stop) {
+  Communicator& now = way(stop);
+  if (&now == channel_.get()) {
+    if (auto done = channel_->flush(Deadline::in(flush_limit), stop)) return *done;
+  }
+  return flush_by_command(now, stop);
+}
+
+bool flush_by_command(Communicator& way, const Stop& stop) {
+  auto drop = [](std::string_view) {};
+  return way.run(flush_command, drop, drop, Deadline::in(flush_limit), stop) == 0;
 }
 
 Communicator& GuestWay::network() {

@@ -24,6 +24,10 @@ class GuestWay : public Communicator {
   /// Fresh randomness and the right time, for a machine that was restored. Throws Error when the guest will
   /// not take it.
   void renew(const Stop& stop);
+  /// What is written within the guest is on its disk, and nothing that steps may have put aside for later is
+  /// in memory alone or deleted at the next boot: the disk by itself is worth something, too. False: it is
+  /// not.
+  bool flush(const Stop& stop);
 
   int run(const std::string& command, const Sink& out, const Sink& err, const Deadline& deadline,
           const Stop& stop) override;
@@ -53,5 +57,8 @@ class GuestWay : public Communicator {
   Clock::time_point last_used_ = Clock::now();
   int tries_left_ = most_tries;  ///< to put the agent in: a guest that is just up may not know its port yet
 };
+
+/// GuestWay::flush for any way in.
+bool flush_by_command(Communicator& way, const Stop& stop);
 
 }  // namespace kiln::qemu

@@ -14,6 +14,8 @@
 
 namespace kiln::qemu {
 
+class GuestWay;
+
 /// What start() has made so far. Shared by the machine and the undo list; the stage's thread only.
 struct Running {
   fs::path directory;  ///< floppy, CD and UEFI images, sockets: ours alone, deleted at the end
@@ -28,6 +30,7 @@ struct Running {
   bool memory_known = false;  ///< a state has it already, so that the next one need only tell what changed
   std::unique_ptr<Vm> vm;
   std::unique_ptr<Communicator> communicator;
+  GuestWay* guest = nullptr;  ///< within the communicator of a machine whose states are kept
   std::string public_key;   ///< of the key pair made for this build, or empty
   std::string private_key;
   int vnc_port = 0;         ///< 0: none

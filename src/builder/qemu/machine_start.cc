@@ -361,6 +361,7 @@ void connect_machine(const Config& config, Running& running, StageContext& conte
   if (running.memory && !config.comm.ssh_pty) {
     auto guest = make_way(config, running, context);
     guest->open(context.stop);
+    running.guest = guest.get();
     way = std::move(guest);
   } else {
     way = connect_by_network(config, running, context);
@@ -377,6 +378,7 @@ void reconnect_machine(const Config& config, Running& running, StageContext& con
     if (!way->find_agent(stop)) way->open(stop);
     way->renew(stop);
   });
+  running.guest = way.get();
   running.communicator = std::make_unique<VmCommunicator>(std::move(way), *running.vm);
 }
 

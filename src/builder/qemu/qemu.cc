@@ -12,12 +12,15 @@
 #include "builder/qemu/state.h"
 #include "core/journal.h"
 #include "kit/key_pair.h"
+#include "kit/renew_identity.h"
 
 namespace kiln {
 
 namespace qemu {
 
 namespace {
+
+constexpr auto renew_limit = std::chrono::minutes(5);  // keys take their time under emulation
 
 bool mentions_public_key(const Config& config) {
   auto has = [](const std::string& text) { return contains(text, "SSHPublicKey"); };
@@ -66,7 +69,17 @@ class QemuBuilder : public Builder {
   /// The machine works on layers of qcow2 when its states are kept, whatever it ends as.
   Config working_config(const StageContext& context) const {
     Config out = config_;
-    if (context.states) out.format = "qcow2";
+    if (!context.states) return out;
+    out.format = "qcow2";
+    // A layer is written to the disk when its state is kept, and a half-built one is worth nothing: the guest
+    // need not wait for the disk each time. What it no longer uses is left out of states and images. A chosen
+    // option stays.
+    auto choose = [this](const char* option, std::string& value, const char* ours) {
+      if (!written_.find(option)) value = ours;
+    };
+    choose("disk_cache", out.disk_cache, "unsafe");
+    choose("disk_discard", out.disk_discard, "unmap");
+    choose("disk_detect_zeroes", out.disk_detect_zeroes, "unmap");
     return out;
   }
   void keep_states_of(Running& running, const fs::path& source, StageContext& context) const;
@@ -181,9 +194,15 @@ void QemuBuilder::restore_steps(const std::shared_ptr<Running>& running, const s
     running->memory = std::make_shared<PageFile>(PageFile::memory(memory_bytes()));
   }
   start_vm(working_config(context), values.accelerator, running, context);
-  if (!hot) return connect_machine(config_, *running, context);
-  thaw(*running, last, context);
-  reconnect_machine(config_, *running, context);
+  if (hot) {
+    thaw(*running, last, context);
+    reconnect_machine(config_, *running, context);
+  } else {
+    connect_machine(config_, *running, context);
+  }
+  if (config_.renew.empty()) return;
+  renew_identity(*running->communicator, config_.renew, Deadline::in(renew_limit), context.stop);
+  context.ui.message("Made anew in this copy of the machine: " + join(config_.renew, ", "));
 }
 
 std::unique_ptr<Machine> QemuBuilder::restore(const std::vector<MachineState>& line, bool goes_on, StageContext& context) {

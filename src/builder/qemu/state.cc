@@ -1,5 +1,6 @@
 #include "builder/qemu/state.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,8 +8,11 @@
 #include <utility>
 
 #include "base/digest.h"
+#include "base/fd.h"
 #include "base/text.h"
 #include "builder/qemu/arguments.h"
+#include "builder/qemu/guest_way.h"
+#include "builder/qemu/layer.h"
 
 namespace kiln::qemu {
 
@@ -20,16 +24,17 @@ constexpr auto qmp_limit = std::chrono::seconds(20);
 constexpr auto device_limit = std::chrono::minutes(2);
 constexpr const char* memory_file = "memory.zst";
 constexpr const char* device_file = "devices";
+constexpr std::string_view variables_file = "efivars.fd";
 constexpr const char* private_key_file = "key";
 constexpr const char* public_key_file = "key.pub";
 
 /// Files that the machine has open and that were made for it: the name in the state, and where the machine
 /// has it.
-std::vector<std::pair<const char*, std::string RunValues::*>> extra_files() {
+std::vector<std::pair<std::string_view, std::string RunValues::*>> extra_files() {
   return {{"cd.iso", &RunValues::cd_image},
           {"seed.iso", &RunValues::seed_image},
           {"floppy.img", &RunValues::floppy},
-          {"efivars.fd", &RunValues::efi_vars}};
+          {variables_file, &RunValues::efi_vars}};
 }
 
 std::string text_of(const Value& object, const char* name) {
@@ -69,14 +74,6 @@ std::string qemu_version(Vm& vm, const Stop& stop) {
                      number.value("micro", 0), info.value("package", ""));
 }
 
-uint64_t virtual_size(Vm& vm, const std::string& device, const Stop& stop) {
-  for (const auto& block : execute(vm, "query-block", {}, stop)) {
-    if (block.value("device", "") == device)
-      return block.at("inserted").at("image").value("virtual-size", uint64_t{0});
-  }
-  throw Error(ErrorKind::environment, "QEMU has lost the disk " + device);
-}
-
 /// QEMU's name of the drive whose file this is.
 std::string device_of(Vm& vm, const fs::path& file, const Stop& stop) {
   for (const auto& block : execute(vm, "query-block", {}, stop)) {
@@ -84,17 +81,6 @@ std::string device_of(Vm& vm, const fs::path& file, const Stop& stop) {
       return block.value("device", "");
   }
   throw Error(ErrorKind::environment, "QEMU does not know the disk " + file.string());
-}
-
-/// A layer over `below`, a file of the same directory.
-void make_layer(const fs::path& path, const fs::path& below, uint64_t size, StageContext& context) {
-  std::vector<std::string> argv{
-      "qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", below.filename().string()};
-  if (size != 0)
-    argv.insert(argv.end(), {"-u", path.string(), fmt::format("{}", size)});  // below is being written to
-  else
-    argv.push_back(path.string());
-  run_qemu_img(argv, "disk", context);
 }
 
 struct NextLayer {
@@ -108,7 +94,7 @@ std::vector<NextLayer> make_next_layers(Running& running, StageContext& context)
     // Asked once: later QEMU tells the file in words of its own.
     if (disk.device.empty()) disk.device = device_of(*running.vm, disk.working, context.stop);
     NextLayer next{disk.device, context.states->new_layer(".qcow2")};
-    make_layer(next.path, disk.working, virtual_size(*running.vm, next.device, context.stop), context);
+    make_layer(next.path, disk.working);
     out.push_back(std::move(next));
   }
   return out;
@@ -128,23 +114,23 @@ void switch_layers(Vm& vm, const std::vector<NextLayer>& layers, const Stop& sto
   execute(vm, "transaction", {{"actions", actions}}, stop);
 }
 
-void save_devices(Vm& vm, const fs::path& file, const Stop& stop) {
-  allow_shared_memory(vm, stop);
-  execute(vm, "migrate", {{"uri", "exec:cat > " + shell_quote(file.string())}}, stop);
-  wait_migrated(vm, "save the devices' state", stop);
+/// Lends QEMU a file, which it then knows as fd:NAME.
+std::string lend_file(Vm& vm, const fs::path& file, int flags, const Stop& stop) {
+  Fd fd(::open(file.c_str(), flags | O_CLOEXEC, 0600));
+  if (!fd.is_open()) throw_errno("open " + file.string());
+  vm.qmp().execute("getfd", {{"fdname", "kiln-state"}}, Deadline::in(qmp_limit), stop, fd.get());
+  return "fd:kiln-state";
 }
 
-/// What is written to the disk within the guest is on its disk, and nothing that steps may have put aside for
-/// later is in memory alone or deleted at the next boot: the disk by itself is worth something, too.
-constexpr const char* flush_command =
-    "sync && test -z \"$(find /tmp /dev/shm -type f ! -path '/tmp/systemd-private-*' 2>/dev/null | head -n "
-    "1)\"";
+void begin_saving_devices(Vm& vm, const fs::path& file, const Stop& stop) {
+  execute(vm, "migrate", {{"uri", lend_file(vm, file, O_WRONLY | O_CREAT | O_EXCL, stop)}}, stop);
+}
 
 bool flush_guest(Running& running, StageContext& context) {
   try {
-    auto drop = [](std::string_view) {};
-    return running.communicator->run(flush_command, drop, drop, Deadline::in(std::chrono::minutes(2)),
-                                     context.stop) == 0;
+    return running.vm->while_alive(context.stop, [&](const Stop& stop) {
+      return running.guest ? running.guest->flush(stop) : flush_by_command(*running.communicator, stop);
+    });
   } catch (const Error&) {
     if (context.stop.requested()) throw;
     return false;
@@ -195,14 +181,18 @@ std::unique_ptr<PendingState> freeze(Running& running, const Config& config, con
   bool flushed = flush_guest(running, context);
   std::vector<NextLayer> next = make_next_layers(running, context);
   std::string version = qemu_version(vm, context.stop);
+  allow_shared_memory(vm, context.stop);
+  keep_extras(running, directory);
+  running.memory->copy_ahead();
   auto start = Clock::now();
   execute(vm, "stop", {}, context.stop);
   std::optional<PageChanges> changes;
   try {
     switch_layers(vm, next, context.stop);
-    save_devices(vm, directory / device_file, context.stop);
+    begin_saving_devices(vm, directory / device_file, context.stop);
     changes = running.memory->take_changes();
-    keep_extras(running, directory);
+    wait_migrated(vm, "save the devices' state", context.stop);
+    keep_variables(running, directory);
   } catch (const Error&) {
     execute(vm, "cont", {}, context.stop);
     throw;
@@ -239,17 +229,21 @@ std::unique_ptr<PendingState> freeze(Running& running, const Config& config, con
 void keep_extras(const Running& running, const fs::path& directory) {
   for (const auto& [name, member] : extra_files()) {
     const std::string& path = running.values.*member;
-    if (!path.empty()) fs::copy_file(path, directory / name);
+    if (!path.empty() && name != variables_file) fs::copy_file(path, directory / name);
   }
   if (running.private_key.empty()) return;
   write_file_atomically(directory / private_key_file, running.private_key, 0600);
   write_file_atomically(directory / public_key_file, running.public_key, 0600);
 }
 
+void keep_variables(const Running& running, const fs::path& directory) {
+  if (!running.values.efi_vars.empty()) fs::copy_file(running.values.efi_vars, directory / variables_file);
+}
+
 void bring_extras(const Config& config, Running& running, const MachineState& first,
                   const MachineState& last) {
   for (const auto& [name, member] : extra_files()) {
-    bool variables = std::string_view(name) == "efivars.fd";
+    bool variables = name == variables_file;
     fs::path from = (variables ? last : first).directory / name;
     std::error_code error;
     if (!fs::exists(from, error)) continue;
@@ -275,7 +269,7 @@ void layer_disks(Running& running, const MachineState& last, StageContext& conte
     disk.rewrite = true;
     const Value& below = layers->as_list()[i];
     if (!below.is_string()) throw Error(ErrorKind::environment, "its list of disks is damaged");
-    make_layer(disk.working, context.states->layers_directory() / below.as_string(), 0, context);
+    make_layer(disk.working, context.states->layers_directory() / below.as_string());
   }
 }
 
@@ -311,7 +305,11 @@ std::vector<MachineState>::const_iterator first_of_memory(const std::vector<Mach
 }  // namespace
 
 std::shared_ptr<PageFile> memory_of(const std::vector<MachineState>& line, bool share, const Stop& stop) {
-  static auto* shared = new Guarded<std::map<std::string, std::weak_ptr<PageFile>>>();
+  struct Known {
+    std::weak_ptr<PageFile> memory;
+    bool asked = false;
+  };
+  static auto* known = new Guarded<std::map<std::string, Known>>();
   const MachineState& last = line.back();
   const Value* size = last.details.find("memory");
   if (!size || size->kind() != Value::Kind::number)
@@ -323,18 +321,23 @@ std::shared_ptr<PageFile> memory_of(const std::vector<MachineState>& line, bool 
       memory->apply(state->directory / memory_file, stop);
     return memory;
   };
-  if (!share) {
-    auto memory = make();
-    memory->remember();
-    return memory;
-  }
-  return shared->with([&](auto& all) {
-    auto& known = all[last.instance];
-    auto memory = known.lock();
-    if (!memory) known = memory = make();
-    std::erase_if(all, [](const auto& one) { return one.second.expired(); });
+  // The first machine that goes on writes into what was read for it. Those after it copy what is read once
+  // for all.
+  auto common = known->with([&](auto& all) {
+    Known& one = all[last.instance];
+    auto memory = one.memory.lock();
+    if (!memory && (share || one.asked)) one.memory = memory = make();
+    one.asked = true;
     return memory;
   });
+  if (share) return common;
+  if (!common) return make();
+  struct Copy {
+    std::shared_ptr<PageFile> common;  // kept for the next one
+    PageFile memory;
+  };
+  auto copy = std::make_shared<Copy>(Copy{common, common->copy()});
+  return {copy, &copy->memory};
 }
 
 void thaw(Running& running, const MachineState& last, StageContext& context) {
@@ -346,7 +349,7 @@ void thaw(Running& running, const MachineState& last, StageContext& context) {
   }
   allow_shared_memory(vm, context.stop);
   execute(vm, "migrate-incoming",
-          {{"uri", "exec:cat " + shell_quote((last.directory / device_file).string())}}, context.stop);
+          {{"uri", lend_file(vm, last.directory / device_file, O_RDONLY, context.stop)}}, context.stop);
   wait_migrated(vm, "load the devices' state", context.stop);
   execute(vm, "cont", {}, context.stop);  // it stood still when it was frozen
 }

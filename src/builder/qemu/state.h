@@ -14,8 +14,9 @@ std::unique_ptr<PendingState> freeze(Running& running, const Config& config, con
                                      StageContext& context);
 
 /// What a state needs besides disks and memory: key pair, seed, CD and floppy images, UEFI variables. Copied
-/// between the machine's own directory and the state's.
+/// between the machine's own directory and the state's; the variables while the machine stands still.
 void keep_extras(const Running& running, const fs::path& directory);
+void keep_variables(const Running& running, const fs::path& directory);
 void bring_extras(const Config& config, Running& running, const MachineState& first,
                   const MachineState& last);
 
@@ -27,7 +28,8 @@ std::string why_not_hot(const MachineState& last, const std::string& accelerator
                         const std::string& definition);
 /// Whether its disks alone are a state to boot from.
 bool can_boot(const MachineState& state);
-/// The memory of the line's last state. Machines that do not go on share it, as long as one of them is there.
+/// The memory of the line's last state. Machines that do not go on (`share`) have one of it in common, as
+/// long as one of them is there; those that do each have their own.
 std::shared_ptr<PageFile> memory_of(const std::vector<MachineState>& line, bool share, const Stop& stop);
 /// Loads the devices' state into a machine that waits for it, and lets it run.
 void thaw(Running& running, const MachineState& last, StageContext& context);

@@ -514,7 +514,6 @@ std::unique_ptr<Machine> RootfsBuilder::restore(const std::vector<MachineState>&
   make_output(context, paths);
   auto disk = std::make_shared<PageFile>(PageFile::new_disk(paths.disk, number("size")));
   for (const auto& state : line) disk->apply(state.directory / disk_changes_file, context.stop);
-  if (goes_on) disk->remember();
   root_ = {number("root_offset"), number("root_size")};
   if (const Value* made = details.find("made_here"); made && made->kind() == Value::Kind::boolean && made->as_bool()) {
     layout_.emplace();

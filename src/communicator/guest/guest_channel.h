@@ -35,6 +35,9 @@ class GuestChannel : public Communicator {
                       const Deadline& deadline, const Stop& stop) = 0;
   /// Whether the agent is root, as reseed() needs it.
   virtual bool can_reseed() const = 0;
+  /// Has the guest write everything to its disks. True when those are then worth something by themselves: no
+  /// file lies in /tmp or /dev/shm, which a boot would lose. nullopt: this agent is an older one and cannot.
+  virtual std::optional<bool> flush(const Deadline& deadline, const Stop& stop) = 0;
   /// Ends the agent and waits for its word; nothing of it stays in the guest. Without an agent nothing is done. The
   /// channel is of no use afterwards.
   virtual void quit_agent(const Deadline& deadline, const Stop& stop) = 0;

@@ -228,6 +228,42 @@ TEST_F(GuestChannelTest, UnderSudoCommandsAreStillTheCallers) {
   EXPECT_EQ(run_there(*channel, "id -u; id -g; id -G; pwd; echo $KILN_TEST").out,
             fmt::format("12345\n12346\n12346 12347 12348\n{}\nthe caller's\n", agent.dir.path().string()));
   EXPECT_EQ(run_there(*channel, "kill -9 $PPID").status, 1) << "it is not the agent's user";
+
+  // Files that the agent itself writes, too.
+  auto upload = [&](const fs::path& path) {
+    std::string_view left = "content";
+    auto source = [&](char* buffer, size_t size) {
+      size_t n = left.copy(buffer, size);
+      left.remove_prefix(n);
+      return n;
+    };
+    channel->upload({path.string(), left.size(), 0640}, source, Deadline::in(20s), stop);
+  };
+  fs::path theirs = agent.dir.path() / "theirs", ours = agent.dir.path() / "ours",
+           open = agent.dir.path() / "open";
+  upload(theirs);
+  struct stat made {};
+  ASSERT_EQ(::stat(theirs.c_str(), &made), 0);
+  EXPECT_EQ(made.st_uid, 12345U);
+  EXPECT_EQ(made.st_gid, 12346U);
+  EXPECT_EQ(made.st_mode & 07777U, 0640U);
+  write_file_atomically(ours, "root's", 0600);
+  EXPECT_THAT(error_of([&] { upload(ours); }).message(), HasSubstr("Permission denied"));
+  EXPECT_EQ(read_file(ours), "root's");
+  write_file_atomically(open, "for all to write");
+  ::chmod(open.c_str(), 0666);
+  EXPECT_THAT(error_of([&] { upload(open); }).message(), HasSubstr("Operation not permitted"))
+      << "its mode is root's";
+  upload(theirs);  // and it goes on
+}
+
+TEST_F(GuestChannelTest, FlushingTellsOfFilesThatABootLoses) {
+  TempDir there;  // in /tmp
+  if (!there.path().string().starts_with("/tmp/")) GTEST_SKIP() << "TMPDIR is elsewhere";
+  fs::create_directories(there.path() / "a/b");
+  write_file_atomically(there.path() / "a/b/c", "");
+  EXPECT_EQ(channel->flush(Deadline::in(300s), stop), std::optional(false));
+  EXPECT_EQ(run_there(*channel, "echo usable").out, "usable\n");
 }
 
 TEST_F(GuestChannelTest, WithoutSudoOrTheRightToThePortItSaysSo) {

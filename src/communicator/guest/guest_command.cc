@@ -24,6 +24,12 @@ GuestCommand::GuestCommand(GuestLink& link, const std::string& line, const Deadl
   link_.start(line);
 }
 
+GuestCommand::GuestCommand(GuestLink& link, GuestFrame type, std::string_view payload, std::string doing,
+                           const Deadline& deadline, const Stop& stop)
+    : link_(link), doing_(std::move(doing)), deadline_(deadline), stop_(stop) {
+  link_.start(type, payload);
+}
+
 GuestCommand::~GuestCommand() {
   if (!status_) link_.abandon();
 }
@@ -32,7 +38,7 @@ void GuestCommand::take_end(const std::string& payload) {
   auto how = static_cast<uint8_t>(payload[0]);
   auto value = static_cast<int>(guest_number_at(payload, 1, 4) & 0xffU);
   status_ = how == 0 ? value : how == 1 ? 128 + value : 255;
-  if (how > 1) throw Error(ErrorKind::remote, "the command could not be started: " + printable(payload.substr(5)));
+  if (how > 1) throw Error(ErrorKind::remote, doing_ + ": " + printable(payload.substr(5)));
 }
 
 void GuestCommand::take(const GuestMessage& message) {

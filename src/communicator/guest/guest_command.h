@@ -15,6 +15,9 @@ class GuestCommand : public RemoteCommand {
  public:
   /// The link has no other command. The references must outlive the object.
   GuestCommand(GuestLink& link, const std::string& line, const Deadline& deadline, const Stop& stop);
+  /// What the agent does itself, `file` or `flush`. `doing` is what an error says of it.
+  GuestCommand(GuestLink& link, GuestFrame type, std::string_view payload, std::string doing,
+               const Deadline& deadline, const Stop& stop);
   ~GuestCommand() override;
   GuestCommand(const GuestCommand&) = delete;
   GuestCommand& operator=(const GuestCommand&) = delete;
@@ -38,6 +41,7 @@ class GuestCommand : public RemoteCommand {
   void take_end(const std::string& payload);
 
   GuestLink& link_;
+  std::string doing_ = "the command could not be started";
   const Deadline& deadline_;
   const Stop& stop_;
   size_t window_ = guest_input_window;

@@ -123,6 +123,8 @@ TEST_F(GuestFiles, FailuresAreToldInTheMachinesWords) {
   EXPECT_EQ(gone.kind(), ErrorKind::remote);
   Error full = error_of([&] { upload("/dev/full", noise(1'000'000, 7)); });
   EXPECT_EQ(full.kind(), ErrorKind::remote);
+  Error directory = error_of([&] { upload(there, "abc"); });
+  EXPECT_THAT(lower(directory.message()), HasSubstr("is a directory"));
   Error less = error_of([&] {
     channel->upload({(there / "x").string(), 10, 0644}, source_of("abc"), Deadline::in(20s), stop);
   });

@@ -19,6 +19,8 @@ enum class GuestFrame : uint8_t {
   reseed = 7,
   ping = 8,
   quit = 9,
+  file = 10,
+  flush = 11,
   answer = 0x81,
   output = 0x82,
   errors = 0x83,
@@ -33,6 +35,10 @@ constexpr size_t guest_payload_limit = 32 << 10;
 constexpr size_t guest_input_window = 256 << 10;  ///< bytes of input under way at most
 constexpr size_t guest_token_size = 16;
 constexpr size_t guest_seed_limit = 4096;
+constexpr size_t guest_path_limit = 4095;
+// What the last byte of an answer says of the agent.
+constexpr uint8_t guest_agent_is_root = 1;
+constexpr uint8_t guest_agent_takes_files = 2;  ///< it knows `file` and `flush`
 
 /// One frame; its payload is guest_payload_limit at most.
 std::string guest_frame(GuestFrame type, std::string_view payload = {});

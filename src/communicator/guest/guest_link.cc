@@ -72,7 +72,7 @@ bool GuestLink::greet(const Deadline& deadline, const Stop& stop) {
   try {
     for (Deadline again = Deadline::in(hello_interval);;) {
       if (auto message = decoder_.next()) {
-        agent_is_root_ = message->payload.back() != 0;
+        agent_can_ = static_cast<uint8_t>(message->payload.back());
         return true;
       }
       if (deadline.passed()) return false;
@@ -164,7 +164,12 @@ void GuestLink::start(std::string_view line) {
   for (; !line.empty(); line.remove_prefix(std::min(line.size(), guest_payload_limit))) {
     send(GuestFrame::command, line.substr(0, guest_payload_limit));
   }
-  send(GuestFrame::start);
+  start(GuestFrame::start, {});
+}
+
+void GuestLink::start(GuestFrame type, std::string_view payload) {
+  KILN_CHECK(!command_runs_);
+  send(type, payload);
   command_runs_ = true;
 }
 

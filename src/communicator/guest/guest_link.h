@@ -31,6 +31,8 @@ class GuestLink {
 
   /// Starts a command; one at a time.
   void start(std::string_view line);
+  /// Starts what ends as a command does: `file`, `flush`.
+  void start(GuestFrame type, std::string_view payload);
   /// Tells the guest to end the command; what it still says is dropped by settle(). Never throws.
   void abandon() noexcept;
   /// Waits until the guest has told the end of an abandoned command. Throws Error{timeout}.
@@ -39,7 +41,8 @@ class GuestLink {
   bool probe(const Deadline& deadline, const Stop& stop);
 
   bool alive() const { return socket_.is_open(); }
-  bool agent_is_root() const { return agent_is_root_; }
+  bool agent_is_root() const { return (agent_can_ & guest_agent_is_root) != 0; }
+  bool agent_takes_files() const { return (agent_can_ & guest_agent_takes_files) != 0; }
   Clock::time_point last_received() const { return last_received_; }
 
  private:
@@ -57,7 +60,7 @@ class GuestLink {
   std::string unsent_;
   std::string buffer_;
   std::string why_lost_ = "the guest channel is closed";
-  bool agent_is_root_ = false;
+  uint8_t agent_can_ = 0;
   bool command_runs_ = false;
   Clock::time_point last_received_ = Clock::now();
   std::optional<Clock::time_point> asked_;  ///< since when a ping has had no answer

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "kit/host_keys_unit.h"
+#include "kit/identity_paths.h"
 
 namespace kiln {
 
@@ -65,8 +66,6 @@ found() {
 }
 found_all() { while IFS= read -r path; do found "$1" "$path"; done; }
 
-paths() { printf '%s\n' "$@"; }
-
 # The home directories of all accounts.
 homes() {
   {
@@ -105,9 +104,6 @@ lint_temporary_keys() { key_files | while IFS= read -r file; do left "holds a bu
 )SH";
 
 constexpr const char* host_keys_part = R"SH(
-ssh_keys() { paths "$ROOT"/etc/ssh/ssh_host_*key "$ROOT"/etc/ssh/ssh_host_*key.pub; }
-dropbear_keys() { paths "$ROOT"/etc/dropbear/dropbear_*_host_key; }
-
 # Something of this machine makes the keys when there are none.
 ssh_keys_are_remade() {
   units="$ROOT/etc/systemd/system"
@@ -294,12 +290,6 @@ lint_temporary_files() {
 )SH";
 
 constexpr const char* leases_part = R"SH(
-lease_files() {
-  lib="$ROOT/var/lib"
-  paths "$lib"/dhcp/*.lease* "$lib"/dhclient/*.lease* "$lib"/dhcpcd/*.lease* "$lib"/dhcpcd5/*.lease* "$lib"/dhcpcd/duid \
-    "$lib"/NetworkManager/*.lease "$lib"/NetworkManager/seen-bssids "$lib"/NetworkManager/timestamps \
-    "$lib"/NetworkManager/secret_key "$ROOT"/etc/udev/rules.d/70-persistent-net.rules
-}
 clean_leases() { lease_files | remove_all "removed DHCP leases"; }
 lint_leases() { lease_files | found_all "a DHCP lease, or another trace of this machine's network"; }
 )SH";
@@ -392,7 +382,7 @@ std::string seal_script(const SealScript& script) {
          "\nKEY=" + shell_quote(key_material(script.public_key)) + "\nKEYS_UNIT=" + shell_quote(host_keys_unit_name) +
          "\nKEYS_UNIT_TEXT=" + shell_quote(host_keys_unit_text) + "\nA_HOST_KEY=" +
          shell_quote(config.only_check ? "an ssh host key" : "an ssh host key: nothing on this machine would make a new one") + "\n";
-  out += become_root + seal_keep_functions(config.keep) + seal_library;
+  out += become_root + seal_keep_functions(config.keep) + identity_paths + seal_library;
   std::string cleaning, looking;
   for (const auto& part : seal_parts) {
     if (!(config.*part.wanted)) continue;
