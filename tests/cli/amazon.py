@@ -498,6 +498,10 @@ def what_did_not_change_is_handed_out(kiln, directory, moto):
     expect(started() == 1 and image_of(done) not in (None, first), "an AMI that is gone is built again", done.stdout)
     done = build(kiln, directory, changes, moto.url, "-cache", "-force", "-rebuild-from=boot")
     expect(started() == 1 and done.returncode == 0, "-rebuild-from=boot builds", done.stdout)
+    surrogate = {**CASES["ebssurrogate"], "ami_name": "surrogate", "use_create_image": True}  # moto registers without tags
+    first = image_of(build(kiln, directory, surrogate, moto.url, "-cache"))
+    done = build(kiln, directory, surrogate, moto.url, "-cache")
+    expect(started() == 1 and first and image_of(done) == first, "likewise ebssurrogate", done.stdout)
     filtered = {**changes, "ami_name": "filtered", "source_ami": None, "ami_regions": [],
                 "source_ami_filter": {"filters": {"name": "another"}, "owners": ["self"], "most_recent": True}}
     first = image_of(build(kiln, directory, filtered, moto.url, "-cache"))

@@ -4,6 +4,7 @@ model does not know, every value of its type. Then the same by awscli, and what 
 Usage: clients.py KILN"""
 import base64
 import datetime
+import hashlib
 import json
 import os
 import subprocess
@@ -309,6 +310,28 @@ def parameters_and_secrets(site):
     refused("UnknownOperationException", ssm.describe_parameters)
 
 
+def direct_snapshots(site, ec2):
+    """EBS' direct APIs: a snapshot that boto3 writes block by block, and a volume of it."""
+    ebs = site.client("ebs")
+    block = b"block" + bytes(524288 - 5)
+    checksum = base64.b64encode(hashlib.sha256(block).digest()).decode()
+    begun = ebs.start_snapshot(VolumeSize=1, Description="direct", Tags=[{"Key": "a", "Value": "b"}])
+    assert begun["Status"] == "pending" and begun["BlockSize"] == 524288, begun
+    snapshot = begun["SnapshotId"]
+    refused("ResourceNotFoundException", ebs.put_snapshot_block, SnapshotId="snap-0123456789abcdef0", BlockIndex=0, BlockData=block,
+            DataLength=len(block), Checksum=checksum, ChecksumAlgorithm="SHA256")
+    put = ebs.put_snapshot_block(SnapshotId=snapshot, BlockIndex=7, BlockData=block, DataLength=len(block), Checksum=checksum,
+                                 ChecksumAlgorithm="SHA256")
+    assert put["Checksum"] == checksum, put
+    refused("ValidationException", ebs.complete_snapshot, SnapshotId=snapshot, ChangedBlocksCount=2)
+    assert ebs.complete_snapshot(SnapshotId=snapshot, ChangedBlocksCount=1)["Status"] == "pending"
+    ec2.get_waiter("snapshot_completed").wait(SnapshotIds=[snapshot])
+    volume = ec2.create_volume(AvailabilityZone="us-east-1a", SnapshotId=snapshot)["VolumeId"]
+    ec2.get_waiter("volume_available").wait(VolumeIds=[volume])
+    ec2.delete_volume(VolumeId=volume)
+    ec2.delete_snapshot(SnapshotId=snapshot)
+
+
 def signatures(site):
     refused("AuthFailure", site.client(aws_secret_access_key="guessed").describe_regions)
     refused("AuthFailure", site.client(aws_access_key_id="AKIANOBODY").describe_regions)
@@ -371,6 +394,7 @@ def main():
         spot(ec2, image, group)
         identity(site)
         parameters_and_secrets(site)
+        direct_snapshots(site, ec2)
         signatures(site)
         awscli(site)
         ec2.delete_security_group(GroupId=group)

@@ -96,6 +96,17 @@ def metadata(one):
     assert one.get("/latest/meta-data/instance-id", "X-aws-ec2-metadata-token: " + token) == one.id
 
 
+def role(site, one):
+    """Keys of the role of its profile, read in the guest: what they sign is accepted while the instance is there."""
+    assert one.get("/latest/meta-data/iam/security-credentials/") == "reader"
+    keys = json.loads(one.get("/latest/meta-data/iam/security-credentials/reader"))
+    assert keys["Code"] == "Success" and keys["Type"] == "AWS-HMAC", keys
+    sts = site.client("sts", aws_access_key_id=keys["AccessKeyId"], aws_secret_access_key=keys["SecretAccessKey"],
+                      aws_session_token=keys["Token"])
+    assert sts.get_caller_identity()["Arn"].endswith(f":assumed-role/reader/{one.id}")
+    return sts
+
+
 def isolation(one, url):
     """Nothing of this host is in reach but the metadata."""
     port = url.split(":")[-1]
@@ -270,10 +281,15 @@ def main():
         group = ec2.create_security_group(GroupName="ssh", Description="ssh")["GroupId"]
         ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[
             {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}])
-        one = Instance(site, ec2, key, image, group, UserData="#!/bin/sh\necho user data\n")
+        iam = site.client("iam")
+        iam.create_role(RoleName="reader", AssumeRolePolicyDocument="{}")
+        iam.create_instance_profile(InstanceProfileName="web")
+        iam.add_role_to_instance_profile(InstanceProfileName="web", RoleName="reader")
+        one = Instance(site, ec2, key, image, group, UserData="#!/bin/sh\necho user data\n", IamInstanceProfile={"Name": "web"})
         one.ssh("true")
         print("ssh after %.1f s" % (time.monotonic() - began))
         ec2.get_waiter("instance_status_ok").wait(InstanceIds=[one.id], WaiterConfig={"Delay": 1, "MaxAttempts": PATIENCE})
+        sts = role(site, one)
         metadata(one)
         isolation(one, site.url)
         groups(one, group)
@@ -291,6 +307,11 @@ def main():
         machine_killed(site, one)
         print(disk_full(site, one))
         guest_ends_itself(one)
+        try:
+            sts.get_caller_identity()
+            raise AssertionError("keys of an instance that is gone are accepted")
+        except sts.exceptions.ClientError as error:
+            assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 401, error
 
         two = Instance(site, ec2, key, first, group,
                        BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 3}},

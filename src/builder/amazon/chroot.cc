@@ -5,7 +5,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "builder/amazon/chroot_config.h"
-#include "builder/amazon/images.h"
+#include "builder/amazon/handing_on.h"
 #include "builder/amazon/snapshots.h"
 #include "communicator/chroot/chroot.h"
 #include "wire/aws_metadata.h"
@@ -77,6 +77,8 @@ std::string free_device() {
               "available device could not be found: " + prefix + "f to " + prefix + "p are all there");
 }
 
+constexpr const char* chroot_builder_id = "mitchellh.amazon.chroot";
+
 class ChrootBuilder : public Builder {
  public:
   explicit ChrootBuilder(std::shared_ptr<AmazonShared> shared) : shared_(std::move(shared)) {}
@@ -89,8 +91,20 @@ class ChrootBuilder : public Builder {
   }
   std::unique_ptr<Machine> start(StageContext& context) override;
   std::optional<Artifact> finish(Machine& machine, StageContext& context) override;
+  std::optional<Artifact> find_made(const std::string& inputs_key, const std::optional<Artifact>&,
+                                    const Stop& stop) override {
+    return find_made_images(origin(), inputs_key, stop);
+  }
+  bool hands_on() const override { return has_handing_on(config_.ami); }
+  Artifact hand_on(const Artifact& artifact, StageContext& context) override {
+    return hand_on_images(origin(), artifact, context);
+  }
 
  private:
+  ImageOrigin origin() const {
+    return {chroot_builder_id,  config_.access,           config_.ami, {}, shared_,
+            config_.source_ami, config_.source_ami_filter};
+  }
   void find_host(StageContext& context);
   void create_volume(StageContext& context);
   void attach_volume(StageContext& context);
@@ -375,6 +389,7 @@ std::shared_ptr<MadeImage> ChrootBuilder::register_image(const std::string& snap
 
 std::optional<Artifact> ChrootBuilder::finish(Machine&, StageContext& context) {
   Running& r = *running_;
+  if (context.build.hand_on_later) config_.ami = without_handing_on(config_.ami);
   told_step(context, "StepEarlyCleanup", [&] {
     unmount_all(*tree_, context.stop);
     detach(r, *tree_, context.ui, context.stop);
@@ -394,7 +409,7 @@ std::optional<Artifact> ChrootBuilder::finish(Machine&, StageContext& context) {
             [&] { protect_from_deregistration(r, config_.ami, images, context); });
   told_step(context, "StepModifyAMIAttributes", [&] { modify_attributes(r, config_.ami, images, context); });
   told_step(context, "StepCreateTags", [&] { tag_images(r, config_.ami, images, context); });
-  return image_artifact("mitchellh.amazon.chroot", final_images(images), config_.access);
+  return image_artifact(chroot_builder_id, final_images(images), config_.access);
 }
 
 }  // namespace

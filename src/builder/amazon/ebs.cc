@@ -11,7 +11,7 @@ namespace amazon {
 
 namespace {
 
-constexpr const char* builder_id = "mitchellh.amazonebs";
+constexpr const char* ebs_builder_id = "mitchellh.amazonebs";
 
 /// A name that nobody else has, of an image that is only there to be copied.
 std::string temporary_image_name() { return "packer-" + random_uuid().substr(0, 8); }
@@ -37,7 +37,13 @@ class EbsBuilder : public Builder {
   std::shared_ptr<MadeImage> create_image(const std::shared_ptr<Running>& running, const AmiConfig& ami,
                                           StageContext& context) const;
   ImageOrigin origin() const {
-    return {builder_id, config_.access, config_.ami, config_.fast_launch, shared_};
+    return {ebs_builder_id,
+            config_.access,
+            config_.ami,
+            config_.fast_launch,
+            shared_,
+            config_.run.source_ami,
+            config_.run.source_ami_filter};
   }
 
   Value written_;  ///< the configuration as prepare() got it
@@ -91,13 +97,13 @@ std::optional<Artifact> EbsBuilder::finish(Machine& machine, StageContext& conte
             [&] { protect_from_deregistration(r, ami, images, context); });
   told_step(context, "StepModifyAMIAttributes", [&] { modify_attributes(r, ami, images, context); });
   told_step(context, "StepCreateTags", [&] { tag_images(r, ami, images, context); });
-  return image_artifact(builder_id, final_images(images), config_.access);
+  return image_artifact(ebs_builder_id, final_images(images), config_.access);
 }
 
 std::optional<Artifact> EbsBuilder::find_made(const std::string& inputs_key, const std::optional<Artifact>&,
                                               const Stop& stop) {
   if (config_.skip_create_ami) return std::nullopt;
-  return find_made_images(origin(), config_.run, inputs_key, stop);
+  return find_made_images(origin(), inputs_key, stop);
 }
 
 Artifact EbsBuilder::hand_on(const Artifact& artifact, StageContext& context) {

@@ -13,12 +13,12 @@ namespace {
 constexpr auto look_limit = std::chrono::minutes(5);
 
 /// The source AMI as it would be chosen now: another one makes another AMI.
-std::string source_image_now(AwsClient& client, const RunConfig& run, const Deadline& deadline,
+std::string source_image_now(AwsClient& client, const ImageOrigin& origin, const Deadline& deadline,
                              const Stop& stop) {
-  if (!run.source_ami.empty()) return run.source_ami;
-  AwsElement found =
-      client.query("ec2", "DescribeImages", aws_image_parameters(run.source_ami_filter), deadline, stop);
-  return choose_aws_image(found, run.source_ami_filter).text_at("imageId");
+  if (!origin.source_ami.empty() || origin.source_ami_filter.empty()) return origin.source_ami;
+  AwsParameters parameters = aws_image_parameters(origin.source_ami_filter);
+  AwsElement found = client.query("ec2", "DescribeImages", parameters, deadline, stop);
+  return choose_aws_image(found, origin.source_ami_filter).text_at("imageId");
 }
 
 /// The newest available AMI of one's own with the tag; "" when there is none.
@@ -160,12 +160,12 @@ bool has_handing_on(const AmiConfig& ami) {
   return shared;
 }
 
-std::optional<Artifact> find_made_images(const ImageOrigin& origin, const RunConfig& run,
-                                         const std::string& inputs_key, const Stop& stop) {
+std::optional<Artifact> find_made_images(const ImageOrigin& origin, const std::string& inputs_key,
+                                         const Stop& stop) {
   Deadline deadline = Deadline::in(look_limit);
   auto client = open_aws_client(origin.access, origin.shared->paces, deadline, stop);
   const std::string own = client->settings().region;
-  std::string value = inputs_tag_value(inputs_key, source_image_now(*client, run, deadline, stop));
+  std::string value = inputs_tag_value(inputs_key, source_image_now(*client, origin, deadline, stop));
   std::map<std::string, std::string> found;
   std::vector<std::string> regions = other_regions(origin.ami, own);
   bool own_may_lack = origin.ami.skip_save_build_region && !regions.empty();

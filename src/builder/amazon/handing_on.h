@@ -21,12 +21,14 @@ struct ImageOrigin {
   AmiConfig ami;
   FastLaunchConfig fast_launch;
   std::shared_ptr<AmazonShared> shared;
+  std::string source_ami;  ///< with an empty filter: made from nothing
+  AwsImageFilterConfig source_ami_filter;
 };
 /// The AMIs by the tag, newest ones, in all regions they are to be in: that of the build's region must be
 /// there, others may lack, for hand_on_images() makes them. nullopt: there is none that is available. Throws
 /// AwsError, Error.
-std::optional<Artifact> find_made_images(const ImageOrigin& origin, const RunConfig& run,
-                                         const std::string& inputs_key, const Stop& stop);
+std::optional<Artifact> find_made_images(const ImageOrigin& origin, const std::string& inputs_key,
+                                         const Stop& stop);
 /// Copies where there is no copy yet, then shares. Everything is taken from the AMI as it is: its name, its
 /// tags.
 Artifact hand_on_images(const ImageOrigin& origin, const Artifact& artifact, StageContext& context);

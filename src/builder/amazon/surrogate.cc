@@ -1,7 +1,7 @@
 #include "builder/amazon/surrogate.h"
 
 #include "base/text.h"
-#include "builder/amazon/images.h"
+#include "builder/amazon/handing_on.h"
 #include "builder/amazon/snapshots.h"
 #include "builder/amazon/surrogate_config.h"
 
@@ -10,6 +10,8 @@ namespace kiln {
 namespace amazon {
 
 namespace {
+
+constexpr const char* surrogate_builder_id = "mitchellh.amazon.ebssurrogate";
 
 class SurrogateBuilder : public Builder {
  public:
@@ -28,6 +30,7 @@ class SurrogateBuilder : public Builder {
   std::optional<Artifact> finish(Machine& machine, StageContext& context) override {
     auto running = static_cast<AmazonMachine&>(machine).running();
     Running& r = *running;
+    if (context.build.hand_on_later) config_.ami = without_handing_on(config_.ami);
     wind_down(running, context);
     std::map<std::string, std::string> snapshots;
     if (!config_.use_create_image)
@@ -41,10 +44,22 @@ class SurrogateBuilder : public Builder {
               [&] { protect_from_deregistration(r, config_.ami, images, context); });
     told_step(context, "StepModifyAMIAttributes", [&] { modify_attributes(r, config_.ami, images, context); });
     told_step(context, "StepCreateTags", [&] { tag_images(r, config_.ami, images, context); });
-    return image_artifact("mitchellh.amazon.ebssurrogate", final_images(images), config_.access);
+    return image_artifact(surrogate_builder_id, final_images(images), config_.access);
+  }
+  std::optional<Artifact> find_made(const std::string& inputs_key, const std::optional<Artifact>&,
+                                    const Stop& stop) override {
+    return find_made_images(origin(), inputs_key, stop);
+  }
+  bool hands_on() const override { return has_handing_on(config_.ami); }
+  Artifact hand_on(const Artifact& artifact, StageContext& context) override {
+    return hand_on_images(origin(), artifact, context);
   }
 
  private:
+  ImageOrigin origin() const {
+    return {surrogate_builder_id,         config_.access, config_.ami, {}, shared_, config_.run.source_ami,
+            config_.run.source_ami_filter};
+  }
   /// Device -> snapshot, of every volume that was launched for the AMI; all at the same time.
   std::map<std::string, std::string> snapshot_volumes(const std::shared_ptr<Running>& running,
                                                       StageContext& context) const {
