@@ -26,6 +26,7 @@ struct Running {
   fs::path base;                 ///< the image that the disk started from and still reads; empty: none
   RunValues values;
   std::vector<std::string> argv;  ///< of QEMU, as started
+  std::string qemu_version;       ///< empty: not asked for yet
   std::shared_ptr<PageFile> memory;  ///< of machines whose states are kept; else QEMU has its own
   bool memory_known = false;  ///< a state has it already, so that the next one need only tell what changed
   std::unique_ptr<Vm> vm;

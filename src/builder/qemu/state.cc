@@ -46,11 +46,6 @@ Json execute(Vm& vm, const std::string& command, const Json& arguments, const St
   return vm.qmp().execute(command, arguments, Deadline::in(qmp_limit), stop);
 }
 
-void allow_shared_memory(Vm& vm, const Stop& stop) {
-  execute(vm, "migrate-set-capabilities",
-          {{"capabilities", Json::array({{{"capability", "x-ignore-shared"}, {"state", true}}})}}, stop);
-}
-
 /// Waits for the end of a migration, in or out.
 void wait_migrated(Vm& vm, const std::string& what, const Stop& stop) {
   Deadline limit = Deadline::in(device_limit);
@@ -67,11 +62,16 @@ void wait_migrated(Vm& vm, const std::string& what, const Stop& stop) {
   }
 }
 
-std::string qemu_version(Vm& vm, const Stop& stop) {
+/// Once for a machine: each question has QEMU and the guest take turns.
+void make_ready_for_states(Running& running, const Stop& stop) {
+  if (!running.qemu_version.empty()) return;
+  Vm& vm = *running.vm;
+  execute(vm, "migrate-set-capabilities",
+          {{"capabilities", Json::array({{{"capability", "x-ignore-shared"}, {"state", true}}})}}, stop);
   Json info = execute(vm, "query-version", {}, stop);
   const Json& number = info.at("qemu");
-  return fmt::format("{}.{}.{} {}", number.value("major", 0), number.value("minor", 0),
-                     number.value("micro", 0), info.value("package", ""));
+  running.qemu_version = fmt::format("{}.{}.{} {}", number.value("major", 0), number.value("minor", 0),
+                                     number.value("micro", 0), info.value("package", ""));
 }
 
 /// QEMU's name of the drive whose file this is.
@@ -120,10 +120,6 @@ std::string lend_file(Vm& vm, const fs::path& file, int flags, const Stop& stop)
   if (!fd.is_open()) throw_errno("open " + file.string());
   vm.qmp().execute("getfd", {{"fdname", "kiln-state"}}, Deadline::in(qmp_limit), stop, fd.get());
   return "fd:kiln-state";
-}
-
-void begin_saving_devices(Vm& vm, const fs::path& file, const Stop& stop) {
-  execute(vm, "migrate", {{"uri", lend_file(vm, file, O_WRONLY | O_CREAT | O_EXCL, stop)}}, stop);
 }
 
 bool flush_guest(Running& running, StageContext& context) {
@@ -180,16 +176,16 @@ std::unique_ptr<PendingState> freeze(Running& running, const Config& config, con
   Vm& vm = *running.vm;
   bool flushed = flush_guest(running, context);
   std::vector<NextLayer> next = make_next_layers(running, context);
-  std::string version = qemu_version(vm, context.stop);
-  allow_shared_memory(vm, context.stop);
+  make_ready_for_states(running, context.stop);
   keep_extras(running, directory);
+  std::string devices = lend_file(vm, directory / device_file, O_WRONLY | O_CREAT | O_EXCL, context.stop);
   running.memory->copy_ahead();
   auto start = Clock::now();
   execute(vm, "stop", {}, context.stop);
   std::optional<PageChanges> changes;
   try {
     switch_layers(vm, next, context.stop);
-    begin_saving_devices(vm, directory / device_file, context.stop);
+    execute(vm, "migrate", {{"uri", devices}}, context.stop);
     changes = running.memory->take_changes();
     wait_migrated(vm, "save the devices' state", context.stop);
     keep_variables(running, directory);
@@ -215,7 +211,7 @@ std::unique_ptr<PendingState> freeze(Running& running, const Config& config, con
   details.set("disks", std::move(disks));
   details.set("bootable", flushed);
   details.set("accelerator", running.values.accelerator);
-  details.set("qemu", version);
+  details.set("qemu", running.qemu_version);
   details.set("cpu", host_cpu_for(running.values.accelerator));
   details.set("machine", digest_hex("sha256", machine_definition(config, running.values, context.scope)));
   details.set("memory", static_cast<int64_t>(running.memory->size()));
@@ -342,12 +338,12 @@ std::shared_ptr<PageFile> memory_of(const std::vector<MachineState>& line, bool 
 
 void thaw(Running& running, const MachineState& last, StageContext& context) {
   Vm& vm = *running.vm;
-  std::string version = qemu_version(vm, context.stop);
+  make_ready_for_states(running, context.stop);
+  const std::string& version = running.qemu_version;
   if (std::string was = text_of(last.details, "qemu"); was != version) {
     throw Error(ErrorKind::environment,
                 fmt::format("it was made by QEMU {} and this is QEMU {}", trim(was), trim(version)));
   }
-  allow_shared_memory(vm, context.stop);
   execute(vm, "migrate-incoming",
           {{"uri", lend_file(vm, last.directory / device_file, O_RDONLY, context.stop)}}, context.stop);
   wait_migrated(vm, "load the devices' state", context.stop);
