@@ -19,6 +19,8 @@ namespace kiln::ec2 {
 namespace {
 
 constexpr size_t console_size = 64 * 1024;
+constexpr auto by_force_limit =
+    std::chrono::seconds(45);  ///< for a machine that hangs: quit, then two signals
 
 }  // namespace
 
@@ -184,7 +186,7 @@ void Machines::shut_down(std::chrono::seconds grace) {
     auto lock = state_.lock();
     return std::all_of(ids.begin(), ids.end(), [&](auto& id) { return find(id) == nullptr; });
   };
-  Deadline deadline = Deadline::in(grace + std::chrono::seconds(20));
+  Deadline deadline = Deadline::in(grace + by_force_limit);
   State::Waiter waiter(state_);
   while (!all_over() && !deadline.passed()) waiter.wait_for_change(deadline.at_most(Millis(200)), Stop());
 }

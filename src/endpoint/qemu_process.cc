@@ -20,6 +20,8 @@ namespace {
 
 constexpr auto start_limit = std::chrono::seconds(90);
 constexpr auto answer_limit = std::chrono::seconds(30);
+/// Of what is asked often, and of what is to end it: one that hangs keeps nobody waiting.
+constexpr auto short_limit = std::chrono::seconds(5);
 
 /// QEMU's complaint without its name in front and without warnings, if there is anything else.
 std::string complaint_of(const std::string& text) {
@@ -147,10 +149,12 @@ bool QemuProcess::wait_for_event(const std::string& name, const std::string& dev
 bool QemuProcess::guest_drives_network(const Stop& stop) {
   constexpr const char* card = "/machine/peripheral/card0/virtio-backend";
   try {
-    auto answer = execute("x-query-virtio-status", {{"path", card}}, stop);
+    auto answer = qmp_->execute("x-query-virtio-status", {{"path", card}}, Deadline::in(short_limit), stop);
     return contains(answer.at("status").dump(), "VIRTIO_CONFIG_S_DRIVER_OK");
-  } catch (const std::exception&) {
+  } catch (const Error& error) {
     stop.check();
+    return error.kind() != ErrorKind::timeout;  // it is busy: ask later
+  } catch (const std::exception&) {
     return true;  // a QEMU that does not have this
   }
 }
@@ -162,7 +166,7 @@ void QemuProcess::go_on(const Stop& stop) {
 
 void QemuProcess::press_power_button(const Stop& stop) {
   try {
-    if (!qmp_->closed()) execute("system_powerdown", {}, stop);
+    if (!qmp_->closed()) qmp_->execute("system_powerdown", {}, Deadline::in(short_limit), stop);
   } catch (const Error&) {
     if (stop.requested()) throw;  // else it is going
   }
@@ -170,8 +174,8 @@ void QemuProcess::press_power_button(const Stop& stop) {
 
 void QemuProcess::quit(const Stop& stop) {
   try {
-    execute("quit", {}, stop);
-    wait(pidfd_.get(), POLLIN, Deadline::in(std::chrono::seconds(5)), stop);
+    qmp_->execute("quit", {}, Deadline::in(short_limit), stop);
+    wait(pidfd_.get(), POLLIN, Deadline::in(short_limit), stop);
   } catch (const Error&) {
     if (stop.requested()) throw;  // else it ends by signal
   }
@@ -184,7 +188,7 @@ void QemuProcess::kill() {
     if (!alive()) return;
     ::syscall(SYS_pidfd_send_signal, pidfd_.get(), signal, nullptr, 0);
     try {
-      wait(pidfd_.get(), POLLIN, Deadline::in(std::chrono::seconds(5)), Stop());
+      wait(pidfd_.get(), POLLIN, Deadline::in(short_limit), Stop());
     } catch (const Error&) {
       return;
     }

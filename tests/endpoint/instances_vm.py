@@ -333,6 +333,9 @@ def main():
         three.terminate()
         user_data(site, cloud)
 
+        hangs = Instance(site, ec2, key, first, group)
+        (pid,) = [pid for pid, words in site.processes() if words.startswith("qemu-system") and hangs.id in words]
+        os.kill(pid, signal.SIGSTOP)  # it answers nothing, and takes no notice of its power button
         site.kiln("ec2", "down")
         assert not site.processes(), site.processes()
         assert "Nothing is left over" in site.kiln("gc")
