@@ -72,6 +72,8 @@ def local_ec2(kiln):
             yield site
         except BaseException:
             print(site.log())
+            for console in site.directory.glob("state/ec2/instances/*/serial.log"):
+                print(f"--- the end of {console.parent.name}'s console", console.read_text(errors="replace")[-3000:], sep="\n")
             raise
         finally:
             with contextlib.suppress(Exception):
