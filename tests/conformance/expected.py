@@ -4,6 +4,7 @@ CRASH = "Packer's fix crashes where a builder has no type"
 PLACE = "Kiln also shows the place, which Packer does not have here"
 ONCE = "Kiln tells a mistake once, not again what follows from it"
 HCP = "Kiln has no data sources for HCP, which Packer lists"
+AMAZON = "Packer has the amazon components as a plug-in, Kiln in itself"
 DIFFERENCES = {
     "sdk-fix/error-duplicate-*": CRASH,
     "sdk-fix/parse-builder-no-type.json": CRASH,
@@ -24,4 +25,8 @@ DIFFERENCES = {
     "hcl-clean/TestParse_datasource/two-basic-datasources": HCP,
     "hcl-wrong/TestParse_datasource/nonexistent-source": HCP,
     "hcl-clean/TestParser_complete/working-build": HCP,
+    "hcl-wrong/TestParse_build/basic-build-no-src": AMAZON,
+    "hcl-wrong/TestParse_build/named-build": AMAZON,
+    "hcl-clean/TestParse_build/post-processor-with-only-and-except": AMAZON,
+    "hcl-clean/TestParse_build/provisioner-with-only-and-except": AMAZON,
 }
