@@ -21,8 +21,8 @@ struct HclScope {
   /// Objects whose members are looked up one by one, so that `local.x` does not cost a copy of all locals. The whole
   /// (`local` alone, `local[k]`) is made when asked for. Unlike an object, the map may grow between evaluations.
   std::map<std::string, const std::map<std::string, HclValue>*, std::less<>> namespaces;
-  const HclFunctionTable* functions = nullptr;  ///< of the nearest scope that has one
-  const HclHost* host = nullptr;                ///< likewise
+  HclFunctions functions;         ///< of the nearest scope that has some
+  const HclHost* host = nullptr;  ///< likewise
 };
 
 /// How much work and memory evaluation may take; what is spent is taken off. A sum that runs out is a diagnostic.

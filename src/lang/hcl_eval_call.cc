@@ -34,9 +34,10 @@ const HclFunction* HclEvaluator::find_function(const HclExpression& e, const Hcl
   const HclFunctionTable* nearest = nullptr;
   for (const HclScope* at = &scope; at; at = at->parent) {
     if (!at->functions) continue;
-    if (!nearest) nearest = at->functions;
-    auto it = at->functions->find(e.name);
-    if (it != at->functions->end()) return &it->second;
+    const HclFunctionTable& functions = at->functions();
+    if (!nearest) nearest = &functions;
+    auto it = functions.find(e.name);
+    if (it != functions.end()) return &it->second;
   }
   if (!nearest) {
     fail(diagnostics, "Function calls not allowed", "Functions may not be called here.", {e, scope});

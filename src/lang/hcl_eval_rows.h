@@ -130,7 +130,7 @@ inline const HclFunctionTable& functions() {
 inline HclScope scope(const Value& variables) {
   HclScope out;
   for (const auto& member : variables.as_object()) out.variables[member.key] = value(member.value);
-  out.functions = &functions();
+  out.functions = functions;
   return out;
 }
 

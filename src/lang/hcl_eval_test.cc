@@ -80,7 +80,7 @@ TEST(HclEval, a_mistake_shows_the_values_behind_it) {
       {"object", HclValue::object({{"k", HclValue::number(1)}})},
       {"secret", HclValue::string("hidden").with_sensitive()}};
   scope.namespaces["var"] = &variables;
-  scope.functions = &hcl_rows::functions();
+  scope.functions = hcl_rows::functions;
   using testing::ElementsAre;
   EXPECT_THAT(values_shown("var.text + 1", scope), ElementsAre("var.text as \"a\\\"b\""));
   EXPECT_THAT(values_shown("-var.gone", scope), ElementsAre("var.gone set to null"));
@@ -103,7 +103,7 @@ TEST(HclEval, a_result_chosen_by_a_sensitive_key_is_sensitive) {
 
 TEST(HclEval, diagnostics_are_placed_at_what_is_wrong) {
   HclScope scope;
-  scope.functions = &hcl_rows::functions();
+  scope.functions = hcl_rows::functions;
   scope.variables["list"] = HclValue::tuple({HclValue::number(1)});
   scope.variables["object"] = HclValue::object({{"name", HclValue::string("x")}});
   using testing::ElementsAre;
@@ -204,7 +204,7 @@ void expect_refused(const std::string& text, HclScope scope) {
 
 TEST(HclEval, loops_within_loops_are_bounded) {
   HclScope scope;
-  scope.functions = &hcl_rows::functions();
+  scope.functions = hcl_rows::functions;
   scope.variables["ten"] = HclValue::tuple(HclValue::Items(10, HclValue::string("0123456789")));
   std::string list = "ten";
   std::string text = "${v}";

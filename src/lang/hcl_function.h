@@ -67,6 +67,8 @@ struct HclFunction {
   std::function<HclValue(const std::vector<HclValue>& arguments, const HclType& result, const HclHost& host)> call;
 };
 using HclFunctionTable = std::map<std::string, HclFunction, std::less<>>;
+/// Gives a table, which it makes at its first call: most templates are looked at without calling any function.
+using HclFunctions = std::function<const HclFunctionTable&()>;
 
 /// Calls with all the rules about nulls, unknowns, marks and conversion (cty's Function.Call): `arguments` as
 /// written. Throws HclFunctionError; with wrong count its message is cty's.

@@ -72,7 +72,7 @@ HclHost test_host() {
 
 HclScope test_scope(const HclHost& host) {
   HclScope scope;
-  scope.functions = &hcl_functions();
+  scope.functions = hcl_functions;
   scope.host = &host;
   HclType string = HclType::string();
   auto text = [](const char* value) { return HclValue::string(value); };

@@ -153,7 +153,7 @@ HclValue template_file(const Arguments& arguments, const HclType&, const HclHost
   check_template_variables(*expression, arguments[1]);
   HclScope scope;
   for (const auto& member : arguments[1].members()) scope.variables.insert(member);
-  scope.functions = &functions_of_templates();
+  scope.functions = functions_of_templates;
   scope.host = &host;
   HclValue out = evaluate_hcl(*expression, scope, diagnostics);
   if (diagnostics.has_errors()) fail_template(diagnostics);

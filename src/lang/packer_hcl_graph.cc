@@ -83,7 +83,7 @@ class HclEvaluation::Graph {
       variables[variable.name] = variable.sensitive ? value.with_sensitive() : value;
     }
     scope.parent = environment_.around;
-    scope.functions = &hcl_functions();
+    scope.functions = hcl_functions;
     scope.host = &environment_.host;
     if (!environment_.around || !config_.variables.empty()) scope.namespaces["var"] = &variables;
     if (!environment_.around || !config_.locals.empty()) scope.namespaces["local"] = &locals;

@@ -265,7 +265,7 @@ void PackerHclReader::add_variable(HclVariable variable) {
 
 void PackerHclReader::variable_default(HclVariable& variable, const HclAttribute& attribute) {
   HclScope scope;
-  scope.functions = &hcl_variable_functions();
+  scope.functions = hcl_variable_functions;
   scope.host = &host_;
   Diagnostics found;
   HclValue value = evaluate_hcl(*attribute.expression.tree(), scope, found);
@@ -465,7 +465,7 @@ void check_hcp_registry(const HclBlock& block, Diagnostics& diagnostics) {
     // What it says of variables is no matter here: the registry is not used.
     if (!attribute || !hcl_references(*attribute->expression.tree()).empty()) return std::nullopt;
     HclScope scope;
-    scope.functions = &hcl_functions();
+    scope.functions = hcl_functions;
     Diagnostics ignored;
     HclValue found = evaluate_hcl(*attribute->expression.tree(), scope, ignored);
     if (ignored.has_errors()) return std::nullopt;

@@ -180,7 +180,7 @@ const char* source_word(HclValueSource source) {
 void check_rule(const HclVariable& variable, const HclVariable::Validation& rule, const HclHost& host,
                 Diagnostics& diagnostics) {
   HclScope scope;
-  scope.functions = &hcl_functions();
+  scope.functions = hcl_functions;
   scope.host = &host;
   scope.variables["var"] = HclValue::object({{variable.name, *variable.value}});
   Diagnostics found;

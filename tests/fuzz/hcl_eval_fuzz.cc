@@ -47,7 +47,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   host.budget = &budget;
   HclScope scope;
   scope.host = &host;
-  scope.functions = &functions;
+  scope.functions = []() -> const HclFunctionTable& { return functions; };
   scope.variables["n"] = HclValue::number(3);
   scope.variables["s"] = HclValue::string("text");
   scope.variables["z"] = HclValue();

@@ -186,7 +186,7 @@ HclType implied_type(const Spec& spec) {
 
 class SpecReader {
  public:
-  explicit SpecReader(Diagnostics& found) : found_(found) { functions_.functions = &hcl_functions(); }
+  explicit SpecReader(Diagnostics& found) : found_(found) { functions_.functions = hcl_functions; }
 
   /// The whole file; variables and functions that it declares go to `scope`.
   Spec file(const HclBody& body, HclScope& scope, HclFunctionTable& functions) {
@@ -202,7 +202,7 @@ class SpecReader {
         scope.variables[attribute.name] = evaluate_hcl(*attribute.expression.tree(), functions_, found_);
       }
     }
-    if (!functions.empty()) scope.functions = &functions;
+    if (!functions.empty()) scope.functions = [&functions]() -> const HclFunctionTable& { return functions; };
     return only_child(rest);
   }
 
@@ -392,7 +392,7 @@ class Decoder {
     }
     if (spec.kind == "transform") {
       HclScope scope;
-      scope.functions = &hcl_functions();
+      scope.functions = hcl_functions;
       scope.variables["nested"] = value(content, spec.children.at(0).spec);
       return evaluate_hcl(*spec.result, scope, found_);
     }
