@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 
-from vm_support import Build, Site, has, has_not, missing_programs, shell, tiny_guest
+from vm_support import PATIENCE, Build, Site, has, has_not, missing_programs, shell, tiny_guest
 
 KILN = str(pathlib.Path(sys.argv[1]).resolve())
 SOURCE = pathlib.Path(sys.argv[2]).resolve()
@@ -218,6 +218,10 @@ def killed_while_working_nothing_half_is_found(site, guest):
     run = site.start("build", "-color=false", "-cache", "killed.json")
     while "HOLDING" not in (line := run.stdout.readline()):
         assert line, "it ended"
+    patience = time.monotonic() + PATIENCE
+    while not any(state["number"] == 1 for state in build.own_states()):  # written while the next step runs
+        assert time.monotonic() < patience, build.states()
+        time.sleep(0.1)
     os.killpg(run.pid, signal.SIGKILL)
     run.wait(60)
     assert site.kiln("gc")[0] == 0
