@@ -25,8 +25,8 @@ class Faults:
 
     def __init__(self, site, guest):
         self.site = site
-        self.library = site.directory / "faults.so"
-        subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", self.library, SOURCE / "tests/support/faults/faults.c"],
+        self.shim = site.directory / "faults.so"
+        subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", self.shim, SOURCE / "tests/support/faults/faults.c"],
                        check=True)
         self.build = Build(site, guest, "faults")
         self.build.steps = [shell("echo one >/one"), shell("echo first >/two"), shell("cat /one /two")]
@@ -44,7 +44,7 @@ class Faults:
         assert {state["key"] for state in self.build.states()} == self.before
         log = self.site.directory / "faults.log"
         log.unlink(missing_ok=True)
-        faults = {"LD_PRELOAD": str(self.library), "FAULTS_UNDER": ":".join(map(str, under)), "FAULTS_AT": str(at),
+        faults = {"LD_PRELOAD": str(self.shim), "FAULTS_UNDER": ":".join(map(str, under)), "FAULTS_AT": str(at),
                   "FAULTS_DO": does, "FAULTS_LOG": str(log)}
         self.site.env.update(faults)
         self.build.write()
