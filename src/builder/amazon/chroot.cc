@@ -79,7 +79,7 @@ std::string free_device() {
 
 constexpr const char* chroot_builder_id = "mitchellh.amazon.chroot";
 
-class ChrootBuilder : public Builder {
+class ChrootBuilder : public ImageBuilder {
  public:
   explicit ChrootBuilder(std::shared_ptr<AmazonShared> shared) : shared_(std::move(shared)) {}
 
@@ -91,17 +91,9 @@ class ChrootBuilder : public Builder {
   }
   std::unique_ptr<Machine> start(StageContext& context) override;
   std::optional<Artifact> finish(Machine& machine, StageContext& context) override;
-  std::optional<Artifact> find_made(const std::string& inputs_key, const std::optional<Artifact>&,
-                                    const Stop& stop) override {
-    return find_made_images(origin(), inputs_key, stop);
-  }
-  bool hands_on() const override { return has_handing_on(config_.ami); }
-  Artifact hand_on(const Artifact& artifact, StageContext& context) override {
-    return hand_on_images(origin(), artifact, context);
-  }
 
  private:
-  ImageOrigin origin() const {
+  ImageOrigin origin() const override {
     return {chroot_builder_id,  config_.access,           config_.ami, {}, shared_,
             config_.source_ami, config_.source_ami_filter};
   }

@@ -16,7 +16,7 @@ constexpr const char* ebs_builder_id = "mitchellh.amazonebs";
 /// A name that nobody else has, of an image that is only there to be copied.
 std::string temporary_image_name() { return "packer-" + random_uuid().substr(0, 8); }
 
-class EbsBuilder : public Builder {
+class EbsBuilder : public ImageBuilder {
  public:
   explicit EbsBuilder(std::shared_ptr<AmazonShared> shared) : shared_(std::move(shared)) {}
 
@@ -27,16 +27,13 @@ class EbsBuilder : public Builder {
   std::vector<std::string> generated_data_names() const override { return amazon_data_names(); }
   std::unique_ptr<Machine> start(StageContext& context) override;
   std::optional<Artifact> finish(Machine& machine, StageContext& context) override;
-  std::optional<Artifact> find_made(const std::string& inputs_key, const std::optional<Artifact>& known,
-                                    const Stop& stop) override;
-  bool hands_on() const override { return !config_.skip_create_ami && has_handing_on(config_.ami); }
-  Artifact hand_on(const Artifact& artifact, StageContext& context) override;
   std::optional<Value> fresh_machine(const Artifact& artifact, const std::filesystem::path& scratch) const override;
 
  private:
   std::shared_ptr<MadeImage> create_image(const std::shared_ptr<Running>& running, const AmiConfig& ami,
                                           StageContext& context) const;
-  ImageOrigin origin() const {
+  bool makes_image() const override { return !config_.skip_create_ami; }
+  ImageOrigin origin() const override {
     return {ebs_builder_id,
             config_.access,
             config_.ami,
@@ -98,16 +95,6 @@ std::optional<Artifact> EbsBuilder::finish(Machine& machine, StageContext& conte
   told_step(context, "StepModifyAMIAttributes", [&] { modify_attributes(r, ami, images, context); });
   told_step(context, "StepCreateTags", [&] { tag_images(r, ami, images, context); });
   return image_artifact(ebs_builder_id, final_images(images), config_.access);
-}
-
-std::optional<Artifact> EbsBuilder::find_made(const std::string& inputs_key, const std::optional<Artifact>&,
-                                              const Stop& stop) {
-  if (config_.skip_create_ami) return std::nullopt;
-  return find_made_images(origin(), inputs_key, stop);
-}
-
-Artifact EbsBuilder::hand_on(const Artifact& artifact, StageContext& context) {
-  return hand_on_images(origin(), artifact, context);
 }
 
 /// A new instance of the AMI, reached in the same way; nothing is made of it. Before there is an AMI the tests are planned

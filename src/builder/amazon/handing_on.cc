@@ -160,8 +160,10 @@ bool has_handing_on(const AmiConfig& ami) {
   return shared;
 }
 
-std::optional<Artifact> find_made_images(const ImageOrigin& origin, const std::string& inputs_key,
-                                         const Stop& stop) {
+std::optional<Artifact> ImageBuilder::find_made(const std::string& inputs_key, const std::optional<Artifact>&,
+                                                const Stop& stop) {
+  if (!makes_image()) return std::nullopt;
+  const ImageOrigin origin = this->origin();
   Deadline deadline = Deadline::in(look_limit);
   auto client = open_aws_client(origin.access, origin.shared->paces, deadline, stop);
   const std::string own = client->settings().region;
@@ -182,8 +184,9 @@ std::optional<Artifact> find_made_images(const ImageOrigin& origin, const std::s
   return image_artifact(origin.builder_id, found, origin.access);
 }
 
-Artifact hand_on_images(const ImageOrigin& origin, const Artifact& artifact, StageContext& context) {
-  return HandingOn(origin, context).run(artifact);
+Artifact ImageBuilder::hand_on(const Artifact& artifact, StageContext& context) {
+  const ImageOrigin from = origin();
+  return HandingOn(from, context).run(artifact);
 }
 
 }  // namespace kiln::amazon

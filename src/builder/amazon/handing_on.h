@@ -24,13 +24,23 @@ struct ImageOrigin {
   std::string source_ami;  ///< with an empty filter: made from nothing
   AwsImageFilterConfig source_ami_filter;
 };
-/// The AMIs by the tag, newest ones, in all regions they are to be in: that of the build's region must be
-/// there, others may lack, for hand_on_images() makes them. nullopt: there is none that is available. Throws
-/// AwsError, Error.
-std::optional<Artifact> find_made_images(const ImageOrigin& origin, const std::string& inputs_key,
-                                         const Stop& stop);
-/// Copies where there is no copy yet, then shares. Everything is taken from the AMI as it is: its name, its
-/// tags.
-Artifact hand_on_images(const ImageOrigin& origin, const Artifact& artifact, StageContext& context);
+
+/// A builder whose artifact is an AMI and its copies.
+class ImageBuilder : public Builder {
+ public:
+  /// The AMIs by the tag, newest ones, in all regions they are to be in: that of the build's region must be
+  /// there, others may lack, for hand_on() makes them. Throws AwsError, Error.
+  std::optional<Artifact> find_made(const std::string& inputs_key, const std::optional<Artifact>& known,
+                                    const Stop& stop) final;
+  bool hands_on() const final { return makes_image() && has_handing_on(origin().ami); }
+  /// Copies where there is no copy yet, then shares. Everything is taken from the AMI as it is: its name, its
+  /// tags.
+  Artifact hand_on(const Artifact& artifact, StageContext& context) final;
+
+ private:
+  /// As prepare() has read it.
+  virtual ImageOrigin origin() const = 0;
+  virtual bool makes_image() const { return true; }
+};
 
 }  // namespace kiln::amazon

@@ -13,7 +13,7 @@ namespace {
 
 constexpr const char* surrogate_builder_id = "mitchellh.amazon.ebssurrogate";
 
-class SurrogateBuilder : public Builder {
+class SurrogateBuilder : public ImageBuilder {
  public:
   explicit SurrogateBuilder(std::shared_ptr<AmazonShared> shared) : shared_(std::move(shared)) {}
 
@@ -46,17 +46,9 @@ class SurrogateBuilder : public Builder {
     told_step(context, "StepCreateTags", [&] { tag_images(r, config_.ami, images, context); });
     return image_artifact(surrogate_builder_id, final_images(images), config_.access);
   }
-  std::optional<Artifact> find_made(const std::string& inputs_key, const std::optional<Artifact>&,
-                                    const Stop& stop) override {
-    return find_made_images(origin(), inputs_key, stop);
-  }
-  bool hands_on() const override { return has_handing_on(config_.ami); }
-  Artifact hand_on(const Artifact& artifact, StageContext& context) override {
-    return hand_on_images(origin(), artifact, context);
-  }
 
  private:
-  ImageOrigin origin() const {
+  ImageOrigin origin() const override {
     return {surrogate_builder_id,         config_.access, config_.ami, {}, shared_, config_.run.source_ami,
             config_.run.source_ami_filter};
   }
