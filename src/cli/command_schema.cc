@@ -116,7 +116,7 @@ void add_kind(Schema& definitions, const std::string& kind, const std::vector<Co
     choices.push_back(
         {{"if", {{"required", Schema::array({"type"})}, {"properties", {{"type", {{"const", entry.type}}}}}}},
          {"then", {{"$ref", "#/$defs/" + name}}}});
-    Schema schema = options_schema(entry.options);
+    Schema schema = options_schema(entry.options());
     schema["description"] = entry.summary;
     schema["properties"]["type"] = {{"const", entry.type}};
     for (const auto& [key, value] : common.items()) {

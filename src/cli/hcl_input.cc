@@ -106,7 +106,7 @@ HclVariableInput variable_input(const CommandOptions& options, const std::string
 template <class Entry>
 const std::vector<OptionDoc>* docs_in(const std::vector<Entry>& entries, const std::string& type) {
   const Entry* entry = find_component(entries, type);
-  return entry ? &entry->options : nullptr;
+  return entry ? &entry->options() : nullptr;
 }
 
 template <class Entry>

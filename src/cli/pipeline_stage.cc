@@ -365,14 +365,14 @@ std::vector<OutlinedBuild> StagePreparer::outline(size_t instance, const Prepare
     const StageArtifact* artifact = i < artifacts.size() ? &artifacts[i] : nullptr;
     Diagnostics told;  // by test_plans() and the like
     for (const auto& test : loaded_.pipeline->tests(instance, artifact, told)) {
-      Value& options = add("test", test.kind, test.name, test.config, tester_entry(test.kind)->options);
+      Value& options = add("test", test.kind, test.name, test.config, tester_entry(test.kind)->options());
       if (!test.machine_type.empty()) options.set("machine_type", Value(test.machine_type));
       Value::List waits(test.wait_for.begin(), test.wait_for.end());
       if (!waits.empty()) options.set("wait_for", Value(std::move(waits)));
     }
     for (const auto& publish : loaded_.pipeline->publishes(instance, artifact, told)) {
       add("publish", publish.type, publish.name, publish.config,
-          find_component(component_table().post_processors, publish.type)->options);
+          find_component(component_table().post_processors, publish.type)->options());
     }
   }
   return out;
@@ -411,7 +411,7 @@ std::string StagePreparer::tests_key(const std::vector<ImageTestPlan>& plans,
       one.set("machine", machine_inputs(plan.machine, plan.builder_type, digests_));
       one.set("config", test.config);
       std::map<std::string, std::string> files;
-      for (const auto& doc : tester_entry(test.kind)->options) {
+      for (const auto& doc : tester_entry(test.kind)->options()) {
         const Value* value = doc.reads && test.config.is_object() ? test.config.find(doc.name) : nullptr;
         if (!value) continue;
         Value::List names = value->is_list() ? value->as_list() : Value::List{*value};
@@ -432,7 +432,7 @@ Value machine_inputs(const Value& machine, const std::string& builder_type, File
   const auto* entry = find_component(component_table().builders, builder_type);
   Value out = Value::empty_object();
   if (!entry || !machine.is_object()) return out;
-  for (const auto& doc : entry->options) {
+  for (const auto& doc : entry->options()) {
     const Value* value = machine.find(doc.name);
     bool of_the_artifact = doc.name == "iso_url" || doc.name == "source_image";
     if (!value || !doc.in_key || doc.places || doc.secret || value->secret || of_the_artifact) continue;
@@ -448,9 +448,9 @@ Value stored_machine(const Value& machine, const std::string& builder_type, cons
   Value out = Value::empty_object();
   if (!entry || !machine.is_object()) return Value();
   for (const auto& member : machine.as_object()) {
-    auto doc = std::find_if(entry->options.begin(), entry->options.end(),
+    auto doc = std::find_if(entry->options().begin(), entry->options().end(),
                             [&](const OptionDoc& one) { return one.name == member.key; });
-    bool secret = member.value.secret || (doc != entry->options.end() && doc->secret);
+    bool secret = member.value.secret || (doc != entry->options().end() && doc->secret);
     if (secret || member.key == "output_directory" || member.key == "iso_url" || member.key == "source_image") continue;
     Value value = member.value;
     if (value.is_string() && contains(value.as_string(), "{{")) {

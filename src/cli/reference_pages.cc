@@ -41,7 +41,7 @@ std::string file_name(const ReferencePage& page) { return fmt::format("{}-{}.md"
 template <class Entry>
 void add_pages(const std::vector<Entry>& entries, const char* kind,
                std::vector<ReferencePage>& pages) {
-  for (const auto& entry : entries) pages.push_back({kind, entry.type, entry.summary, entry.options});
+  for (const auto& entry : entries) pages.push_back({kind, entry.type, entry.summary, entry.options()});
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ template <class T>
 struct ComponentEntry {
   std::string type;     ///< "qemu"
   std::string summary;  ///< one sentence
-  std::vector<OptionDoc> options;
+  ComponentDocs options;
   std::function<std::unique_ptr<T>()> make;
 };
 

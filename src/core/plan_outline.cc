@@ -146,7 +146,7 @@ class Outliner {
  private:
   template <class Entry>
   static const std::vector<OptionDoc>& docs_in(const std::vector<Entry>& entries, const std::string& type) {
-    return find_component(entries, type)->options;
+    return find_component(entries, type)->options();
   }
 
   OutlinedStep step(const char* kind, const std::string& type, const std::string& name, const Value& options,

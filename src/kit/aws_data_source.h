@@ -23,7 +23,7 @@ template <class Config>
 struct AwsDataSourceParts {
   std::string type;
   std::string summary;
-  const OptionTable<Config>& options;  ///< with aws_access_options(); lives for ever
+  const OptionTable<Config>& (*options)();  ///< with aws_access_options()
   void (*check)(const Config& config, Diagnostics& diagnostics);    ///< beyond the access
   Value (*ask)(const Config& config, const AwsQuestion& question);  ///< the outputs
 };
@@ -37,7 +37,7 @@ DataSourceEntry aws_data_source(const AwsDataSourceParts<Config>& parts) {
     Value read(const DataSourceInput& input) override {
       Config config;
       DecodeContext context{input.scope, input.diagnostics, "data " + parts_.type};
-      parts_.options.decode(input.config, config, context);
+      parts_.options().decode(input.config, config, context);
       check_aws_access(config.access, input.diagnostics);
       parts_.check(config, input.diagnostics);
       if (input.only_check || input.diagnostics.has_errors()) return {};
@@ -52,7 +52,7 @@ DataSourceEntry aws_data_source(const AwsDataSourceParts<Config>& parts) {
   DataSourceEntry entry;
   entry.type = parts.type;
   entry.summary = parts.summary;
-  entry.options = parts.options.docs();
+  entry.options = parts.options;
   entry.make = [parts] { return std::make_unique<Source>(parts); };
   return entry;
 }

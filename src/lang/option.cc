@@ -261,7 +261,7 @@ bool decode_value(const Value& value, const std::string& name, std::map<std::str
   return ok;
 }
 
-void decode_options(const Value& object, const std::vector<const OptionDoc*>& docs, DecodeContext& context,
+void decode_options(const Value& object, const std::vector<OptionDoc>& docs, DecodeContext& context,
                     const std::function<void(size_t, const Value&)>& set) {
   if (!object.is_object()) {
     if (!object.is_null()) wrong_type(object, context.component, "object", context);
@@ -269,7 +269,7 @@ void decode_options(const Value& object, const std::vector<const OptionDoc*>& do
   }
   std::vector<std::string> names;
   names.reserve(docs.size());
-  for (const auto* doc : docs) names.push_back(doc->name);
+  for (const auto& doc : docs) names.push_back(doc.name);
   std::vector<bool> seen(docs.size());
   for (const auto& member : object.as_object()) {
     size_t index = 0;
@@ -277,7 +277,7 @@ void decode_options(const Value& object, const std::vector<const OptionDoc*>& do
       return doc.name == member.key ||
              std::find(doc.aliases.begin(), doc.aliases.end(), member.key) != doc.aliases.end();
     };
-    while (index < docs.size() && !is_named(*docs[index])) ++index;
+    while (index < docs.size() && !is_named(docs[index])) ++index;
     if (index == docs.size()) {
       if (member.key == "type" || member.key.starts_with("packer_")) continue;
       auto nearest = nearest_name(member.key, names);
@@ -289,12 +289,12 @@ void decode_options(const Value& object, const std::vector<const OptionDoc*>& do
       continue;
     }
     seen[index] = true;
-    set(index, docs[index]->raw ? member.value : render_strings(member.value, member.key, context));
+    set(index, docs[index].raw ? member.value : render_strings(member.value, member.key, context));
   }
   for (size_t i = 0; i < docs.size(); ++i) {
-    if (docs[i]->required && !seen[i]) {
-      context.diagnostics.error(fmt::format("\"{}\" must be specified", docs[i]->name), "", object.range,
-                                fmt::format("{} needs it: {}", context.component, docs[i]->doc));
+    if (docs[i].required && !seen[i]) {
+      context.diagnostics.error(fmt::format("\"{}\" must be specified", docs[i].name), "", object.range,
+                                fmt::format("{} needs it: {}", context.component, docs[i].doc));
     }
   }
 }

@@ -80,60 +80,51 @@ inline std::string option_type_name(const std::map<std::string, std::string>*) {
 template <class T>
 std::string option_type_name(const std::optional<T>*) { return option_type_name(static_cast<const T*>(nullptr)); }
 
-/// How one option of Config is set.
-template <class Config>
-struct Option {
-  OptionDoc doc;
-  std::function<void(const Value&, Config&, DecodeContext&)> set;
-};
-
 /// The options of Config, in the order of the documents. Built once by a function returning a const reference.
 template <class Config>
 class OptionTable {
+  using Set = std::function<void(const Value&, Config&, DecodeContext&)>;
+
  public:
   /// A plain member: add(&Config::memory, {.name = "memory", .default_text = "512", .doc = "..."}).
   template <class T>
   OptionTable& add(T Config::*member, OptionDoc doc) {
     if (doc.type.empty()) doc.type = option_type_name(static_cast<const T*>(nullptr));
     std::string name = doc.name;
-    options_.push_back({std::move(doc), [member, name](const Value& value, Config& config, DecodeContext& context) {
-                          decode_value(value, name, config.*member, context);
-                        }});
-    return *this;
+    return push(std::move(doc), [member, name](const Value& value, Config& config, DecodeContext& context) {
+      decode_value(value, name, config.*member, context);
+    });
   }
   /// A nested block (one object).
   template <class T>
   OptionTable& add_block(T Config::*member, OptionDoc doc, const OptionTable<T>& table) {
     doc.type = "block";
     doc.nested = table.docs();
-    options_.push_back({std::move(doc), [member, &table](const Value& value, Config& config, DecodeContext& context) {
-                          const Value& one = value.is_list() && value.as_list().size() == 1 ? value.as_list()[0] : value;
-                          table.decode(one, config.*member, context);
-                        }});
-    return *this;
+    return push(std::move(doc), [member, &table](const Value& value, Config& config, DecodeContext& context) {
+      const Value& one = value.is_list() && value.as_list().size() == 1 ? value.as_list()[0] : value;
+      table.decode(one, config.*member, context);
+    });
   }
   /// A repeated block (a list of objects; one object is taken as a list of one).
   template <class T>
   OptionTable& add_blocks(std::vector<T> Config::*member, OptionDoc doc, const OptionTable<T>& table) {
     doc.type = "list(block)";
     doc.nested = table.docs();
-    options_.push_back({std::move(doc), [member, &table](const Value& value, Config& config, DecodeContext& context) {
-                          Value::List list = value.is_list() ? value.as_list() : Value::List{value};
-                          for (const auto& item : list) {
-                            (config.*member).emplace_back();
-                            table.decode(item, (config.*member).back(), context);
-                          }
-                        }});
-    return *this;
+    return push(std::move(doc), [member, &table](const Value& value, Config& config, DecodeContext& context) {
+      Value::List list = value.is_list() ? value.as_list() : Value::List{value};
+      for (const auto& item : list) {
+        (config.*member).emplace_back();
+        table.decode(item, (config.*member).back(), context);
+      }
+    });
   }
   /// All options of a shared struct (communicator, http server, ...) that Config holds as `member`.
   template <class T>
   OptionTable& include(T Config::*member, const OptionTable<T>& table) {
-    for (const auto& option : table.options()) {
-      auto set = option.set;
-      options_.push_back({option.doc, [member, set](const Value& value, Config& config, DecodeContext& context) {
-                            set(value, config.*member, context);
-                          }});
+    for (size_t i = 0; i < table.docs().size(); ++i) {
+      push(table.docs()[i], [member, &table, i](const Value& value, Config& config, DecodeContext& context) {
+        table.set(i, value, config.*member, context);
+      });
     }
     return *this;
   }
@@ -143,28 +134,49 @@ class OptionTable {
   /// "packer_*" are passed over, as Packer does.
   void decode(const Value& object, Config& config, DecodeContext& context) const;
 
-  const std::vector<Option<Config>>& options() const { return options_; }
-  std::vector<OptionDoc> docs() const {
-    std::vector<OptionDoc> docs;
-    for (const auto& option : options_) docs.push_back(option.doc);
-    return docs;
+  const std::vector<OptionDoc>& docs() const { return docs_; }
+
+  /// Sets the member that option `index` of docs() names, from a rendered value.
+  void set(size_t index, const Value& value, Config& config, DecodeContext& context) const {
+    setters_[index](value, config, context);
   }
 
  private:
-  std::vector<Option<Config>> options_;
+  OptionTable& push(OptionDoc doc, Set set) {
+    docs_.push_back(std::move(doc));
+    setters_.push_back(std::move(set));
+    return *this;
+  }
+
+  std::vector<OptionDoc> docs_;
+  std::vector<Set> setters_;  ///< of each of docs_
+};
+
+/// The documents of a component's table, which is made when they are first asked for: the components together have
+/// a thousand options, and most commands need those of two or three.
+class ComponentDocs {
+ public:
+  ComponentDocs() = default;
+  /// The function that makes the table, once, for ever.
+  template <class Config>
+  ComponentDocs(const OptionTable<Config>& (*table)())
+      : docs_([table]() -> const std::vector<OptionDoc>& { return table().docs(); }) {}
+
+  const std::vector<OptionDoc>& operator()() const { return docs_(); }
+
+ private:
+  std::function<const std::vector<OptionDoc>&()> docs_;
 };
 
 /// Non-template part of decode: matches members of `object` to options by name or alias, renders, reports. For
 /// every option found it calls set(index, rendered value).
-void decode_options(const Value& object, const std::vector<const OptionDoc*>& docs, DecodeContext& context,
+void decode_options(const Value& object, const std::vector<OptionDoc>& docs, DecodeContext& context,
                     const std::function<void(size_t, const Value&)>& set);
 
 template <class Config>
 void OptionTable<Config>::decode(const Value& object, Config& config, DecodeContext& context) const {
-  std::vector<const OptionDoc*> docs;
-  for (const auto& option : options_) docs.push_back(&option.doc);
-  decode_options(object, docs, context,
-                 [&](size_t index, const Value& value) { options_[index].set(value, config, context); });
+  decode_options(object, docs_, context,
+                 [&](size_t index, const Value& value) { set(index, value, config, context); });
 }
 
 }  // namespace kiln

@@ -410,7 +410,7 @@ std::optional<Artifact> ChrootBuilder::finish(Machine&, StageContext& context) {
 
 ComponentEntry<Builder> amazon_chroot_builder(const std::shared_ptr<AmazonShared>& shared) {
   return {"amazon-chroot", "Builds AMIs on the EC2 instance that Kiln runs on, in a volume that is attached to it.",
-          amazon::chroot_options().docs(), [shared] { return std::make_unique<amazon::ChrootBuilder>(shared); }};
+          amazon::chroot_options, [shared] { return std::make_unique<amazon::ChrootBuilder>(shared); }};
 }
 
 }  // namespace kiln

@@ -120,7 +120,7 @@ std::optional<Value> EbsBuilder::fresh_machine(const Artifact& artifact, const s
 
 ComponentEntry<Builder> amazon_ebs_builder(const std::shared_ptr<AmazonShared>& shared) {
   return {"amazon-ebs", "Builds AMIs on Amazon EC2, from an instance that is started, provisioned and stopped.",
-          amazon::options().docs(), [shared] { return std::make_unique<amazon::EbsBuilder>(shared); }};
+          amazon::options, [shared] { return std::make_unique<amazon::EbsBuilder>(shared); }};
 }
 
 }  // namespace kiln

@@ -111,7 +111,7 @@ class SurrogateBuilder : public ImageBuilder {
 
 ComponentEntry<Builder> amazon_ebssurrogate_builder(const std::shared_ptr<AmazonShared>& shared) {
   return {"amazon-ebssurrogate", "Builds AMIs on Amazon EC2, from volumes that are prepared beside a running instance.",
-          amazon::surrogate_options().docs(), [shared] { return std::make_unique<amazon::SurrogateBuilder>(shared); }};
+          amazon::surrogate_options, [shared] { return std::make_unique<amazon::SurrogateBuilder>(shared); }};
 }
 
 }  // namespace kiln

@@ -235,7 +235,7 @@ class VolumeBuilder : public Builder {
 
 ComponentEntry<Builder> amazon_ebsvolume_builder(const std::shared_ptr<AmazonShared>& shared) {
   return {"amazon-ebsvolume", "Makes volumes on Amazon EC2 that a provisioned instance has filled.",
-          amazon::volume_options().docs(), [shared] { return std::make_unique<amazon::VolumeBuilder>(shared); }};
+          amazon::volume_options, [shared] { return std::make_unique<amazon::VolumeBuilder>(shared); }};
 }
 
 }  // namespace kiln

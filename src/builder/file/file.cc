@@ -148,7 +148,7 @@ class FileBuilder : public Builder {
 }  // namespace
 
 ComponentEntry<Builder> file_builder() {
-  return {"file", "Makes one file; for trying out post-processors.", file_options().docs(),
+  return {"file", "Makes one file; for trying out post-processors.", file_options,
           [] { return std::make_unique<FileBuilder>(); }};
 }
 

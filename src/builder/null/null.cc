@@ -95,7 +95,7 @@ class NullBuilder : public Builder {
 }  // namespace
 
 ComponentEntry<Builder> null_builder() {
-  return {"null", "Connects to a machine that is there already; makes no image.", communicator_options().docs(),
+  return {"null", "Connects to a machine that is there already; makes no image.", communicator_options,
           [] { return std::make_unique<NullBuilder>(); }};
 }
 

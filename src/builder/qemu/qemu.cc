@@ -311,7 +311,7 @@ std::optional<Artifact> QemuBuilder::finish(Machine& machine, StageContext& cont
 ComponentEntry<Builder> qemu_builder() {
   auto probe = std::make_shared<qemu::KvmProbe>();
   return {"qemu", "Builds machines with QEMU, from an installation ISO or a disk image.", 
-          qemu::options().docs(),
+          qemu::options,
           [probe] { return std::make_unique<qemu::QemuBuilder>(probe); }};
 }
 

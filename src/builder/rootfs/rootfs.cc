@@ -588,7 +588,7 @@ std::optional<Value> RootfsBuilder::fresh_machine(const Artifact& artifact, cons
 
 ComponentEntry<Builder> rootfs_builder() {
   return {"rootfs", "A bootable disk image from packages, an archive or an image, provisioned in a container.",
-          rootfs_options().docs(), [] { return std::make_unique<RootfsBuilder>(); }};
+          rootfs_options, [] { return std::make_unique<RootfsBuilder>(); }};
 }
 
 }  // namespace kiln

@@ -50,7 +50,7 @@ Value ask_for_ami(const AmiDataConfig& config, const AwsQuestion& question) {
 DataSourceEntry amazon_ami_data_source() {
   DataSourceEntry entry =
       aws_data_source<AmiDataConfig>({"amazon-ami", "An AMI of Amazon EC2, found by filters.",
-                                      ami_data_options(), check_ami_data, ask_for_ami});
+                                      ami_data_options, check_ami_data, ask_for_ami});
   entry.outputs = {{.name = "id", .type = "string", .doc = "Its id."},
                    {.name = "name", .type = "string", .doc = "Its name."},
                    {.name = "creation_date", .type = "string", .doc = "When it was made."},

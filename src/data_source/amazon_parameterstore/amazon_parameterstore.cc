@@ -56,7 +56,7 @@ Value ask_for_parameter(const ParameterConfig& config, const AwsQuestion& questi
 
 DataSourceEntry amazon_parameterstore_data_source() {
   DataSourceEntry entry = aws_data_source<ParameterConfig>(
-      {"amazon-parameterstore", "A parameter of AWS Systems Manager's Parameter Store.", parameter_options(),
+      {"amazon-parameterstore", "A parameter of AWS Systems Manager's Parameter Store.", parameter_options,
        check_parameter, ask_for_parameter});
   entry.outputs = {{.name = "value", .type = "string", .doc = "Its value; a SecureString's is a secret."},
                    {.name = "version", .type = "string", .doc = "Its version."},

@@ -57,7 +57,7 @@ Value ask_for_secret(const SecretConfig& config, const AwsQuestion& question) {
 DataSourceEntry amazon_secretsmanager_data_source() {
   DataSourceEntry entry =
       aws_data_source<SecretConfig>({"amazon-secretsmanager", "A secret of AWS Secrets Manager.",
-                                     secret_options(), check_secret, ask_for_secret});
+                                     secret_options, check_secret, ask_for_secret});
   entry.outputs = {{.name = "value", .type = "string", .doc = "The value of key, or of the only one."},
                    {.name = "secret_string", .type = "string", .doc = "The whole secret as text."},
                    {.name = "secret_binary", .type = "string", .doc = "The whole of a binary secret, base64."},

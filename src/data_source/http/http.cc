@@ -109,7 +109,7 @@ DataSourceEntry http_data_source() {
   DataSourceEntry entry;
   entry.type = "http";
   entry.summary = "The answer to an HTTP request.";
-  entry.options = http_data_options().docs();
+  entry.options = http_data_options;
   entry.make = [] { return std::make_unique<HttpDataSource>(); };
   entry.outputs = {{.name = "url", .type = "string", .doc = "The URL that was asked."},
                    {.name = "body", .type = "string", .doc = "The body of the answer."},

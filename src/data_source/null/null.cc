@@ -38,7 +38,7 @@ DataSourceEntry null_data_source() {
   DataSourceEntry entry;
   entry.type = "null";
   entry.summary = "Gives back its input: a value that is known only after others.";
-  entry.options = null_data_options().docs();
+  entry.options = null_data_options;
   entry.make = [] { return std::make_unique<NullDataSource>(); };
   entry.outputs = {{.name = "output", .type = "string", .doc = "The input."}};
   return entry;

@@ -278,7 +278,7 @@ class AmazonImport : public PostProcessor {
 }  // namespace amazon_import
 
 ComponentEntry<PostProcessor> amazon_import_post_processor() {
-  return {"amazon-import", "Uploads a disk image to Amazon S3 and makes an AMI of it.", amazon_import::options().docs(),
+  return {"amazon-import", "Uploads a disk image to Amazon S3 and makes an AMI of it.", amazon_import::options,
           [] { return std::make_unique<amazon_import::AmazonImport>(); }};
 }
 

@@ -58,7 +58,7 @@ class ArtificePostProcessor : public PostProcessor {
 }  // namespace
 
 ComponentEntry<PostProcessor> artifice_post_processor() {
-  return {"artifice", "Makes other files the artifact.", artifice_options().docs(),
+  return {"artifice", "Makes other files the artifact.", artifice_options,
           [] { return std::make_unique<ArtificePostProcessor>(); }};
 }
 

@@ -135,7 +135,7 @@ PostProcessed ChecksumPostProcessor::run(const Artifact& input, StageContext& co
 }  // namespace
 
 ComponentEntry<PostProcessor> checksum_post_processor() {
-  return {"checksum", "Writes checksums of the artifact's files.", checksum_options().docs(),
+  return {"checksum", "Writes checksums of the artifact's files.", checksum_options,
           [] { return std::make_unique<ChecksumPostProcessor>(); }};
 }
 

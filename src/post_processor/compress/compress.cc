@@ -192,7 +192,7 @@ PostProcessed CompressPostProcessor::run(const Artifact& input, StageContext& co
 }  // namespace
 
 ComponentEntry<PostProcessor> compress_post_processor() {
-  return {"compress", "Packs the artifact's files into one compressed file.", compress_options().docs(),
+  return {"compress", "Packs the artifact's files into one compressed file.", compress_options,
           [] { return std::make_unique<CompressPostProcessor>(); }};
 }
 

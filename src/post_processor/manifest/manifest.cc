@@ -215,7 +215,7 @@ PostProcessed ManifestPostProcessor::run(const Artifact& input, StageContext& co
 }  // namespace
 
 ComponentEntry<PostProcessor> manifest_post_processor() {
-  return {"manifest", "Notes what was built in a JSON file.", manifest_options().docs(),
+  return {"manifest", "Notes what was built in a JSON file.", manifest_options,
           [] { return std::make_unique<ManifestPostProcessor>(); }};
 }
 

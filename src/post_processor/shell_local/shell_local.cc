@@ -23,7 +23,7 @@ class ShellLocalPostProcessor : public PostProcessor {
 }  // namespace
 
 ComponentEntry<PostProcessor> shell_local_post_processor() {
-  return {"shell-local", "Runs scripts on this machine after the build.", local_shell_options().docs(),
+  return {"shell-local", "Runs scripts on this machine after the build.", local_shell_options,
           [] { return std::make_unique<ShellLocalPostProcessor>(); }};
 }
 

@@ -50,7 +50,7 @@ class BreakpointProvisioner : public Provisioner {
 }  // namespace
 
 ComponentEntry<Provisioner> breakpoint_provisioner() {
-  return {"breakpoint", "Pauses until someone presses Enter.", breakpoint_options().docs(),
+  return {"breakpoint", "Pauses until someone presses Enter.", breakpoint_options,
           [] { return std::make_unique<BreakpointProvisioner>(); }};
 }
 

@@ -317,7 +317,7 @@ void FileProvisioner::download_one(Communicator& communicator, const std::string
 }  // namespace
 
 ComponentEntry<Provisioner> file_provisioner() {
-  return {"file", "Sends files and directories to the machine, or fetches them.", file_options().docs(),
+  return {"file", "Sends files and directories to the machine, or fetches them.", file_options,
           [] { return std::make_unique<FileProvisioner>(); }};
 }
 

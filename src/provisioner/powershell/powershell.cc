@@ -129,7 +129,7 @@ void PowershellProvisioner::run(Communicator& communicator, StageContext& contex
 }  // namespace
 
 ComponentEntry<Provisioner> powershell_provisioner() {
-  return {"powershell", "Runs PowerShell scripts on a Windows machine.", powershell_options().docs(),
+  return {"powershell", "Runs PowerShell scripts on a Windows machine.", powershell_options,
           [] { return std::make_unique<PowershellProvisioner>(); }};
 }
 

@@ -76,7 +76,7 @@ void SealProvisioner::run(Communicator& communicator, StageContext& context) {
 
 ComponentEntry<Provisioner> seal_provisioner() {
   return {"seal", "Makes a Linux machine fit to be an image, and fails naming what is left over. Kiln's own.",
-          seal_options().docs(), [] { return std::make_unique<SealProvisioner>(); }};
+          seal_options, [] { return std::make_unique<SealProvisioner>(); }};
 }
 
 }  // namespace kiln

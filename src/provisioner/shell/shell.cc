@@ -180,7 +180,7 @@ void ShellProvisioner::run(Communicator& communicator, StageContext& context) {
 }  // namespace
 
 ComponentEntry<Provisioner> shell_provisioner() {
-  return {"shell", "Runs scripts on the machine.", shell_options().docs(),
+  return {"shell", "Runs scripts on the machine.", shell_options,
           [] { return std::make_unique<ShellProvisioner>(); }};
 }
 

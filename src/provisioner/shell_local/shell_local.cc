@@ -20,7 +20,7 @@ class ShellLocalProvisioner : public Provisioner {
 }  // namespace
 
 ComponentEntry<Provisioner> shell_local_provisioner() {
-  return {"shell-local", "Runs scripts on this machine.", local_shell_options().docs(),
+  return {"shell-local", "Runs scripts on this machine.", local_shell_options,
           [] { return std::make_unique<ShellLocalProvisioner>(); }};
 }
 

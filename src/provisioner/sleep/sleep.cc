@@ -36,7 +36,7 @@ class SleepProvisioner : public Provisioner {
 }  // namespace
 
 ComponentEntry<Provisioner> sleep_provisioner() {
-  return {"sleep", "Waits.", sleep_options().docs(), [] { return std::make_unique<SleepProvisioner>(); }};
+  return {"sleep", "Waits.", sleep_options, [] { return std::make_unique<SleepProvisioner>(); }};
 }
 
 }  // namespace kiln

@@ -191,7 +191,7 @@ void WindowsRestartProvisioner::run(Communicator& communicator, StageContext& co
 
 ComponentEntry<Provisioner> windows_restart_provisioner() {
   return {"windows-restart", "Restarts a Windows machine and waits until it is back.",
-          windows_restart_options().docs(), [] { return std::make_unique<WindowsRestartProvisioner>(); }};
+          windows_restart_options, [] { return std::make_unique<WindowsRestartProvisioner>(); }};
 }
 
 }  // namespace kiln

@@ -130,7 +130,7 @@ void WindowsShellProvisioner::run(Communicator& communicator, StageContext& cont
 }  // namespace
 
 ComponentEntry<Provisioner> windows_shell_provisioner() {
-  return {"windows-shell", "Runs batch scripts on a Windows machine.", windows_shell_options().docs(),
+  return {"windows-shell", "Runs batch scripts on a Windows machine.", windows_shell_options,
           [] { return std::make_unique<WindowsShellProvisioner>(); }};
 }
 

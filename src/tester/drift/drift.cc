@@ -190,7 +190,7 @@ TestReport DriftTester::run(const TestTarget& target, StageContext& context) {
 
 ComponentEntry<Tester> drift_tester() {
   return {"drift", "Runs a dry run, itamae's or another, that must find nothing to change.",
-          drift_options().docs(), [] { return std::make_unique<DriftTester>(); }};
+          drift_options, [] { return std::make_unique<DriftTester>(); }};
 }
 
 }  // namespace kiln

@@ -215,7 +215,7 @@ class GossTester : public Tester {
 }  // namespace
 
 ComponentEntry<Tester> goss_tester() {
-  return {"goss", "Holds the machine against a gossfile; goss itself is not needed.", goss_options().docs(),
+  return {"goss", "Holds the machine against a gossfile; goss itself is not needed.", goss_options,
           [] { return std::make_unique<GossTester>(); }};
 }
 

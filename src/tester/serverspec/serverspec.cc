@@ -351,7 +351,7 @@ TestReport ServerspecTester::run(const TestTarget& target, StageContext& context
 
 ComponentEntry<Tester> serverspec_tester() {
   return {"serverspec", "Runs serverspec's specs by rspec, from this host by SSH or in the machine.",
-          serverspec_options().docs(), [] { return std::make_unique<ServerspecTester>(); }};
+          serverspec_options, [] { return std::make_unique<ServerspecTester>(); }};
 }
 
 }  // namespace kiln

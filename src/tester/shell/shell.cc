@@ -218,7 +218,7 @@ class ShellTester : public Tester {
 
 ComponentEntry<Tester> shell_tester() {
   return {"shell", "Runs scripts in the machine; their exit status, or the TAP they print, is the verdict.",
-          shell_test_options().docs(), [] { return std::make_unique<ShellTester>(); }};
+          shell_test_options, [] { return std::make_unique<ShellTester>(); }};
 }
 
 }  // namespace kiln

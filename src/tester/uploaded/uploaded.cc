@@ -225,7 +225,7 @@ class UploadedTester : public Tester {
 
 ComponentEntry<Tester> uploaded_tester() {
   return {"uploaded", "What the template sent into the machine is there, with the same content.",
-          uploaded_options().docs(), [] { return std::make_unique<UploadedTester>(); }};
+          uploaded_options, [] { return std::make_unique<UploadedTester>(); }};
 }
 
 }  // namespace kiln
