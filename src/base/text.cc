@@ -266,7 +266,8 @@ std::optional<std::chrono::nanoseconds> parse_go_duration(std::string_view text)
     long double value = 0;
     long double scale = 0;
     bool any = false;
-    for (; n < rest.size() && (std::isdigit(static_cast<unsigned char>(rest[n])) || (rest[n] == '.' && scale == 0)); ++n) {
+    for (; n < rest.size() && (std::isdigit(static_cast<unsigned char>(rest[n])) || (rest[n] == '.' && scale == 0));
+         ++n) {
       if (rest[n] == '.') {
         scale = 1;
         continue;

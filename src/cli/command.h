@@ -146,7 +146,8 @@ struct Invocation {
   std::shared_ptr<Redactor> redactor = std::make_shared<Redactor>();
   std::shared_ptr<Log> log;
   std::shared_ptr<Renderer> renderer;
-  std::shared_ptr<TemplateCache> templates;  ///< where it is set, a template is read once while its files stay as they are
+  std::shared_ptr<TemplateCache>
+      templates;  ///< where it is set, a template is read once while its files stay as they are
 
   bool as_packer() const { return program == "packer"; }
   const char* product() const { return as_packer() ? "Packer" : "Kiln"; }

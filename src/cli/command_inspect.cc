@@ -101,7 +101,9 @@ void inspect_legacy(const Template& parsed, const Ui& ui) {
       "and therefore only show in their raw form here.");
 }
 
-std::string step_text(const std::string& type, const std::string& name) { return name.empty() ? type : type + "." + name; }
+std::string step_text(const std::string& type, const std::string& name) {
+  return name.empty() ? type : type + "." + name;
+}
 
 std::string builds_text(const Template& outline) {
   std::string out = "> builds:\n";

@@ -43,8 +43,8 @@ int run_plan(Invocation& invocation, CommandOptions& options, const std::vector<
   for (const auto& build : builds) out += outline_text(build) + "\n";
   size_t steps = 0;
   for (const auto& build : builds) steps += build.steps.size();
-  ui.say(out + fmt::format("{} build{}, {} step{}. Nothing was done.", builds.size(), builds.size() == 1 ? "" : "s", steps,
-                           steps == 1 ? "" : "s"));
+  ui.say(out + fmt::format("{} build{}, {} step{}. Nothing was done.", builds.size(), builds.size() == 1 ? "" : "s",
+                           steps, steps == 1 ? "" : "s"));
   return 0;
 }
 

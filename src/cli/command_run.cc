@@ -24,10 +24,12 @@ bool resume(Invocation& invocation, CommandOptions& options, const fs::path& pat
     invocation.ui().error(fmt::format("Error: there is no run of {} to resume. Leave -resume out.", path.string()));
     return false;
   }
-  if (last->finished) invocation.ui().say("The last run went well to its end; stages are up to date unless their inputs changed.");
+  if (last->finished)
+    invocation.ui().say("The last run went well to its end; stages are up to date unless their inputs changed.");
   std::vector<std::string> missing;
   for (const auto& name : last->left_out) {
-    bool given = std::any_of(options.variables.begin(), options.variables.end(), [&](const auto& one) { return one.first == name; });
+    bool given = std::any_of(options.variables.begin(), options.variables.end(),
+                             [&](const auto& one) { return one.first == name; });
     if (!given) missing.push_back("-var " + name + "=...");
   }
   if (!missing.empty()) {
@@ -36,7 +38,8 @@ bool resume(Invocation& invocation, CommandOptions& options, const fs::path& pat
   }
   // What is given now comes later and wins.
   options.variables.insert(options.variables.begin(), last->variables.begin(), last->variables.end());
-  options.variable_files.insert(options.variable_files.begin(), last->variable_files.begin(), last->variable_files.end());
+  options.variable_files.insert(options.variable_files.begin(), last->variable_files.begin(),
+                                last->variable_files.end());
   if (options.targets.empty()) options.targets = last->targets;
   return true;
 }
@@ -64,7 +67,8 @@ void make_paths_absolute(CommandOptions& options) {
 }  // namespace
 
 int run_run(Invocation& invocation, CommandOptions& options, const std::vector<std::string>& arguments) {
-  if (options.fail_fast && options.keep_going) throw Error(ErrorKind::user, "Error: -fail-fast and -keep-going exclude each other.");
+  if (options.fail_fast && options.keep_going)
+    throw Error(ErrorKind::user, "Error: -fail-fast and -keep-going exclude each other.");
   fs::path path = find_pipeline(arguments);
   if (options.resume && !resume(invocation, options, path)) return 1;
   auto loaded = load_pipeline(invocation, options, path);

@@ -55,9 +55,16 @@ void declare_compatibility(FlagSet& flags, CommandOptions& o) {
 
 /// The cache of machine states.
 void declare_states(FlagSet& flags, CommandOptions& o, bool by_default) {
-  if (!by_default) flags.add_bool("cache", &o.cache, "Keep the machine's state after every step, and go on from the last\nunchanged one. KILN_CACHE=1 does the same.");
-  flags.add_bool("no-cache", &o.no_cache, by_default ? "Keep and use no states of machines." : "Keep and use none, whatever KILN_CACHE says.");
-  flags.add_string("rebuild-from", &o.rebuild_from, "Run this step and those after it whatever is cached: boot, a step's\nnumber, a provisioner's type or name.", "-rebuild-from=STEP");
+  if (!by_default)
+    flags.add_bool("cache", &o.cache,
+                   "Keep the machine's state after every step, and go on from the last\nunchanged one. KILN_CACHE=1 "
+                   "does the same.");
+  flags.add_bool("no-cache", &o.no_cache,
+                 by_default ? "Keep and use no states of machines." : "Keep and use none, whatever KILN_CACHE says.");
+  flags.add_string(
+      "rebuild-from", &o.rebuild_from,
+      "Run this step and those after it whatever is cached: boot, a step's\nnumber, a provisioner's type or name.",
+      "-rebuild-from=STEP");
 }
 
 void declare_build(FlagSet& flags, CommandOptions& o) {
@@ -65,7 +72,8 @@ void declare_build(FlagSet& flags, CommandOptions& o) {
   flags.add_bool("debug", &o.debug, "One build at a time, with a pause after every step.");
   flags.add_bool("force", &o.force, "Delete artifacts of an earlier run that are in the way.");
   declare_selection(flags, o, "Build");
-  flags.add_bool("local-ec2", &o.local_ec2, "AWS is the endpoint on this machine (see ec2), which is started for the\nbuild unless it runs.");
+  flags.add_bool("local-ec2", &o.local_ec2,
+                 "AWS is the endpoint on this machine (see ec2), which is started for the\nbuild unless it runs.");
   declare_output(flags, o);
   flags.add_choice(
       "on-error", &o.on_error, {"cleanup", "abort", "ask", "run-cleanup-provisioner"},
@@ -79,7 +87,8 @@ void declare_build(FlagSet& flags, CommandOptions& o) {
   flags.add_bool("warn-on-undeclared-var", &o.warn_on_undeclared_variable,
                  "Warn about values in var files for variables that are not declared.");
   declare_states(flags, o, false);
-  flags.add_bool("resume", &o.resume, "Go on from the last step that went well: -cache, for a build that was run with it.");
+  flags.add_bool("resume", &o.resume,
+                 "Go on from the last step that went well: -cache, for a build that was run with it.");
   flags.add_bool("explain", &o.explain, "Say all that changed of a step that is run again.");
   declare_compatibility(flags, o);
   flags.add_bool("skip-enforcement", &o.skip_enforcement, "Taken for compatibility; there is no registry.");
@@ -99,24 +108,34 @@ void declare_validate(FlagSet& flags, CommandOptions& o) {
 }
 
 void declare_targets(FlagSet& flags, CommandOptions& o) {
-  flags.add_list("target", &o.targets, "Only these stages and what they need: a stage's name, or one of its instances\nlike custom[staging]; may be a pattern.",
+  flags.add_list("target", &o.targets,
+                 "Only these stages and what they need: a stage's name, or one of its instances\nlike custom[staging]; "
+                 "may be a pattern.",
                  "-target=STAGE,...");
 }
 
 /// How the throw-away machine of an image is started.
 void declare_machine(FlagSet& flags, CommandOptions& o) {
-  flags.add_string("machine-type", &o.machine_type, "The builder that starts it: rootfs (a booted container, needs root) or qemu.\n(Default: the one that made the image; of a file: rootfs for root, else qemu)",
+  flags.add_string("machine-type", &o.machine_type,
+                   "The builder that starts it: rootfs (a booted container, needs root) or qemu.\n(Default: the one "
+                   "that made the image; of a file: rootfs for root, else qemu)",
                    "-machine-type=qemu");
-  flags.add_pairs("set", &o.settings, "An option of that builder: memory, cpus, ssh_username, ssh_private_key_file, ...\nA password is taken from the environment: KILN_SSH_PASSWORD.",
+  flags.add_pairs("set", &o.settings,
+                  "An option of that builder: memory, cpus, ssh_username, ssh_private_key_file, ...\nA password is "
+                  "taken from the environment: KILN_SSH_PASSWORD.",
                   "-set 'option=value'");
-  flags.add_repeated("wait-for", &o.wait_for, "What must be ready: systemd, cloud-init, port:NUMBER, command:TEXT. Repeatable.", "-wait-for=WHAT");
-  flags.add_string("wait-timeout", &o.wait_timeout, "For becoming ready; then the tests run all the same. (Default: 5m)", "-wait-timeout=2m");
+  flags.add_repeated("wait-for", &o.wait_for,
+                     "What must be ready: systemd, cloud-init, port:NUMBER, command:TEXT. Repeatable.",
+                     "-wait-for=WHAT");
+  flags.add_string("wait-timeout", &o.wait_timeout,
+                   "For becoming ready; then the tests run all the same. (Default: 5m)", "-wait-timeout=2m");
 }
 
 void declare_test(FlagSet& flags, CommandOptions& o) {
   flags.add_repeated("serverspec", &o.serverspec, "Run Serverspec: a directory of specs, or one spec file. Repeatable.", "-serverspec=DIR");
   flags.add_repeated("goss", &o.goss, "Check a goss file. Repeatable.", "-goss=FILE");
-  flags.add_repeated("shell", &o.shell_tests, "Run a script in the machine; exit status 0 passes. Repeatable.", "-shell=FILE");
+  flags.add_repeated("shell", &o.shell_tests, "Run a script in the machine; exit status 0 passes. Repeatable.",
+                     "-shell=FILE");
   declare_machine(flags, o);
   flags.add_string("timeout", &o.timeout, "For waiting and testing. (Default: 15m)", "-timeout=10m");
   flags.add_string("junit", &o.junit, "Write the results as JUnit XML.", "-junit=FILE");
@@ -126,7 +145,9 @@ void declare_test(FlagSet& flags, CommandOptions& o) {
 }
 
 void declare_shell(FlagSet& flags, CommandOptions& o) {
-  flags.add_string("at", &o.at, "Of a TEMPLATE: after this step. boot, a step's number, a provisioner's type or\nname, or failed.", "-at=STEP");
+  flags.add_string("at", &o.at,
+                   "Of a TEMPLATE: after this step. boot, a step's number, a provisioner's type or\nname, or failed.",
+                   "-at=STEP");
   declare_machine(flags, o);
   declare_selection(flags, o, "Of a TEMPLATE:");
   declare_variables(flags, o);
@@ -134,23 +155,28 @@ void declare_shell(FlagSet& flags, CommandOptions& o) {
 
 void declare_run(FlagSet& flags, CommandOptions& o) {
   declare_targets(flags, o);
-  flags.add_int("parallel", &o.parallel, "How many stages run at once. (Default: the number of CPUs, at least 2)", "-parallel=N");
+  flags.add_int("parallel", &o.parallel, "How many stages run at once. (Default: the number of CPUs, at least 2)",
+                "-parallel=N");
   flags.add_bool("fail-fast", &o.fail_fast, "Start nothing more once a stage has failed.");
   flags.add_bool("keep-going", &o.keep_going, "A failed stage stops only what needs it. (Default)");
-  flags.add_bool("resume", &o.resume, "Go on as the last run was called: same variables, same targets. Finished stages\nare not run again.");
+  flags.add_bool("resume", &o.resume,
+                 "Go on as the last run was called: same variables, same targets. Finished stages\nare not run again.");
   flags.add_bool("rebuild", &o.rebuild, "Run stages that are up to date, too.");
   flags.add_bool("force", &o.force, "Replace what is in the way of a stage's result.");
   declare_states(flags, o, true);
   flags.add_bool("update-modules", &o.update_modules, "Look up anew which commits the git modules' refs are.");
   declare_variables(flags, o);
-  flags.add_string("artifact-env", &o.artifact_env, "Write artifacts and outputs as shell assignments, when all is well.", "-artifact-env=FILE");
-  flags.add_string("artifact-json", &o.artifact_json, "Write stages, artifacts and outputs as JSON.", "-artifact-json=FILE");
+  flags.add_string("artifact-env", &o.artifact_env,
+                   "Write artifacts and outputs as shell assignments, when all is well.", "-artifact-env=FILE");
+  flags.add_string("artifact-json", &o.artifact_json, "Write stages, artifacts and outputs as JSON.",
+                   "-artifact-json=FILE");
   flags.add_string("junit", &o.junit, "Write the results of all tests as JUnit XML.", "-junit=FILE");
   flags.add_string("tap", &o.tap, "Write the results of all tests as TAP.", "-tap=FILE");
   flags.add_bool("explain", &o.explain, "Name every input that changed, not only the first ones.");
   declare_output(flags, o);
   flags.add_choice("on-error", &o.on_error, {"cleanup", "abort", "ask", "run-cleanup-provisioner"},
-                   "What to do when a build fails: cleanup (default), abort,\nask or run-cleanup-provisioner.", "-on-error=cleanup");
+                   "What to do when a build fails: cleanup (default), abort,\nask or run-cleanup-provisioner.",
+                   "-on-error=cleanup");
   flags.add_bool("color", &o.color, "Plain output without colours. (Default: colours)", "-color=false");
   flags.add_bool("timestamp-ui", &o.timestamp_ui, "Put an RFC 3339 time before every line of a build.");
 }
@@ -160,7 +186,8 @@ void declare_plan(FlagSet& flags, CommandOptions& o) {
   flags.add_bool("explain", &o.explain, "Of a pipeline: name every input that changed.");
   flags.add_bool("steps", &o.steps, "Of a pipeline: show the steps of every stage, too.");
   flags.add_bool("rebuild", &o.rebuild, "Of a pipeline: as with run -rebuild.");
-  flags.add_bool("cache", &o.cache, "Say of every step of a template whether its state is cached, or why it would run.");
+  flags.add_bool("cache", &o.cache,
+                 "Say of every step of a template whether its state is cached, or why it would run.");
   flags.add_bool("json", &o.json, "One JSON object, for programs.");
   declare_selection(flags, o, "Plan");
   declare_variables(flags, o);
@@ -394,7 +421,8 @@ std::vector<Subcommand> make_template_commands() {
        {{"shell atlas/app", "look around in an image"},
         {"shell -at=3 app.pkr.hcl", "after the third step of a build"},
         {"shell -at=failed app.pkr.hcl", "where its last failing step left it"},
-        {"shell -machine-type=qemu -set memory=2048 -set ssh_username=vagrant disk.qcow2", "of a file, in a virtual machine"}},
+        {"shell -machine-type=qemu -set memory=2048 -set ssh_username=vagrant disk.qcow2",
+         "of a file, in a virtual machine"}},
        run_shell,
        Subcommand::Shown::as_kiln},
       {"plan",
@@ -575,7 +603,15 @@ std::vector<Subcommand> make_cache_commands() {
        run_cache,
        ours,
        true},
-      {"cache ls", "", "cache ls [options]", "Lists the states, the most recently used first.", declare_json, {{"cache ls", "what there is"}}, run_cache, never, true},
+      {"cache ls",
+       "",
+       "cache ls [options]",
+       "Lists the states, the most recently used first.",
+       declare_json,
+       {{"cache ls", "what there is"}},
+       run_cache,
+       never,
+       true},
       {"cache why",
        "",
        "cache why [options] TEMPLATE",
@@ -596,8 +632,15 @@ std::vector<Subcommand> make_cache_commands() {
        run_cache_gc,
        never,
        true},
-      {"cache rm", "", "cache rm KEY...", "Removes states, and those that build on them. One that is in use stays.", declare_nothing,
-       {{"cache rm 3f2a91", "the state whose key begins so"}}, run_cache_rm, never, true},
+      {"cache rm",
+       "",
+       "cache rm KEY...",
+       "Removes states, and those that build on them. One that is in use stays.",
+       declare_nothing,
+       {{"cache rm 3f2a91", "the state whose key begins so"}},
+       run_cache_rm,
+       never,
+       true},
       {"cache verify",
        "",
        "cache verify [KEY...]",

@@ -41,7 +41,9 @@ Subject find_subject(const std::string& reference) {
   try {
     out.image = store->get(is_file ? fs::absolute(reference).lexically_normal().string() : reference);
   } catch (const Error& error) {
-    if (!is_file) throw Error(ErrorKind::user, error.message() + "\n(An image is named by its id, tag or name in `kiln images`, or by a path.)");
+    if (!is_file)
+      throw Error(ErrorKind::user,
+                  error.message() + "\n(An image is named by its id, tag or name in `kiln images`, or by a path.)");
   }
   if (out.image) {
     out.builder_type = out.image->builder_type;
@@ -63,24 +65,34 @@ Subject find_subject(const std::string& reference) {
 /// "memory=1024": a member of the machine's configuration; numbers and booleans are taken as what they look like.
 void set_member(Value& machine, const std::string& name, const std::string& text) {
   bool number = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
-  machine.set(name, text == "true" ? Value(true) : text == "false" ? Value(false) : number ? Value(Number{text}) : Value(text));
+  machine.set(name, text == "true"    ? Value(true)
+                    : text == "false" ? Value(false)
+                    : number          ? Value(Number{text})
+                                      : Value(text));
 }
 
 void take_duration(const char* flag, const std::string& text, std::chrono::nanoseconds& out) {
   if (text.empty()) return;
   auto parsed = parse_go_duration(text);
-  if (!parsed || parsed->count() <= 0) throw Error(ErrorKind::user, fmt::format("Error: {} {} is no duration; one is written like 90s or 5m.", flag, text));
+  if (!parsed || parsed->count() <= 0)
+    throw Error(ErrorKind::user,
+                fmt::format("Error: {} {} is no duration; one is written like 90s or 5m.", flag, text));
   out = *parsed;
 }
 
-ImageTestPlan machine_plan(const Invocation& invocation, const CommandOptions& options, const Subject& subject, const std::string& name) {
+ImageTestPlan machine_plan(const Invocation& invocation, const CommandOptions& options, const Subject& subject,
+                           const std::string& name) {
   ImageTestPlan plan;
   plan.name = name;
   plan.builder_type = options.machine_type.empty() ? subject.builder_type : options.machine_type;
   const auto* entry = find_component(component_table().builders, plan.builder_type);
-  if (!entry) throw Error(ErrorKind::user, fmt::format("Error: there is no builder {} to start a machine with.", go_quote(plan.builder_type)));
+  if (!entry)
+    throw Error(ErrorKind::user,
+                fmt::format("Error: there is no builder {} to start a machine with.", go_quote(plan.builder_type)));
   auto config = entry->make()->fresh_machine(subject.artifact, image_store_directory() / "scratch" / random_uuid());
-  if (!config) throw Error(ErrorKind::user, fmt::format("Error: {} cannot be started as a machine by builder {}.", subject.artifact.description, plan.builder_type));
+  if (!config)
+    throw Error(ErrorKind::user, fmt::format("Error: {} cannot be started as a machine by builder {}.",
+                                             subject.artifact.description, plan.builder_type));
   if (subject.machine.is_object() && plan.builder_type == subject.builder_type) {
     for (const auto& member : subject.machine.as_object()) {
       if (!config->find(member.key)) config->set(member.key, member.value);
@@ -110,7 +122,8 @@ ImageTestPlan machine_plan(const Invocation& invocation, const CommandOptions& o
   return plan;
 }
 
-void add_test(ImageTestPlan& plan, const std::string& kind, Value config, const std::string& name, Diagnostics& diagnostics) {
+void add_test(ImageTestPlan& plan, const std::string& kind, Value config, const std::string& name,
+              Diagnostics& diagnostics) {
   const auto* entry = find_component(component_table().testers, kind);
   if (!entry) throw Error(ErrorKind::user, "Error: this program has no test of kind " + go_quote(kind));
   PlannedTest test{kind, name, entry->make(), std::move(config)};
@@ -155,7 +168,9 @@ std::string mistakes_of(const Diagnostics& diagnostics) {
 Command ssh_command(const Value& data, const fs::path& scratch) {
   auto text = [&](const char* name) {
     const Value* value = data.find(name);
-    return value && value->is_string() ? value->as_string() : value && value->kind() == Value::Kind::number ? value->as_number().text : std::string();
+    return value && value->is_string()                     ? value->as_string()
+           : value && value->kind() == Value::Kind::number ? value->as_number().text
+                                                           : std::string();
   };
   Command command{.argv = {"ssh", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-p", text("Port"), "-l", text("User")}};
   if (std::string key = text("SSHPrivateKey"); !key.empty()) {
@@ -179,11 +194,13 @@ void open_shell(Communicator& communicator, StageContext& context) {
   TempDir scratch("kiln-shell");
   auto command = communicator.shell_command();
   if (!command) {
-    if (!find_program("ssh")) throw Error(ErrorKind::environment, "the program ssh is not installed (Debian: apt install openssh-client)");
+    if (!find_program("ssh"))
+      throw Error(ErrorKind::environment, "the program ssh is not installed (Debian: apt install openssh-client)");
     command = ssh_command(context.scope.build_data, scratch.path());
   }
   context.ui.say("A shell on a throw-away copy: what is changed here is gone when it ends (exit).");
-  Process shell = Process::start(*command, {.in = Process::Stdio::inherit, .out = Process::Stdio::inherit, .err = Process::Stdio::inherit});
+  Process shell = Process::start(
+      *command, {.in = Process::Stdio::inherit, .out = Process::Stdio::inherit, .err = Process::Stdio::inherit});
   while (!shell.wait(Deadline::in(std::chrono::hours(1)), context.stop)) {
   }
 }
@@ -212,7 +229,8 @@ int run_test(Invocation& invocation, CommandOptions& options, const std::vector<
   fs::create_directories(image_store_directory() / "scratch");
   auto journal = open_journal(state_directory(), invocation.run_id);
   std::vector<ImageTestResult> results;
-  results.push_back(run_image_test(plan, component_table(), machine_run_options(invocation), *invocation.renderer, *journal, *invocation.log, stop));
+  results.push_back(run_image_test(plan, component_table(), machine_run_options(invocation), *invocation.renderer,
+                                   *journal, *invocation.log, stop));
   const ImageTestResult& result = results[0];
   if (!result.error.empty()) ui.error("\n" + result.error);
   if (!result.evidence.empty()) ui.say("What was kept of the machine: " + result.evidence.string());
@@ -243,7 +261,8 @@ int run_shell(Invocation& invocation, CommandOptions& options, const std::vector
   SignalWatch signals(stop, [&](const std::string& name) { ui.say(fmt::format("Stopping after {}...", name)); });
   fs::create_directories(image_store_directory() / "scratch");
   auto journal = open_journal(state_directory(), invocation.run_id);
-  ImageTestResult result = run_image_test(plan, component_table(), machine_run_options(invocation), *invocation.renderer, *journal, *invocation.log, stop);
+  ImageTestResult result = run_image_test(plan, component_table(), machine_run_options(invocation),
+                                          *invocation.renderer, *journal, *invocation.log, stop);
   if (!result.error.empty()) ui.error("\n" + result.error);
   return result.passed() ? 0 : 1;
 }

@@ -61,7 +61,9 @@ class HclConsole : public ConsoleLanguage {
   int mistake_code() const override { return 1; }
 
  private:
-  static bool is_part(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || c == '.'; }
+  static bool is_part(char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || c == '.';
+  }
 
   Ui ui_;
   std::shared_ptr<HclEvaluation> evaluation_;

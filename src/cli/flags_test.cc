@@ -24,7 +24,8 @@ struct Taken {
 
 TEST(Flags, TakesGoForms) {
   Taken t;
-  auto parsed = t.flags.parse({"-on", "--n", "-3", "-s=", "-only=a,b", "--only", "c", "-var", "k=v=w", "-", "-on=false"});
+  auto parsed =
+      t.flags.parse({"-on", "--n", "-3", "-s=", "-only=a,b", "--only", "c", "-var", "k=v=w", "-", "-on=false"});
   EXPECT_EQ(parsed.error, "");
   EXPECT_TRUE(t.on);
   EXPECT_EQ(t.number, -3);
@@ -49,7 +50,8 @@ TEST(Flags, ErrorsAreGos) {
   EXPECT_EQ(error({"-=x"}), "bad flag syntax: -=x");
   EXPECT_EQ(error({"-n"}), "flag needs an argument: -n");
   EXPECT_EQ(error({"-n=1.5"}), "invalid value \"1.5\" for flag -n: parse error");
-  EXPECT_EQ(error({"-n=99999999999999999999"}), "invalid value \"99999999999999999999\" for flag -n: value out of range");
+  EXPECT_EQ(error({"-n=99999999999999999999"}),
+            "invalid value \"99999999999999999999\" for flag -n: value out of range");
   EXPECT_EQ(error({"-on=yes"}), "invalid boolean value \"yes\" for -on: parse error");
   EXPECT_EQ(error({"-kind=c"}), "invalid value \"c\" for flag -kind: expected one of [\"a\" \"b\"]");
   EXPECT_EQ(error({"-var=x"}), "invalid value \"x\" for flag -var: No '=' value in arg: x");

@@ -226,8 +226,9 @@ HclHost watched_host(HclHost host, bool& read) {
 }
 
 /// With the time standing still the blocks depend on the files' text alone, unless a variable's default reads another.
-std::shared_ptr<PackerHcl> read_hcl(const Invocation& invocation, const CommandOptions& options, const std::string& path,
-                                    const HclHost& host, const std::vector<HclBlockSchema>& more, Diagnostics& diagnostics) {
+std::shared_ptr<PackerHcl> read_hcl(const Invocation& invocation, const CommandOptions& options,
+                                    const std::string& path, const HclHost& host,
+                                    const std::vector<HclBlockSchema>& more, Diagnostics& diagnostics) {
   auto files = template_files(path);
   bool shared = invocation.templates && options.timeless && more.empty();
   if (!shared) return std::make_shared<PackerHcl>(parse_packer_hcl(files, packer_version, host, diagnostics, more));

@@ -133,8 +133,11 @@ std::string age_text(TimePoint then, TimePoint now) {
     int64_t until;
   };
   constexpr int64_t hour = 3600, day = 24 * hour;
-  constexpr Unit units[] = {
-      {"second", 1, 60}, {"minute", 60, hour}, {"hour", hour, 2 * day}, {"day", day, 14 * day}, {"week", 7 * day, 56 * day}};
+  constexpr Unit units[] = {{"second", 1, 60},
+                            {"minute", 60, hour},
+                            {"hour", hour, 2 * day},
+                            {"day", day, 14 * day},
+                            {"week", 7 * day, 56 * day}};
   int64_t seconds = std::chrono::duration_cast<std::chrono::seconds>(now - then).count();
   if (seconds < 5) return "just now";
   for (const auto& unit : units) {

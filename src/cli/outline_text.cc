@@ -23,7 +23,8 @@ std::string option_text(const Value& value) {
 std::string outlined_step_text(const OutlinedStep& step, size_t number, const std::string& indent) {
   std::string called = step.name.empty() ? step.type : fmt::format("{} {}", step.type, go_quote(step.name));
   std::string key = step.key.substr(0, shown_key_digits);
-  std::string line = fmt::format("{}  {:>2}  {:<56}  {}  {}", indent, number, step.kind + " " + called, key, step.cache);
+  std::string line =
+      fmt::format("{}  {:>2}  {:<56}  {}  {}", indent, number, step.kind + " " + called, key, step.cache);
   std::string out = std::string(trim_right(line)) + "\n";
   for (const auto& member : step.options.as_object()) {
     out += fmt::format("{}        {} = {}\n", indent, member.key, option_text(member.value));

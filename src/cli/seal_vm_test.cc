@@ -73,21 +73,25 @@ TEST(VmSeal, ABusyboxMachineIsSealed) {
   SealedGuest guest(tiny_guest_directory());
   std::string key = "ssh-ed25519 AAAAC3NzaBuildKey packer_x";
   guest.stage.context.scope.build_data.set("SSHPublicKey", Value(key));
-  guest.shell("mkdir -p /root/.ssh /var/log /var/tmp; echo '" + key + "' >> /root/.ssh/authorized_keys; echo secret > /root/.ash_history; "
+  guest.shell("mkdir -p /root/.ssh /var/log /var/tmp; echo '" + key +
+              "' >> /root/.ssh/authorized_keys; echo secret > /root/.ash_history; "
               "echo x > /tmp/left; echo x > /var/tmp/left; echo 0123 > /etc/machine-id; echo x > /var/log/messages.1");
   std::string looked = guest.seal({{"only_check", true}});
-  for (auto path : {"/root/.ssh/authorized_keys", "/root/.ash_history", "/var/tmp/left", "/etc/machine-id", "/var/log/messages.1",
-                    "/etc/dropbear/dropbear_ed25519_host_key"}) {
+  for (auto path : {"/root/.ssh/authorized_keys", "/root/.ash_history", "/var/tmp/left", "/etc/machine-id",
+                    "/var/log/messages.1", "/etc/dropbear/dropbear_ed25519_host_key"}) {
     EXPECT_THAT(looked, testing::HasSubstr(std::string("\n  ") + path + ": "));
   }
   // Its start script makes no host keys, so they stay and are told.
   std::string sealed = guest.seal({});
   EXPECT_THAT(sealed, testing::HasSubstr("2 things are left over"));
-  EXPECT_THAT(sealed, testing::HasSubstr("dropbear_rsa_host_key: an ssh host key: nothing on this machine would make a new one"));
+  EXPECT_THAT(sealed, testing::HasSubstr(
+                          "dropbear_rsa_host_key: an ssh host key: nothing on this machine would make a new one"));
   EXPECT_EQ(guest.seal({{"host_keys", false}}), "");
-  EXPECT_EQ(trim(guest.shell("ls /root/.ash_history /tmp/left /var/tmp/left /etc/machine-id /var/log/messages.1 /tmp/seal_* 2>/dev/null; "
-                             "grep -c BuildKey /root/.ssh/authorized_keys")),
-            "0");
+  EXPECT_EQ(
+      trim(guest.shell(
+          "ls /root/.ash_history /tmp/left /var/tmp/left /etc/machine-id /var/log/messages.1 /tmp/seal_* 2>/dev/null; "
+          "grep -c BuildKey /root/.ssh/authorized_keys")),
+      "0");
 }
 
 }  // namespace

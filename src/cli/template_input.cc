@@ -172,11 +172,15 @@ PlanInput make_plan_input(const Invocation& invocation, const CommandOptions& op
   input.scope = make_scope(parsed);
   auto read = secret_reader(*invocation.redactor);
   for (const char* name : {"aws_secretsmanager", "aws_secretsmanager_raw", "consul_key", "vault"}) {
-    input.variable_functions[name] = [read, name](const std::vector<std::string>& arguments) { return read(name, arguments); };
+    input.variable_functions[name] = [read, name](const std::vector<std::string>& arguments) {
+      return read(name, arguments);
+    };
   }
   if (options.timeless) {
     input.scope.started = {};
-    input.scope.functions["uuid"] = [](const std::vector<std::string>&) { return std::string("00000000-0000-0000-0000-000000000000"); };
+    input.scope.functions["uuid"] = [](const std::vector<std::string>&) {
+      return std::string("00000000-0000-0000-0000-000000000000");
+    };
   }
   return input;
 }
@@ -194,7 +198,8 @@ Plan plan_template(Invocation& invocation, const CommandOptions& options, Loaded
   return plan_lowered(invocation, options, lower_template(invocation, loaded, diagnostics), diagnostics);
 }
 
-Plan plan_lowered(Invocation& invocation, const CommandOptions& options, const Template& lowered, Diagnostics& diagnostics) {
+Plan plan_lowered(Invocation& invocation, const CommandOptions& options, const Template& lowered,
+                  Diagnostics& diagnostics) {
   for (const auto& secret : lowered.secrets) invocation.redactor->add(secret);
   bool initialised = !diagnostics.has_errors();
   PlanInput input = make_plan_input(invocation, options, lowered);

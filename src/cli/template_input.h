@@ -30,7 +30,8 @@ Template lower_template(Invocation& invocation, LoadedTemplate& loaded, Diagnost
 Plan plan_template(Invocation& invocation, const CommandOptions& options, LoadedTemplate& loaded,
                    Diagnostics& diagnostics);
 /// The same of a template that is evaluated already.
-Plan plan_lowered(Invocation& invocation, const CommandOptions& options, const Template& lowered, Diagnostics& diagnostics);
+Plan plan_lowered(Invocation& invocation, const CommandOptions& options, const Template& lowered,
+                  Diagnostics& diagnostics);
 /// Mistakes as the template's language has them shown.
 std::string mistakes_text(const LoadedTemplate& loaded, const Diagnostics& diagnostics);
 

@@ -41,7 +41,8 @@ std::vector<TestSuite> suites_of(const TestedSubject& subject) {
 
 }  // namespace
 
-void write_test_reports(const CommandOptions& options, const Redactor& redactor, const std::vector<TestedSubject>& subjects) {
+void write_test_reports(const CommandOptions& options, const Redactor& redactor,
+                        const std::vector<TestedSubject>& subjects) {
   if (options.junit.empty() && options.tap.empty()) return;
   std::vector<TestSuite> suites;
   for (const auto& subject : subjects) {

@@ -15,6 +15,7 @@ struct TestedSubject {
 };
 
 /// -junit and -tap, where given. Throws Error{user} when a file cannot be written.
-void write_test_reports(const CommandOptions& options, const Redactor& redactor, const std::vector<TestedSubject>& subjects);
+void write_test_reports(const CommandOptions& options, const Redactor& redactor,
+                        const std::vector<TestedSubject>& subjects);
 
 }  // namespace kiln

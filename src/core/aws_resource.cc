@@ -95,7 +95,8 @@ void remove_images(const Remover& with) {
 void remove_volumes(const Remover& with) {
   AwsElement found = with.ask("DescribeVolumes", with.by_tag());
   for (const AwsElement* volume : found.items("volumeSet")) {
-    if (!volume->items("attachmentSet").empty()) with.try_to("DetachVolume", {{"VolumeId", volume->text_at("volumeId")}});
+    if (!volume->items("attachmentSet").empty())
+      with.try_to("DetachVolume", {{"VolumeId", volume->text_at("volumeId")}});
     delete_aws_dependent(with.client, "DeleteVolume", {{"VolumeId", volume->text_at("volumeId")}}, with.resource.region,
                          with.deadline, with.stop);
   }

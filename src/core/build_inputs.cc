@@ -36,7 +36,8 @@ std::string entry_digest(const fs::path& path, FileDigests& digests) {
 }
 
 /// Every entry of a tree, by its path.
-void add_tree(const std::string& named, const fs::path& root, FileDigests& digests, std::map<std::string, std::string>& out) {
+void add_tree(const std::string& named, const fs::path& root, FileDigests& digests,
+              std::map<std::string, std::string>& out) {
   for (auto entry = fs::recursive_directory_iterator(root, fs::directory_options::skip_permission_denied);
        entry != fs::recursive_directory_iterator(); ++entry) {
     std::string relative = entry->path().lexically_relative(root).string();
@@ -52,7 +53,8 @@ void add_file(const std::string& named, FileDigests& digests, std::map<std::stri
     out[named] = "directory";
     add_tree(named, path, digests, out);
   } else if (fs::exists(path, error)) {
-    out[named] = fmt::format("{:o}:{}", static_cast<unsigned>(fs::status(path).permissions()) & 07777u, digests.of_file(path));
+    out[named] =
+        fmt::format("{:o}:{}", static_cast<unsigned>(fs::status(path).permissions()) & 07777u, digests.of_file(path));
   } else if (named.find_first_of("*?[") != std::string::npos) {
     for (const auto& match : glob(local_path(named))) add_file(match.string(), digests, out);
   }
@@ -86,7 +88,8 @@ std::string short_text(const Value& value) {
 std::string step_words(const Value& step, size_t number) {
   const Value& kind = member_of(step, "kind");
   const Value& type = member_of(step, "type");
-  return fmt::format("{} {} (step {})", kind.is_string() ? kind.as_string() : "step", type.is_string() ? type.as_string() : "?", number);
+  return fmt::format("{} {} (step {})", kind.is_string() ? kind.as_string() : "step",
+                     type.is_string() ? type.as_string() : "?", number);
 }
 
 /// Collects differences in the order of what tells most: files, then options, then steps.
@@ -95,11 +98,16 @@ class Difference {
   explicit Difference(size_t first_step) : first_step_(first_step) {}
   std::vector<std::string> find(const Value& before, const Value& now, size_t most) {
     if (member_of(before, "kiln") != member_of(now, "kiln")) {
-      options_.push_back(fmt::format("Kiln was {} and is {}", short_text(member_of(before, "kiln")), short_text(member_of(now, "kiln"))));
+      options_.push_back(fmt::format("Kiln was {} and is {}", short_text(member_of(before, "kiln")),
+                                     short_text(member_of(now, "kiln"))));
     }
-    each_difference(member_of(before, "sources"), member_of(now, "sources"), [&](const std::string& stage, const Value* was, const Value* is) {
-      files_.push_back(fmt::format("the image of stage {} {}", stage, was && is ? "changed" : is ? "is newly used" : "is no longer used"));
-    });
+    each_difference(member_of(before, "sources"), member_of(now, "sources"),
+                    [&](const std::string& stage, const Value* was, const Value* is) {
+                      files_.push_back(fmt::format("the image of stage {} {}", stage,
+                                                   was && is ? "changed"
+                                                   : is      ? "is newly used"
+                                                             : "is no longer used"));
+                    });
     steps(member_of(before, "steps"), member_of(now, "steps"));
     std::vector<std::string> out = std::move(files_);
     out.insert(out.end(), options_.begin(), options_.end());
@@ -117,8 +125,10 @@ class Difference {
     if (!before.is_list() || !now.is_list()) return;
     size_t both = std::min(before.as_list().size(), now.as_list().size());
     for (size_t i = 0; i < both; ++i) step(before.as_list()[i], now.as_list()[i], first_step_ + i);
-    for (size_t i = both; i < now.as_list().size(); ++i) options_.push_back(step_words(now.as_list()[i], first_step_ + i) + " is new");
-    for (size_t i = both; i < before.as_list().size(); ++i) options_.push_back(step_words(before.as_list()[i], first_step_ + i) + " is gone");
+    for (size_t i = both; i < now.as_list().size(); ++i)
+      options_.push_back(step_words(now.as_list()[i], first_step_ + i) + " is new");
+    for (size_t i = both; i < before.as_list().size(); ++i)
+      options_.push_back(step_words(before.as_list()[i], first_step_ + i) + " is gone");
   }
 
   void step(const Value& before, const Value& now, size_t number) {
@@ -126,16 +136,21 @@ class Difference {
       options_.push_back(fmt::format("{} was {}", step_words(now, number), step_words(before, number)));
       return;
     }
-    each_difference(member_of(before, "files"), member_of(now, "files"), [&](const std::string& path, const Value* was, const Value* is) {
-      files_.push_back(path + (was && is ? " changed" : is ? " is new" : " is gone"));
-    });
-    each_difference(member_of(before, "options"), member_of(now, "options"), [&](const std::string& name, const Value* was, const Value* is) {
-      std::string words = fmt::format("{}: {}", step_words(now, number), name);
-      bool plain = was && is && !was->is_object() && !was->is_list() && !is->is_object() && !is->is_list();
-      if (plain) words += fmt::format(" was {} and is {}", short_text(*was), short_text(*is));
-      else words += was && is ? " changed" : is ? " is new" : " is gone";
-      options_.push_back(words);
-    });
+    each_difference(member_of(before, "files"), member_of(now, "files"),
+                    [&](const std::string& path, const Value* was, const Value* is) {
+                      files_.push_back(path + (was && is ? " changed" : is ? " is new" : " is gone"));
+                    });
+    each_difference(member_of(before, "options"), member_of(now, "options"),
+                    [&](const std::string& name, const Value* was, const Value* is) {
+                      std::string words = fmt::format("{}: {}", step_words(now, number), name);
+                      bool plain =
+                          was && is && !was->is_object() && !was->is_list() && !is->is_object() && !is->is_list();
+                      if (plain)
+                        words += fmt::format(" was {} and is {}", short_text(*was), short_text(*is));
+                      else
+                        words += was && is ? " changed" : is ? " is new" : " is gone";
+                      options_.push_back(words);
+                    });
   }
 
   template <class Tell>
@@ -189,7 +204,8 @@ Value inputs_document(const std::map<std::string, std::string>& sources, Value::
 
 }  // namespace
 
-Value build_inputs(const OutlinedBuild& build, const std::map<std::string, std::string>& sources, FileDigests& digests) {
+Value build_inputs(const OutlinedBuild& build, const std::map<std::string, std::string>& sources,
+                   FileDigests& digests) {
   Value::List steps;
   steps.reserve(build.steps.size());
   for (const auto& step : build.steps) steps.push_back(step_inputs(step, step.result_options, digests));

@@ -34,7 +34,8 @@ std::string document_key(const Value& document);
 
 /// What is different, one sentence each, the most telling first: "scripts/app.sh changed". At most `most`, then how
 /// many more. Empty when nothing is. `first_step`: the number of the documents' first step in the build.
-std::vector<std::string> input_differences(const Value& before, const Value& now, size_t most = 4, size_t first_step = 1);
+std::vector<std::string> input_differences(const Value& before, const Value& now, size_t most = 4,
+                                           size_t first_step = 1);
 
 /// Stands for a secret in documents: a digest that only whoever can read the state directory could test guesses with.
 HideSecret keyed_hash_of_secrets(const std::filesystem::path& state_directory);

@@ -14,7 +14,9 @@ using testing::IsEmpty;
 
 /// A build of one provisioner that reads `paths`.
 OutlinedBuild build_reading(std::vector<std::string> paths, const std::string& text = "x") {
-  OutlinedStep step{"provisioner", "shell", "", Value::empty_object(), "", Value::empty_object(), Value::empty_object(), "", std::move(paths)};
+  OutlinedStep step{"provisioner",         "shell", "",
+                    Value::empty_object(), "",      Value::empty_object(),
+                    Value::empty_object(), "",      std::move(paths)};
   step.result_options.set("inline", Value(text));
   return {"web", {step}, {}};
 }
@@ -57,7 +59,8 @@ TEST_F(BuildInputs, ModesAndLinksAndNamesInATreeDecideToo) {
 }
 
 TEST_F(BuildInputs, WhatIsNotOfThisMachineIsNotRead) {
-  Value document = this->document(build_reading({"https://example.org/x.iso", (directory_.path() / "absent").string()}));
+  Value document =
+      this->document(build_reading({"https://example.org/x.iso", (directory_.path() / "absent").string()}));
   EXPECT_THAT(document.find("steps")->as_list()[0].find("files")->as_object(), IsEmpty());
 }
 
@@ -72,7 +75,8 @@ TEST_F(BuildInputs, DifferencesNameWhatChanged) {
   write_file_atomically(file_, "one");
   Value before = document(build_reading({file_}), {{"base", "1"}});
   write_file_atomically(file_, "two");
-  EXPECT_THAT(input_differences(before, document(build_reading({file_}), {{"base", "1"}})), ElementsAre(file_.string() + " changed"));
+  EXPECT_THAT(input_differences(before, document(build_reading({file_}), {{"base", "1"}})),
+              ElementsAre(file_.string() + " changed"));
   EXPECT_THAT(input_differences(before, document(build_reading({}, "y"), {{"base", "2"}})),
               ElementsAre("the image of stage base changed", file_.string() + " is gone",
                           "provisioner shell (step 1): inline was \"x\" and is \"y\""));

@@ -53,7 +53,9 @@ std::vector<StageResult> run_plan(Plan& plan, const RunOptions& options, EventSi
     results[i] = run_stage(plan.stages[i], shared, stage_stop);
     return results[i].error.empty();
   };
-  work.skip = [&](size_t i, std::optional<size_t>) { results[i] = never_started(plan.stages[i], "context canceled", true); };
+  work.skip = [&](size_t i, std::optional<size_t>) {
+    results[i] = never_started(plan.stages[i], "context canceled", true);
+  };
   work.refuse = [&](size_t i, const std::string& error) { results[i] = never_started(plan.stages[i], error, false); };
   run_graph(nodes, slots, work, false, stop);
   return results;

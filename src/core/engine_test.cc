@@ -26,7 +26,9 @@ void install_machine(ScriptedRun& run) {
       context.step(name, [&] {
         run.story.add(name);
         context.undo.add(name, [&run, name](Outcome outcome) {
-          const char* how = outcome == Outcome::succeeded ? " well" : outcome == Outcome::failed ? " failed" : " cancelled";
+          const char* how = outcome == Outcome::succeeded ? " well"
+                            : outcome == Outcome::failed  ? " failed"
+                                                          : " cancelled";
           run.story.add(std::string("undo ") + name + how);
         });
       });
@@ -172,8 +174,10 @@ TEST(OnError, AskRetriesTheStepAsOftenAsTold) {
                                              "provision fail", "undo StepConnect failed", "undo StepMake failed"));
   EXPECT_THAT(run.sink.texts(), ElementsAre("failed", "Step \"StepProvision\" failed", "failed",
                                             "Step \"StepProvision\" failed", "Incorrect input: \"x\"", cleanup_line));
-  EXPECT_THAT(run.sink.questions(), Contains("[c] Clean up and exit, [a] abort without cleanup, or [r] retry step (build "
-                                             "may fail even if retry succeeds)? ").Times(3));
+  EXPECT_THAT(run.sink.questions(),
+              Contains("[c] Clean up and exit, [a] abort without cleanup, or [r] retry step (build "
+                       "may fail even if retry succeeds)? ")
+                  .Times(3));
 }
 
 TEST(OnError, AskMayAbort) {
@@ -230,7 +234,9 @@ TEST(OnError, AFailureWhileTheMachineComesUpNeedsNoCleanupProvisioner) {
 
 TEST(OnError, AFailureOutsideOfAllStepsIsHandledToo) {
   ScriptedRun run;
-  run.script->finish = [](StageContext&) -> std::optional<Artifact> { throw Error(ErrorKind::environment, "disk full"); };
+  run.script->finish = [](StageContext&) -> std::optional<Artifact> {
+    throw Error(ErrorKind::environment, "disk full");
+  };
   run.input.on_error = OnError::abort;
   EXPECT_EQ(run.run_one().error, "disk full");
   EXPECT_THAT(run.sink.texts(), Contains("Step \"StepFinish\" failed, aborting..."));
@@ -267,8 +273,9 @@ TEST(Cancel, WithAbortLeavesEverything) {
   run.input.on_error = OnError::abort;
   run.parsed.build().provisioners = {scripted_provisioner("stop")};
   EXPECT_TRUE(run.run_one().cancelled);
-  EXPECT_THAT(run.sink.texts(), ElementsAre("Interrupted, aborting...", "aborted: skipping cleanup of step \"StepConnect\"",
-                                            "aborted: skipping cleanup of step \"StepMake\""));
+  EXPECT_THAT(run.sink.texts(),
+              ElementsAre("Interrupted, aborting...", "aborted: skipping cleanup of step \"StepConnect\"",
+                          "aborted: skipping cleanup of step \"StepMake\""));
 }
 
 TEST(Cancel, BuildsThatWaitForASlotNeverStart) {

@@ -15,7 +15,8 @@ namespace {
 std::string file_name_of(const std::string& stage) {
   std::string name;
   for (char c : stage) {
-    bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
+    bool plain =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
     name += plain ? c : '_';
   }
   if (name.empty() || name[0] == '.') name = "_" + name;
@@ -25,7 +26,8 @@ std::string file_name_of(const std::string& stage) {
 void make_private_directory(const fs::path& path) {
   std::error_code error;
   fs::create_directories(path, error);
-  if (error) throw Error(ErrorKind::environment, fmt::format("mkdir {}: {}", path.string(), go_errno_text(error.value())));
+  if (error)
+    throw Error(ErrorKind::environment, fmt::format("mkdir {}: {}", path.string(), go_errno_text(error.value())));
   fs::permissions(path, fs::perms::owner_all, error);
 }
 
@@ -101,7 +103,8 @@ fs::path EvidenceRoom::keep(const fs::path& directory) {
   fs::path target = home / directory.filename();
   std::error_code error;
   fs::rename(directory, target, error);
-  if (error) throw Error(ErrorKind::environment, fmt::format("rename {}: {}", directory.string(), go_errno_text(error.value())));
+  if (error)
+    throw Error(ErrorKind::environment, fmt::format("rename {}: {}", directory.string(), go_errno_text(error.value())));
   return target;
 }
 

@@ -97,8 +97,15 @@ class NodeThread {
 /// The scheduler: starts what may start, collects the ends.
 class GraphScheduler {
  public:
-  GraphScheduler(const std::vector<GraphNode>& nodes, Slots& slots, const GraphWork& work, bool fail_fast, const Stop& stop)
-      : nodes_(nodes), slots_(slots), work_(work), fail_fast_(fail_fast), stop_(stop), missing_(nodes.size()), needed_by_(nodes.size()) {
+  GraphScheduler(const std::vector<GraphNode>& nodes, Slots& slots, const GraphWork& work, bool fail_fast,
+                 const Stop& stop)
+      : nodes_(nodes),
+        slots_(slots),
+        work_(work),
+        fail_fast_(fail_fast),
+        stop_(stop),
+        missing_(nodes.size()),
+        needed_by_(nodes.size()) {
     for (size_t i = 0; i < nodes.size(); ++i) {
       missing_[i] = nodes[i].needs.size();
       for (size_t need : nodes[i].needs) needed_by_[need].push_back(i);
@@ -220,7 +227,8 @@ class GraphScheduler {
 
 }  // namespace
 
-void run_graph(const std::vector<GraphNode>& nodes, Slots& slots, const GraphWork& work, bool fail_fast, const Stop& stop) {
+void run_graph(const std::vector<GraphNode>& nodes, Slots& slots, const GraphWork& work, bool fail_fast,
+               const Stop& stop) {
   GraphScheduler(nodes, slots, work, fail_fast, stop).run();
 }
 

@@ -30,6 +30,7 @@ struct GraphWork {
 
 /// Returns when all nodes have ended or were skipped. A failed node stops only what needs it; `fail_fast`: nothing
 /// new begins after a failure. Each node gets a child of `stop`. Work and memory grow with nodes and needs alone.
-void run_graph(const std::vector<GraphNode>& nodes, Slots& slots, const GraphWork& work, bool fail_fast, const Stop& stop);
+void run_graph(const std::vector<GraphNode>& nodes, Slots& slots, const GraphWork& work, bool fail_fast,
+               const Stop& stop);
 
 }  // namespace kiln

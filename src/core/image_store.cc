@@ -457,7 +457,8 @@ std::vector<std::string> describe_artifact(const Artifact& artifact, ImageRecord
   record.description = artifact.description;
   record.state = artifact.state;
   if (record.state.is_object()) record.state.take("generated_data");  // it may hold passwords
-  if (!artifact.id.empty() && fs::exists(artifact.id)) record.artifact_id = fs::absolute(artifact.id).lexically_normal().string();
+  if (!artifact.id.empty() && fs::exists(artifact.id))
+    record.artifact_id = fs::absolute(artifact.id).lexically_normal().string();
   std::vector<std::string> files;
   for (const auto& file : artifact.files) {
     if (fs::is_regular_file(file)) files.push_back(fs::absolute(file).string());

@@ -22,8 +22,13 @@ std::string readiness_command(const std::string& what) {
   }
   if (what.starts_with("port:")) {
     std::string port = what.substr(5);
-    if (port.empty() || port.size() > 5 || port.find_first_not_of("0123456789") != std::string::npos || std::stoi(port) < 1 || std::stoi(port) > 65535) return "";
-    return fmt::format("cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk '$4 == \"0A\" {{ split($2, a, \":\"); if (a[2] == \"{:04X}\") found = 1 }} END {{ exit !found }}'", std::stoi(port));
+    if (port.empty() || port.size() > 5 || port.find_first_not_of("0123456789") != std::string::npos ||
+        std::stoi(port) < 1 || std::stoi(port) > 65535)
+      return "";
+    return fmt::format(
+        "cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk '$4 == \"0A\" {{ split($2, a, \":\"); if (a[2] == "
+        "\"{:04X}\") found = 1 }} END {{ exit !found }}'",
+        std::stoi(port));
   }
   if (what.starts_with("command:")) return std::string(trim(what.substr(8)));
   return "";
@@ -67,7 +72,8 @@ class TestRun : public Provisioner {
     if (!late.report.checks.empty()) result_.tests.push_back(std::move(late));
   }
 
-  bool become_ready(const std::string& what, Communicator& communicator, StageContext& context, const Deadline& deadline) {
+  bool become_ready(const std::string& what, Communicator& communicator, StageContext& context,
+                    const Deadline& deadline) {
     std::string command = readiness_command(what), output;
     Sink keep = [&](std::string_view bytes) {
       output += bytes;
@@ -91,7 +97,8 @@ class TestRun : public Provisioner {
     outcome.kind = test.kind;
     outcome.name = test.name;
     outcome.began = std::chrono::system_clock::now();
-    context.ui.say(fmt::format("Testing with {}{}...", test.kind, test.name == test.kind ? "" : " (" + test.name + ")"));
+    context.ui.say(
+        fmt::format("Testing with {}{}...", test.kind, test.name == test.kind ? "" : " (" + test.name + ")"));
     auto start = Clock::now();
     try {
       TestTarget target{communicator, context.scope.build_data, plan_.artifact, plan_.uploads};
@@ -133,10 +140,13 @@ class PlainWords : public EventSink {
  public:
   explicit PlainWords(EventSink& out) : out_(out) {}
   void emit(const Event& event) override {
-    bool noise = event.kind == EventKind::say && (event.text.starts_with("Setting a ") || event.text.starts_with("Deleting output directory"));
+    bool noise = event.kind == EventKind::say &&
+                 (event.text.starts_with("Setting a ") || event.text.starts_with("Deleting output directory"));
     if (!noise) out_.emit(event);
   }
-  std::string ask(const std::string& stage, const std::string& question, const Stop& stop) override { return out_.ask(stage, question, stop); }
+  std::string ask(const std::string& stage, const std::string& question, const Stop& stop) override {
+    return out_.ask(stage, question, stop);
+  }
 
  private:
   EventSink& out_;
@@ -167,12 +177,15 @@ BuildInfo machine_info(const ImageTestPlan& plan) {
 
 bool ImageTestResult::passed() const {
   if (!error.empty() || cancelled) return false;
-  return std::all_of(tests.begin(), tests.end(), [](const TestOutcome& test) { return test.error.empty() && test.report.passed(); });
+  return std::all_of(tests.begin(), tests.end(),
+                     [](const TestOutcome& test) { return test.error.empty() && test.report.passed(); });
 }
 
 std::optional<std::string> wrong_wait_for(const std::string& what) {
   if (what == "ssh" || what == "connection" || !readiness_command(what).empty()) return std::nullopt;
-  return fmt::format("{} is nothing that can be waited for; known are ssh, systemd, cloud-init, port:NUMBER and command:TEXT", go_quote(what));
+  return fmt::format(
+      "{} is nothing that can be waited for; known are ssh, systemd, cloud-init, port:NUMBER and command:TEXT",
+      go_quote(what));
 }
 
 void check_image_test(const ImageTestPlan& plan, const Components& components, Diagnostics& diagnostics) {
@@ -192,7 +205,8 @@ ImageTestResult run_image_test(ImageTestPlan& plan, const Components& components
   stage.source.name = plan.name;
   stage.builder = make_machine(plan, stage.info, components, diagnostics);
   for (const auto& item : diagnostics.items()) {
-    if (item.severity == Severity::error) result.error += (result.error.empty() ? "" : "\n") + (item.summary.empty() ? item.detail : item.summary);
+    if (item.severity == Severity::error)
+      result.error += (result.error.empty() ? "" : "\n") + (item.summary.empty() ? item.detail : item.summary);
   }
   if (!result.error.empty()) return result;
   stage.info.scope.build_data = placeholder_build_data(stage.builder->generated_data_names());
@@ -208,7 +222,8 @@ ImageTestResult run_image_test(ImageTestPlan& plan, const Components& components
   result.cancelled = ended.cancelled;
   result.evidence = ended.evidence;
   result.duration = ended.duration;
-  bool told = std::any_of(result.tests.begin(), result.tests.end(), [](const TestOutcome& test) { return !test.error.empty() || !test.report.passed(); });
+  bool told = std::any_of(result.tests.begin(), result.tests.end(),
+                          [](const TestOutcome& test) { return !test.error.empty() || !test.report.passed(); });
   if (!told) result.error = ended.error;
   return result;
 }

@@ -25,8 +25,10 @@ struct ImageTestPlan {
   std::string name;          ///< "app": what the events are about
   std::string builder_type;  ///< what starts the machine
   Value machine;             ///< its configuration (Builder::fresh_machine, with what the test changes)
-  std::vector<std::string> wait_for;  ///< "systemd", "cloud-init", "port:8080", "command:curl -f localhost"; the way in always
-  std::chrono::nanoseconds wait_timeout{std::chrono::minutes(5)};  ///< for all of wait_for; then the tests run all the same
+  std::vector<std::string>
+      wait_for;  ///< "systemd", "cloud-init", "port:8080", "command:curl -f localhost"; the way in always
+  std::chrono::nanoseconds wait_timeout{
+      std::chrono::minutes(5)};  ///< for all of wait_for; then the tests run all the same
   std::chrono::nanoseconds timeout{std::chrono::minutes(15)};      ///< of waiting and testing
   std::vector<PlannedTest> tests;
   Artifact artifact;

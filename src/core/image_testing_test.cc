@@ -25,9 +25,11 @@ TEST(WaitFor, KnowsItsWords) {
 /// Exit status of what waits for cloud-init on a machine that has these programs.
 int cloud_init_readiness(const std::map<std::string, std::string>& programs) {
   TempDir directory("kiln-programs");
-  for (const auto& [name, text] : programs) write_file_atomically(directory.path() / name, "#!/bin/sh\n" + text + "\n", 0755);
+  for (const auto& [name, text] : programs)
+    write_file_atomically(directory.path() / name, "#!/bin/sh\n" + text + "\n", 0755);
   fs::create_symlink("/bin/grep", directory.path() / "grep");
-  Command command{.argv = {"/bin/sh", "-c", readiness_command("cloud-init")}, .env = {{"PATH", directory.path().string()}}};
+  Command command{.argv = {"/bin/sh", "-c", readiness_command("cloud-init")},
+                  .env = {{"PATH", directory.path().string()}}};
   return run(command, Deadline::in(std::chrono::seconds(20)), Stop()).status.code;
 }
 

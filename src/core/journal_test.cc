@@ -91,7 +91,8 @@ TEST(Journal, ReadsTheFirstFormat) {  // the golden statement of docs/formats/jo
   sqlite3* db = nullptr;
   ASSERT_EQ(sqlite3_open((directory.path() / "journal.db").c_str(), &db), SQLITE_OK);
   const char* golden =
-      "CREATE TABLE resource (id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, name TEXT NOT NULL, run_id TEXT "
+      "CREATE TABLE resource (id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, name TEXT NOT NULL, run_id "
+      "TEXT "
       "NOT NULL, stage TEXT NOT NULL, token TEXT NOT NULL, owner_pid INTEGER NOT NULL, owner_start INTEGER NOT NULL, "
       "made_at TEXT NOT NULL);"
       "INSERT INTO resource VALUES (7, 'container', '/srv/root', 'r', 's', 't', 1, 2, '2026-11-23T20:00:00Z');"
@@ -163,7 +164,8 @@ TEST(JournalCrash, WhatWasAppendedSurvivesSigkill) {
     while (told.size() < wanted) told += read_some(writer.err().get());
     writer.kill(SIGKILL);
     writer.wait(Deadline::never(), Stop());
-    for (std::string more = read_some(writer.err().get()); !more.empty(); more = read_some(writer.err().get())) told += more;
+    for (std::string more = read_some(writer.err().get()); !more.empty(); more = read_some(writer.err().get()))
+      told += more;
     told.resize(told.rfind('\n') + 1);
     auto journal = open_journal(directory.path(), "reader");
     std::vector<int64_t> ids;
@@ -217,9 +219,9 @@ TEST(RemoveResource, DeletesTrees) {
 
 TEST(RemoveResource, RefusesWhatNobodyMeant) {
   std::string home = get_env("HOME").value_or("/root");
-  for (const std::string& name : {std::string(), std::string("/"), std::string("//"), std::string("/."), std::string("/usr/.."),
-                           std::string("/usr"), std::string("/home/"), std::string("relative/path"), std::string("."),
-                           home, home + "/", home + "/x/.."}) {
+  for (const std::string& name : {std::string(), std::string("/"), std::string("//"), std::string("/."),
+                                  std::string("/usr/.."), std::string("/usr"), std::string("/home/"),
+                                  std::string("relative/path"), std::string("."), home, home + "/", home + "/x/.."}) {
     EXPECT_THROW(remove_resource(orphan(ResourceKind::path, name)), Error) << name;
     EXPECT_THROW(remove_resource(orphan(ResourceKind::container, name)), Error) << name;
   }

@@ -24,7 +24,9 @@ bool names_it(const std::vector<std::string>& names, const std::string& name) {
 
 /// What a component's prepare found, under the build's headline as Packer has it for legacy templates.
 Diagnostic with_headline(Diagnostic item, const std::string& build) {
-  item.detail = item.detail.empty() ? item.summary : item.summary.empty() ? item.detail : item.summary + "\n\n" + item.detail;
+  item.detail = item.detail.empty()    ? item.summary
+                : item.summary.empty() ? item.detail
+                                       : item.summary + "\n\n" + item.detail;
   item.summary = item.severity == Severity::error ? fmt::format("Failed to prepare build: {}", go_quote(build))
                                                   : fmt::format("Warning when preparing build: {}", go_quote(build));
   return item;
@@ -36,10 +38,12 @@ std::string step_text(const char* kind, const std::string& type, const std::stri
 }
 
 /// "provisioner shell: only for null.a"
-std::string left_out_text(const char* kind, const std::string& type, const std::string& name, const BuildFilter& filter) {
+std::string left_out_text(const char* kind, const std::string& type, const std::string& name,
+                          const BuildFilter& filter) {
   std::string called = name.empty() || name == type ? type : fmt::format("{} {}", type, go_quote(name));
-  return fmt::format("{} {}: {}", kind, called,
-                     filter.only.empty() ? "not for " + join(filter.except, ", ") : "only for " + join(filter.only, ", "));
+  return fmt::format(
+      "{} {}: {}", kind, called,
+      filter.only.empty() ? "not for " + join(filter.except, ", ") : "only for " + join(filter.only, ", "));
 }
 
 bool has_unknown(const Value& value) {
@@ -66,7 +70,8 @@ class Planner {
   bool selected(const std::string& name) const;
   bool lacks_values(const ConfigBody& body, const Stage& stage) const;
   std::optional<std::string> builder_name(const SourceDeclaration& source);
-  std::optional<Stage> plan_stage(const BuildDeclaration& build, const SourceDeclaration& source, const std::string& name);
+  std::optional<Stage> plan_stage(const BuildDeclaration& build, const SourceDeclaration& source,
+                                  const std::string& name);
   void report(const Diagnostics& found, const Stage& stage, const SourceRange& range, const std::string& step);
   BuildInfo build_info(const SourceDeclaration& source, const std::string& name) const;
   bool add_builder(Stage& stage);
@@ -125,7 +130,8 @@ std::optional<std::string> Planner::builder_name(const SourceDeclaration& source
   if (parsed_.is_hcl() || !contains(source.name, "{{")) return source.name;
   Rendered rendered = render_template_once(source.name, scope_);
   if (rendered.ok()) return rendered.text;
-  diagnostics_.error("", fmt::format("Error interpolating builder '{}': {}", source.name, *rendered.error), source.range);
+  diagnostics_.error("", fmt::format("Error interpolating builder '{}': {}", source.name, *rendered.error),
+                     source.range);
   return std::nullopt;
 }
 
@@ -230,9 +236,11 @@ bool Planner::add_post_processors(const BuildDeclaration& build, Stage& stage) {
   for (const auto& chain : build.post_processors) {
     std::vector<PlannedPostProcessor> planned;
     for (const auto& declaration : chain) {
-      if (!parsed_.is_hcl() && names_it(input_.except, declaration.name.empty() ? declaration.type : declaration.name)) break;
+      if (!parsed_.is_hcl() && names_it(input_.except, declaration.name.empty() ? declaration.type : declaration.name))
+        break;
       if (!declaration.filter.allows(stage.source.filter_name)) {
-        stage.left_out.push_back(left_out_text("post-processor", declaration.type, declaration.name, declaration.filter));
+        stage.left_out.push_back(
+            left_out_text("post-processor", declaration.type, declaration.name, declaration.filter));
         continue;
       }
       auto component =

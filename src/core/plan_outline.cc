@@ -97,9 +97,9 @@ struct Shown {
     } else if (out.is_object()) {
       for (auto& member : out.as_object()) {
         const OptionDoc* doc = doc_of(docs, member.key);
-        member.value = doc && doc->secret
-                           ? hidden_value(member.value)
-                           : (*this)(member.value, doc ? doc->nested : std::vector<OptionDoc>(), raw || (doc && doc->raw));
+        member.value = doc && doc->secret ? hidden_value(member.value)
+                                          : (*this)(member.value, doc ? doc->nested : std::vector<OptionDoc>(),
+                                                    raw || (doc && doc->raw));
       }
     }
     return out;
@@ -135,9 +135,9 @@ class Outliner {
       parent_ = built;  // every chain starts from what the builder made
       for (const auto& planned : chain) {
         const auto& declaration = planned.declaration;
-        out.steps.push_back(step("post-processor", declaration.type,
-                                 declaration.name == declaration.type ? "" : declaration.name,
-                                 declaration.body(input, ignored), docs_in(components_.post_processors, declaration.type)));
+        out.steps.push_back(
+            step("post-processor", declaration.type, declaration.name == declaration.type ? "" : declaration.name,
+                 declaration.body(input, ignored), docs_in(components_.post_processors, declaration.type)));
       }
     }
     return out;
@@ -155,7 +155,8 @@ class Outliner {
     out.result_options = keyed(out.options, docs, true);
     out.state_options = noticed(keyed(out.options, docs), docs);
     out.reads = files_read(out.options, docs);
-    out.key = digest_hex("sha256", fmt::format("{}\n{}\n{}\n{}", parent_, kind, type, to_json(keyed(out.options, docs))));
+    out.key =
+        digest_hex("sha256", fmt::format("{}\n{}\n{}\n{}", parent_, kind, type, to_json(keyed(out.options, docs))));
     if (std::string_view(kind) != "error-cleanup-provisioner") parent_ = out.key;
     return out;
   }

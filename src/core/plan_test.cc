@@ -135,7 +135,8 @@ TEST(MakePlan, MinimumVersion) {
 TEST(MakePlan, RequiredVariablesStopEverything) {
   Planned planned;
   planned.from(R"({"variables":{"a":null,"b":null},"builders":[{"type":"scripted"}]})");
-  EXPECT_THAT(planned.details(), ElementsAre(HasSubstr("required variable not set: a"), HasSubstr("required variable not set: b")));
+  EXPECT_THAT(planned.details(),
+              ElementsAre(HasSubstr("required variable not set: a"), HasSubstr("required variable not set: b")));
   EXPECT_THAT(planned.names(), IsEmpty());
 }
 
@@ -159,7 +160,8 @@ TEST(MakePlan, UnknownTypesTellTheNearestAndTheirPlace) {
   bool zorp = false;
   for (const auto& item : items) {
     EXPECT_TRUE(item.range.known()) << item.detail;
-    zorp |= contains(item.detail, "The builder zorp is unknown by Packer, and is likely part of a plugin that is not installed.");
+    zorp |= contains(item.detail,
+                     "The builder zorp is unknown by Packer, and is likely part of a plugin that is not installed.");
   }
   EXPECT_TRUE(zorp);
   EXPECT_THAT(planned.names(), IsEmpty());

@@ -67,7 +67,8 @@ void run_attempt(PlannedProvisioner& planned, Communicator& communicator, StageC
   context.stop.check();
   const auto& declaration = planned.declaration;
   if (declaration.pause_before > std::chrono::nanoseconds(0)) {
-    context.ui.say(fmt::format("Pausing {} before the next provisioner...", format_go_duration(declaration.pause_before)));
+    context.ui.say(
+        fmt::format("Pausing {} before the next provisioner...", format_go_duration(declaration.pause_before)));
     sleep_for(declaration.pause_before, context.stop);
     run_once(planned, communicator, context, prepare);
   } else if (declaration.timeout > std::chrono::nanoseconds(0)) {
@@ -116,8 +117,9 @@ void run_provisioner(PlannedProvisioner& planned, Communicator& communicator, St
     run_retried(planned, communicator, context, prepare);
   } catch (const Error& error) {
     if (context.stop.requested() || !planned.declaration.continue_on_error) throw;
-    context.ui.say(fmt::format("Warning: Provisioner failed with {}, but continue_on_error is set; continuing the build.",
-                               go_quote(error.message())));
+    context.ui.say(
+        fmt::format("Warning: Provisioner failed with {}, but continue_on_error is set; continuing the build.",
+                    go_quote(error.message())));
   }
 }
 

@@ -47,14 +47,16 @@ TEST_P(RetryMatrix, TriesAndTellsTheFirstError) {
                     std::to_string(expected.max_retries - i) + " trie(s) left");
   }
   if (!expected.succeeds && expected.max_retries > 0) lines.push_back("retry limit reached.");
-  if (!expected.succeeds) lines.push_back("Provisioning step had errors: Running the cleanup provisioner, if present...");
+  if (!expected.succeeds)
+    lines.push_back("Provisioning step had errors: Running the cleanup provisioner, if present...");
   EXPECT_EQ(run.sink.texts(), lines);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, RetryMatrix,
                          testing::Values(RetryCase{0, 0, 1, true}, RetryCase{0, 1, 1, false}, RetryCase{1, 0, 1, true},
                                          RetryCase{1, 1, 2, true}, RetryCase{1, 2, 2, false}, RetryCase{2, 1, 2, true},
-                                         RetryCase{2, 2, 3, true}, RetryCase{2, 3, 3, false}, RetryCase{3, 9, 4, false}));
+                                         RetryCase{2, 2, 3, true}, RetryCase{2, 3, 3, false},
+                                         RetryCase{3, 9, 4, false}));
 
 TEST(Provision, TimeoutStopsTheProvisionerAndNotTheBuild) {
   ScriptedRun run;
@@ -66,9 +68,10 @@ TEST(Provision, TimeoutStopsTheProvisionerAndNotTheBuild) {
   StageResult result = run.run_one();
   EXPECT_FALSE(result.cancelled);
   EXPECT_EQ(result.error, "the provisioner scripted did not end within its timeout of 5ms");
-  EXPECT_THAT(run.sink.texts(), ElementsAre("Setting a 5ms timeout for the next provisioner...",
-                                            "Cancelling provisioner after a timeout...",
-                                            "Provisioning step had errors: Running the cleanup provisioner, if present..."));
+  EXPECT_THAT(
+      run.sink.texts(),
+      ElementsAre("Setting a 5ms timeout for the next provisioner...", "Cancelling provisioner after a timeout...",
+                  "Provisioning step had errors: Running the cleanup provisioner, if present..."));
 }
 
 TEST(Provision, TimeoutIsTriedAgain) {
@@ -106,8 +109,9 @@ TEST(Provision, ContinueOnErrorGoesOnAfterRetries) {
   run.parsed.build().provisioners.push_back(scripted_provisioner("b"));
   EXPECT_EQ(run.run_one().error, "");
   EXPECT_EQ(run.story.count("try"), 3u);
-  EXPECT_THAT(run.sink.texts(), Contains("Warning: Provisioner failed with \"failure 1\", but continue_on_error is set; "
-                                         "continuing the build."));
+  EXPECT_THAT(run.sink.texts(),
+              Contains("Warning: Provisioner failed with \"failure 1\", but continue_on_error is set; "
+                       "continuing the build."));
 }
 
 TEST(Provision, CancellingEndsRetriesAndContinueOnError) {

@@ -33,11 +33,19 @@ class StageRun {
   StageRun(Stage& stage, const RunShared& shared, const Stop& stop)
       : stage_(stage),
         shared_(shared),
-        directory_(shared.evidence.open(shared.options.evidence_name.empty() ? stage.info.display_name : shared.options.evidence_name)),
+        directory_(shared.evidence.open(shared.options.evidence_name.empty() ? stage.info.display_name
+                                                                             : shared.options.evidence_name)),
         recorder_(shared.sink, shared.redactor, directory_),
         info_(stage.info),
-        context_{info_, Ui(recorder_, stage.info.display_name), stop, undo_, shared.journal, shared.log, directory_,
-                 stage.info.scope, {}},
+        context_{info_,
+                 Ui(recorder_, stage.info.display_name),
+                 stop,
+                 undo_,
+                 shared.journal,
+                 shared.log,
+                 directory_,
+                 stage.info.scope,
+                 {}},
         steps_(context_) {
     context_.scope.build_data_known = true;
     context_.step = [this](const std::string& name, const std::function<void()>& body) { steps_.run(name, body); };
@@ -91,7 +99,8 @@ class StageRun {
     if (!states_) return artifact;
     outside_of_steps("StepBuild", [&] { artifact = states_->finished_before(); });
     if (!artifact) return artifact;
-    if (const Value* data = artifact->state.find("generated_data")) info_.scope.build_data = context_.scope.build_data = *data;
+    if (const Value* data = artifact->state.find("generated_data"))
+      info_.scope.build_data = context_.scope.build_data = *data;
     return artifact;
   }
 
@@ -199,7 +208,8 @@ class StageRun {
     try {
       run_provisioner(*stage_.error_cleanup, machine_->communicator(), context_, preparer());
     } catch (const Error& error) {
-      result_.error = fmt::format("Cleanup failed: {}. Original Provisioning error: {}", error.message(), result_.error);
+      result_.error =
+          fmt::format("Cleanup failed: {}. Original Provisioning error: {}", error.message(), result_.error);
     }
   }
 

@@ -19,7 +19,8 @@ class Slots {
   class Lease {
    public:
     Lease() = default;
-    Lease(Lease&& other) noexcept : slots_(std::exchange(other.slots_, nullptr)), name_(std::move(other.name_)), units_(other.units_) {}
+    Lease(Lease&& other) noexcept
+        : slots_(std::exchange(other.slots_, nullptr)), name_(std::move(other.name_)), units_(other.units_) {}
     Lease& operator=(Lease&& other) noexcept;
     ~Lease() { release(); }
     void release();

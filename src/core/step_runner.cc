@@ -54,9 +54,10 @@ bool StepRunner::decide_to_retry(const std::string& name, const Error& error) {
   for (;;) {
     std::string answer;
     try {
-      answer = lower(trim(context_.ui.ask("[c] Clean up and exit, [a] abort without cleanup, or [r] retry step (build may "
-                                          "fail even if retry succeeds)? ",
-                                          context_.stop)));
+      answer =
+          lower(trim(context_.ui.ask("[c] Clean up and exit, [a] abort without cleanup, or [r] retry step (build may "
+                                     "fail even if retry succeeds)? ",
+                                     context_.stop)));
     } catch (const Error&) {
       answer = "c";  // nobody can answer, or the run was stopped while asking
     }

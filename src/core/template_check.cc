@@ -30,7 +30,8 @@ struct TemplateCheck {
                    const SourceRange& range) const {
     for (const auto& name : names) {
       if (!knows(name)) {
-        report(fmt::format("{}: '{}' specified builder '{}' not found", where, key, name), range, nearest_builder(name));
+        report(fmt::format("{}: '{}' specified builder '{}' not found", where, key, name), range,
+               nearest_builder(name));
       }
     }
   }
@@ -53,7 +54,8 @@ void check_minimum_version(const Template& parsed, const std::string& packer_ver
     return;
   }
   if (ours && compare(*ours, *wanted) < 0) {
-    diagnostics.error("", fmt::format("This template requires Packer version {} or higher; using {}", minimum, packer_version));
+    diagnostics.error(
+        "", fmt::format("This template requires Packer version {} or higher; using {}", minimum, packer_version));
   }
 }
 

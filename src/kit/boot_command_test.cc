@@ -20,8 +20,9 @@ std::string shown(std::string_view text) {
       out.push_back("w" + std::to_string(std::chrono::duration_cast<milliseconds>(action.wait).count()));
       continue;
     }
-    std::string key = action.key == BootKey::character ? std::to_string(action.character)
-                                                       : "[" + hex_encode(std::string(1, static_cast<char>(action.key))) + "]";
+    std::string key = action.key == BootKey::character
+                          ? std::to_string(action.character)
+                          : "[" + hex_encode(std::string(1, static_cast<char>(action.key))) + "]";
     if (action.key == BootKey::character && action.character > 32 && action.character < 127) {
       key = std::string(1, static_cast<char>(action.character));
     }
@@ -114,7 +115,8 @@ TEST(BootCommand, CharacterToggles) {
   EXPECT_EQ(shown("<aOn><aOff>"), "+a -a");
   EXPECT_EQ(shown("<XON><xoff>"), "+X -x");
   EXPECT_EQ(shown("<éOn>"), "+233");
-  EXPECT_EQ(shown("<leftCtrlOn>c<leftCtrlOff>"), "+" + key_text(BootKey::left_ctrl) + " c -" + key_text(BootKey::left_ctrl));
+  EXPECT_EQ(shown("<leftCtrlOn>c<leftCtrlOff>"),
+            "+" + key_text(BootKey::left_ctrl) + " c -" + key_text(BootKey::left_ctrl));
 }
 
 /// "+ffe1 +41 -41 -ffe1"

@@ -28,7 +28,8 @@ TEST(CdImage, FilesAndContentAreOnIt) {
               .cd_content = {{"user-data", "#cloud-config\n"}, {"deep/meta-data", ""}},
               .cd_label = "cidata"};
   make_cd_image(cd, out, Deadline::in(std::chrono::seconds(30)), Stop());
-  std::string listing = run_checked({{"xorriso", "-indev", out.string(), "-find"}}, Deadline::in(std::chrono::seconds(30)), Stop());
+  std::string listing =
+      run_checked({{"xorriso", "-indev", out.string(), "-find"}}, Deadline::in(std::chrono::seconds(30)), Stop());
   for (const auto* name : {"/tree/sub/a.txt'", "/one.cfg'", "/user-data'", "/deep/meta-data'"}) {
     EXPECT_TRUE(contains(listing, name)) << name << "\n" << listing;
   }

@@ -48,16 +48,19 @@ const OptionTable<CloudSeedConfig>& cloud_seed_options() {
   static const OptionTable<CloudSeedConfig> table = [] {
     OptionTable<CloudSeedConfig> t;
     using C = CloudSeedConfig;
-    t.add(&C::user_data, {.name = "user_data",
-                          .doc = "User data for cloud-init in the machine, as a cloud would hand it over. Kiln's own option."});
+    t.add(&C::user_data,
+          {.name = "user_data",
+           .doc = "User data for cloud-init in the machine, as a cloud would hand it over. Kiln's own option."});
     t.add(&C::user_data_file, {.name = "user_data_file",
                                .doc = "A file with the user data; taken as it is. Kiln's own option.",
                                .reads = true});
-    t.add(&C::meta_data, {.name = "meta_data",
-                          .doc = "Meta data for cloud-init, as YAML or JSON; instance-id and the build's public key are added "
-                                 "where it has none. Kiln's own option."});
-    t.add(&C::network_config, {.name = "network_config",
-                               .doc = "Network configuration for cloud-init, as YAML (version 1 or 2). Kiln's own option."});
+    t.add(&C::meta_data,
+          {.name = "meta_data",
+           .doc = "Meta data for cloud-init, as YAML or JSON; instance-id and the build's public key are added "
+                  "where it has none. Kiln's own option."});
+    t.add(&C::network_config,
+          {.name = "network_config",
+           .doc = "Network configuration for cloud-init, as YAML (version 1 or 2). Kiln's own option."});
     return t;
   }();
   return table;
@@ -69,8 +72,9 @@ const char* strange_user_data(const std::string& text) {
   body = body.substr(std::min(body.find_first_not_of(" \t\r\n"), body.size()));
   if (body.empty()) return nullptr;
   std::string start = lower(std::string(body.substr(0, 80)));
-  for (auto known : {"#!", "#cloud-config", "#include", "#cloud-boothook", "#part-handler", "#upstart-job", "## template:",
-                     "content-type:", "mime-version:", "from ", "received:", "#cloud-config-archive", "#cloud-config-jsonp"}) {
+  for (auto known : {"#!", "#cloud-config", "#include", "#cloud-boothook", "#part-handler", "#upstart-job",
+                     "## template:", "content-type:", "mime-version:", "from ", "received:", "#cloud-config-archive",
+                     "#cloud-config-jsonp"}) {
     if (start.starts_with(known)) {
       return body.size() == text.size() ? nullptr : "it must start with its first line: there is white space before it";
     }
@@ -83,20 +87,23 @@ void prepare_cloud_seed(CloudSeedConfig& seed, const PrepareInput& input) {
   if (!seed.user_data_file.empty()) {
     option = "user_data_file";
     if (!seed.user_data.empty()) {
-      input.diagnostics.error("Only one of user_data or user_data_file can be specified.", "", option_range(input.config, option));
+      input.diagnostics.error("Only one of user_data or user_data_file can be specified.", "",
+                              option_range(input.config, option));
       return;
     }
     if (seed.user_data_file.starts_with("<")) return;  // not known yet
     try {
       seed.user_data = read_file(seed.user_data_file);
     } catch (const Error& error) {
-      input.diagnostics.error(fmt::format("user_data_file: {}", error.message()), "", option_range(input.config, option));
+      input.diagnostics.error(fmt::format("user_data_file: {}", error.message()), "",
+                              option_range(input.config, option));
       return;
     }
   }
   if (contains(seed.user_data, "<unknown>")) return;
   if (const char* why = strange_user_data(seed.user_data)) {
-    input.diagnostics.warning(fmt::format("{}: cloud-init would pass it over: {}", option, why), "", option_range(input.config, option));
+    input.diagnostics.warning(fmt::format("{}: cloud-init would pass it over: {}", option, why), "",
+                              option_range(input.config, option));
   }
 }
 

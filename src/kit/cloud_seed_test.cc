@@ -48,14 +48,16 @@ TEST(CloudSeed, GivenMetaDataIsCompleted) {
   EXPECT_EQ(meta("local-hostname: web"),
             "local-hostname: web\ninstance-id: \"iid-1\"\npublic-keys: [\"ssh-ed25519 AAAA packer_1\"]\n");
   EXPECT_EQ(meta("instance-id: mine\npublic-keys: []\n"), "instance-id: mine\npublic-keys: []\n");
-  EXPECT_EQ(meta(" {\"local-hostname\": \"web\"}\n"),
-            "{\"public-keys\": [\"ssh-ed25519 AAAA packer_1\"], \"instance-id\": \"iid-1\", \"local-hostname\": \"web\"}\n");
+  EXPECT_EQ(
+      meta(" {\"local-hostname\": \"web\"}\n"),
+      "{\"public-keys\": [\"ssh-ed25519 AAAA packer_1\"], \"instance-id\": \"iid-1\", \"local-hostname\": \"web\"}\n");
   EXPECT_EQ(meta("{}"), "{\"public-keys\": [\"ssh-ed25519 AAAA packer_1\"], \"instance-id\": \"iid-1\"}\n");
 }
 
 TEST(CloudSeed, KnowsWhatCloudInitTakes) {
   for (auto good : {"#cloud-config\n{}\n", "#!/bin/sh\n", "#include\nhttp://x\n", "## template: jinja\n#cloud-config\n",
-                    "Content-Type: multipart/mixed; boundary=\"x\"\nMIME-Version: 1.0\n", "#cloud-boothook\n", "\x1f\x8b\x08", ""}) {
+                    "Content-Type: multipart/mixed; boundary=\"x\"\nMIME-Version: 1.0\n", "#cloud-boothook\n",
+                    "\x1f\x8b\x08", ""}) {
     EXPECT_EQ(strange_user_data(good), nullptr) << good;
   }
   EXPECT_NE(strange_user_data("packages: [x]\n"), nullptr);

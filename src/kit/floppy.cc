@@ -22,8 +22,10 @@ const OptionTable<FloppyConfig>& floppy_options() {
           {.name = "floppy_files", .doc = "Files, globs and directories put into a floppy's root.", .reads = true});
     t.add(&FloppyConfig::floppy_dirs,
           {.name = "floppy_dirs", .doc = "Directories put on the floppy with their tree.", .reads = true});
-    t.add(&FloppyConfig::floppy_content, {.name = "floppy_content", .doc = "Files put on it, by path, with their text."});
-    t.add(&FloppyConfig::floppy_label, {.name = "floppy_label", .default_text = "packer", .doc = "The floppy's label."});
+    t.add(&FloppyConfig::floppy_content,
+          {.name = "floppy_content", .doc = "Files put on it, by path, with their text."});
+    t.add(&FloppyConfig::floppy_label,
+          {.name = "floppy_label", .default_text = "packer", .doc = "The floppy's label."});
     return t;
   }();
   return table;
@@ -66,7 +68,8 @@ void collect_tree(const fs::path& named, FloppyFiles& out) {
   fs::path base = named.filename().empty() ? named : named.parent_path();
   for (const auto& entry : fs::recursive_directory_iterator(named)) {
     if (!entry.is_regular_file()) continue;
-    out[entry.path().lexically_relative(base.empty() ? fs::path(".") : base).generic_string()] = read_file(entry.path());
+    out[entry.path().lexically_relative(base.empty() ? fs::path(".") : base).generic_string()] =
+        read_file(entry.path());
   }
 }
 
@@ -185,7 +188,8 @@ class FatImage {
     std::string entries;
     if (!label.empty()) entries += entry(padded_label(label), fat_volume_label, 0, 0);
     entries += directory_entries(root, 0, 0);
-    if (entries.size() > fat_root_entries * 32) throw Error(ErrorKind::user, "too many files for a floppy's root directory");
+    if (entries.size() > fat_root_entries * 32)
+      throw Error(ErrorKind::user, "too many files for a floppy's root directory");
     put(1 + 2 * fat_table_sectors, entries);
     write_tables();
     return std::move(image_);
@@ -202,8 +206,8 @@ class FatImage {
   void write_boot_sector(std::string_view label) {
     std::string boot = std::string("\xEB\x3C\x90", 3) + "KILN1.0 " + le16(fat_sector) + '\x01' + le16(1) + '\x02' +
                        le16(fat_root_entries) + le16(fat_total_sectors) + '\xF0' + le16(fat_table_sectors) + le16(18) +
-                       le16(2) + le32(0) + le32(0) + '\0' + '\0' + '\x29' + le32(0x4B494C4E) + padded_label(label.empty() ? "NO NAME" : label) +
-                       "FAT12   ";
+                       le16(2) + le32(0) + le32(0) + '\0' + '\0' + '\x29' + le32(0x4B494C4E) +
+                       padded_label(label.empty() ? "NO NAME" : label) + "FAT12   ";
     put(0, boot);
     image_[510] = '\x55';
     image_[511] = '\xAA';
@@ -213,7 +217,8 @@ class FatImage {
     FatNode* node = &root;
     auto parts = split(path, '/');
     for (size_t i = 0; i + 1 < parts.size(); ++i) node = &node->directories[parts[i]];
-    if (parts.back().empty() || parts.back().size() > 255) throw Error(ErrorKind::user, "a bad name for a floppy: " + path);
+    if (parts.back().empty() || parts.back().size() > 255)
+      throw Error(ErrorKind::user, "a bad name for a floppy: " + path);
     node->files[parts.back()] = &content;
   }
 
@@ -224,7 +229,8 @@ class FatImage {
       throw Error(ErrorKind::user, "the files do not fit on a floppy (1.44 MB)");
     }
     size_t first = next_;
-    for (size_t i = 0; i < count; ++i) table_[next_ + i] = static_cast<uint16_t>(i + 1 == count ? 0xFFF : next_ + i + 1);
+    for (size_t i = 0; i < count; ++i)
+      table_[next_ + i] = static_cast<uint16_t>(i + 1 == count ? 0xFFF : next_ + i + 1);
     next_ += count;
     return count == 0 ? 0 : first;
   }
@@ -313,6 +319,8 @@ class FatImage {
 
 }  // namespace
 
-std::string make_floppy_image(const FloppyFiles& files, std::string_view label) { return FatImage().make(files, label); }
+std::string make_floppy_image(const FloppyFiles& files, std::string_view label) {
+  return FatImage().make(files, label);
+}
 
 }  // namespace kiln

@@ -66,7 +66,8 @@ std::string escape_html(std::string_view text) {
 std::string escape_path(std::string_view text) {
   std::string out;
   for (char c : text) {
-    bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || contains("-_.~/$&+,;=@", std::string_view(&c, 1));
+    bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                 contains("-_.~/$&+,;=@", std::string_view(&c, 1));
     out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
   }
   return out;
@@ -217,7 +218,8 @@ HttpAnswer content_answer(const HttpSite& site, const std::string& path) {
 HttpAnswer answer_http(const HttpSite& site, std::string_view request_head) {
   std::string_view line = request_head.substr(0, request_head.find("\r\n"));
   auto words = split(line, ' ');
-  if (words.size() != 3 || !words[2].starts_with("HTTP/1.")) return text_answer(400, "Bad Request", "400 Bad Request\n");
+  if (words.size() != 3 || !words[2].starts_with("HTTP/1."))
+    return text_answer(400, "Bad Request", "400 Bad Request\n");
   if (words[0] != "GET" && words[0] != "HEAD") {
     HttpAnswer answer = text_answer(405, "Method Not Allowed", "405 method not allowed\n");
     answer.headers.emplace_back("Allow", "GET, HEAD");

@@ -30,7 +30,8 @@ namespace kiln {
 const OptionTable<HttpConfig>& http_options() {
   static const OptionTable<HttpConfig> table = [] {
     OptionTable<HttpConfig> t;
-    t.add(&HttpConfig::http_directory, {.name = "http_directory", .doc = "A directory the machine can read by HTTP.", .reads = true});
+    t.add(&HttpConfig::http_directory,
+          {.name = "http_directory", .doc = "A directory the machine can read by HTTP.", .reads = true});
     t.add(&HttpConfig::http_content,
           {.name = "http_content", .doc = "Instead of a directory: path to text. The path starts with a slash.",
            .raw = true});
@@ -222,7 +223,9 @@ void HttpServer::Impl::answer(Connection& connection) {
   connection.left = body && has_file ? answer.length : 0;
   connection.offset = static_cast<off_t>(answer.offset);
   size_t first_line = head.find(" HTTP/");
-  log.with([&](auto& lines) { lines.push_back(fmt::format("{} {}", head.substr(0, std::min<size_t>(first_line, 200)), answer.status)); });
+  log.with([&](auto& lines) {
+    lines.push_back(fmt::format("{} {}", head.substr(0, std::min<size_t>(first_line, 200)), answer.status));
+  });
 }
 
 /// Writes what can be written now. False: the connection is over.

@@ -166,8 +166,10 @@ TEST(HttpConfig, Mistakes) {
   EXPECT_EQ(complaints({}), "");
   EXPECT_EQ(complaints({.http_port_min = 9, .http_port_max = 8}), "http_port_min must be less than http_port_max");
   EXPECT_TRUE(contains(complaints({.http_directory = "/no/such"}), "no such file or directory"));
-  EXPECT_TRUE(contains(complaints({.http_directory = "/", .http_content = {{"/a", "b"}}}), "http_content cannot be used"));
-  EXPECT_TRUE(contains(complaints({.http_bind_address = "127.0.0.1", .http_interface = "lo"}), "either http_interface"));
+  EXPECT_TRUE(
+      contains(complaints({.http_directory = "/", .http_content = {{"/a", "b"}}}), "http_content cannot be used"));
+  EXPECT_TRUE(
+      contains(complaints({.http_bind_address = "127.0.0.1", .http_interface = "lo"}), "either http_interface"));
 }
 
 TEST(HttpListenAddress, FollowsTheOptions) {

@@ -13,8 +13,9 @@ const OptionTable<IsoConfig>& iso_options() {
         {.name = "iso_checksum",
          .doc = "Checksum of the ISO or disk image: \"none\", a bare hexadecimal value, \"TYPE:VALUE\" with "
                 "md5, sha1, sha256 or sha512, or \"file:PATH_OR_URL\" of a sum file."});
-    made.add(&IsoConfig::iso_url,
-             {.name = "iso_url", .doc = "URL or path of the ISO or disk image. Exclusive with iso_urls.", .reads = true});
+    made.add(
+        &IsoConfig::iso_url,
+        {.name = "iso_url", .doc = "URL or path of the ISO or disk image. Exclusive with iso_urls.", .reads = true});
     made.add(&IsoConfig::iso_urls, {.name = "iso_urls", .doc = "Mirrors of one file, tried in order.", .reads = true});
     made.add(&IsoConfig::iso_target_path,
              {.name = "iso_target_path",

@@ -41,7 +41,8 @@ std::string spdx_supplier(const std::string& maintainer) {
   std::string name = maintainer.substr(0, open);
   std::string mail = maintainer.substr(open + 2, maintainer.size() - open - 3);
   bool many = false;
-  for (auto word : {"team", "group", "maintainers", "developers", "project"}) many = many || contains(lower(name), word);
+  for (auto word : {"team", "group", "maintainers", "developers", "project"})
+    many = many || contains(lower(name), word);
   return fmt::format("{}: {} ({})", many ? "Organization" : "Person", name, mail);
 }
 

@@ -28,7 +28,8 @@ std::vector<std::string> urls(const Sbom& sbom) {
 constexpr const char* debian_release = "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nVERSION_ID=\"12\"\nID=debian\n";
 constexpr const char* dpkg_status =
     "Package: zlib1g\nStatus: install ok installed\nMaintainer: Mark Brown <broonie@debian.org>\nArchitecture: amd64\n"
-    "Source: zlib (1.2)\nVersion: 1:1.2.13.dfsg-1\nDescription: compression library\n zlib is a library\n Version: 9\n\n"
+    "Source: zlib (1.2)\nVersion: 1:1.2.13.dfsg-1\nDescription: compression library\n zlib is a library\n Version: "
+    "9\n\n"
     "Package: gone\nStatus: deinstall ok config-files\nArchitecture: amd64\nVersion: 1\n\n"
     "Package: base-files\nStatus: install ok installed\nMaintainer: The base team <base@example.org>\n"
     "Architecture: all\nVersion: 12.4+deb12u11\n";
@@ -50,8 +51,9 @@ TEST(Sbom, ListsWhatDpkgHasInstalled) {
 TEST(Sbom, ListsWhatApkAndPythonHaveInstalled) {
   TempDir root;
   write_below(root.path(), "usr/lib/os-release", "ID=alpine\nVERSION_ID=3.19.1\n");
-  write_below(root.path(), "lib/apk/db/installed",
-              "P:musl\nV:1.2.4-r4\nA:x86_64\nL:MIT\no:musl\nm:T <t@iki.fi>\n\nP:libcrypto3\nV:3.1.4-r5\nA:x86_64\no:openssl\n");
+  write_below(
+      root.path(), "lib/apk/db/installed",
+      "P:musl\nV:1.2.4-r4\nA:x86_64\nL:MIT\no:musl\nm:T <t@iki.fi>\n\nP:libcrypto3\nV:3.1.4-r5\nA:x86_64\no:openssl\n");
   const std::string site = "usr/lib/python3/site-packages/";
   write_below(root.path(), site + "Foo_bar-1.2.dist-info/METADATA",
               "Metadata-Version: 2.1\nName: Foo_.bar\nVersion: 1.2\nLicense: MIT\n\nName: not this\n");
@@ -59,10 +61,11 @@ TEST(Sbom, ListsWhatApkAndPythonHaveInstalled) {
   write_below(root.path(), site + "older.egg-info", "Name: older\nVersion: 4\n");
   fs::create_directory_symlink("/", root.path() / "loop");
   Sbom sbom = scan_packages(root.path().string(), {});
-  EXPECT_THAT(urls(sbom), ElementsAre("pkg:pypi/foo-bar@1.2",
-                                      "pkg:apk/alpine/libcrypto3@3.1.4-r5?arch=x86_64&distro=alpine-3.19.1&upstream=openssl",
-                                      "pkg:apk/alpine/musl@1.2.4-r4?arch=x86_64&distro=alpine-3.19.1",
-                                      "pkg:pypi/old@3", "pkg:pypi/older@4"));
+  EXPECT_THAT(urls(sbom),
+              ElementsAre("pkg:pypi/foo-bar@1.2",
+                          "pkg:apk/alpine/libcrypto3@3.1.4-r5?arch=x86_64&distro=alpine-3.19.1&upstream=openssl",
+                          "pkg:apk/alpine/musl@1.2.4-r4?arch=x86_64&distro=alpine-3.19.1", "pkg:pypi/old@3",
+                          "pkg:pypi/older@4"));
   EXPECT_EQ(sbom.packages[0].license, "MIT");
   EXPECT_EQ(sbom.packages[3].license, "");
 }
@@ -93,8 +96,9 @@ TEST(Sbom, NamesWhatItDoesNotRead) {
 
 Sbom two_packages() {
   Sbom sbom{"/mnt", {"debian", "12", "Debian 12"}, {}, {}};
-  sbom.packages = {{"deb", "libc6", "2.36", "amd64", "glibc", "The glibc team <g@example.org>", "", "/var/lib/dpkg/status"},
-                   {"pypi", "foo", "1.2", "", "", "F\xff", "MIT", "/foo.dist-info/METADATA"}};
+  sbom.packages = {
+      {"deb", "libc6", "2.36", "amd64", "glibc", "The glibc team <g@example.org>", "", "/var/lib/dpkg/status"},
+      {"pypi", "foo", "1.2", "", "", "F\xff", "MIT", "/foo.dist-info/METADATA"}};
   return sbom;
 }
 const SbomIdentity fixed{"48641909-fbda-48d3-8fc8-1a48a1519215", std::chrono::system_clock::from_time_t(1795743612)};
@@ -130,7 +134,8 @@ TEST(Sbom, IsSpdx) {
   for (const auto& relation : document["relationships"]) {
     relations.push_back(relation["relationshipType"]);
     bool known = false;
-    for (const auto& package : document["packages"]) known = known || package["SPDXID"] == relation["relatedSpdxElement"];
+    for (const auto& package : document["packages"])
+      known = known || package["SPDXID"] == relation["relatedSpdxElement"];
     EXPECT_TRUE(known) << relation;
   }
   EXPECT_THAT(relations, ElementsAre("CONTAINS", "CONTAINS", "DESCRIBES"));

@@ -174,7 +174,8 @@ std::string plain_decimal(double number) {
   }
   auto length = static_cast<int>(digits.size());
   if (exponent < 0) return sign + "0." + std::string(static_cast<size_t>(-exponent - 1), '0') + digits;
-  if (int zeros = exponent - length + 1; zeros >= 0) return sign + digits + std::string(static_cast<size_t>(zeros), '0');
+  if (int zeros = exponent - length + 1; zeros >= 0)
+    return sign + digits + std::string(static_cast<size_t>(zeros), '0');
   return sign + digits.insert(static_cast<size_t>(exponent + 1), ".");
 }
 
@@ -190,8 +191,9 @@ std::optional<Value> parse_go_number(std::string_view literal) {
   }
   if (literal.empty() || literal.ends_with('i')) return std::nullopt;
   if (auto integer = parse_integer_literal(literal)) return integer;
-  bool floating = literal.find_first_of(".pP") != std::string_view::npos ||
-                  (lower(literal).find("0x") == std::string::npos && literal.find_first_of("eE") != std::string_view::npos);
+  bool floating =
+      literal.find_first_of(".pP") != std::string_view::npos ||
+      (lower(literal).find("0x") == std::string::npos && literal.find_first_of("eE") != std::string_view::npos);
   if (!floating) return std::nullopt;
   std::string text;
   for (char c : literal) {

@@ -15,8 +15,8 @@ TEST(GoLiteral, unquotes_strings) {
 }
 
 TEST(GoLiteral, refuses_what_is_no_string) {
-  for (const char* bad : {"", "\"", "a", "\"a", "\"a'", "\"\\\"", "\"\\q\"", "\"\\'\"", "\"\\x4\"", "\"\\400\"", "\"\\ud800\"",
-                          "\"\\U00110000\"", "''", "'ab'", "`a`b`", "\"a\nb\""}) {
+  for (const char* bad : {"", "\"", "a", "\"a", "\"a'", "\"\\\"", "\"\\q\"", "\"\\'\"", "\"\\x4\"", "\"\\400\"",
+                          "\"\\ud800\"", "\"\\U00110000\"", "''", "'ab'", "`a`b`", "\"a\nb\""}) {
     EXPECT_EQ(go_unquote(bad), std::nullopt) << bad;
   }
 }

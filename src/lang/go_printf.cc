@@ -203,7 +203,8 @@ std::string format_argument(const Ref& argument, const Directive& d) {
     case Value::Kind::boolean:
       if (d.verb != 't' && d.verb != 'v') return bad_verb(argument, d);
       return padded(argument->as_bool() ? "true" : "false", d);
-    case Value::Kind::number: return is_float(argument->as_number()) ? format_float(argument, d) : format_integer(argument, d);
+    case Value::Kind::number:
+      return is_float(argument->as_number()) ? format_float(argument, d) : format_integer(argument, d);
     case Value::Kind::string: return format_string(argument, d);
     case Value::Kind::list:
     case Value::Kind::object: return format_container(argument, d);

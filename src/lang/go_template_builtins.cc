@@ -92,7 +92,8 @@ Ref run_index(const Call& call) {
       item = make_ref(Value(static_cast<int64_t>(static_cast<unsigned char>(item->as_string()[at]))));
     } else if (item->is_object()) {
       if (is_nothing(call[i])) throw FunctionError{"value is nil; should be of type string"};
-      if (!call[i]->is_string()) throw FunctionError{fmt::format("value has type {}; should be string", type_name(call[i]))};
+      if (!call[i]->is_string())
+        throw FunctionError{fmt::format("value has type {}; should be string", type_name(call[i]))};
       const Value* found = item->find(call.text(i));
       item = found ? Ref(item, found) : Ref();
       if (!item && i + 1 < call.size()) throw FunctionError{"index of nil pointer"};

@@ -161,7 +161,8 @@ class Executor {
         if (!turn(make_ref(Value(member->key)), Ref(value, &member->value))) break;
       }
     } else if (value && value->kind() == Value::Kind::number && !is_float(value->as_number())) {
-      if (node.pipe->declared.size() > 1) fail(fmt::format("can't use {} to iterate over more than one variable", print_value(value)));
+      if (node.pipe->declared.size() > 1)
+        fail(fmt::format("can't use {} to iterate over more than one variable", print_value(value)));
       int64_t count = std::strtoll(value->as_number().text.c_str(), nullptr, 10);
       for (int64_t i = 0; i < count; ++i) {
         Ref number = make_ref(Value(i));
@@ -322,7 +323,8 @@ class Executor {
     std::string wanted = kind == 's' ? "string" : "int";
     if (!value) fail("invalid value; expected " + wanted);
     if (value->is_null()) fail(fmt::format("wrong type for value; expected {}; got interface {{}}", wanted));
-    if (type_name(value) != wanted) fail(fmt::format("wrong type for value; expected {}; got {}", wanted, type_name(value)));
+    if (type_name(value) != wanted)
+      fail(fmt::format("wrong type for value; expected {}; got {}", wanted, type_name(value)));
     return value;
   }
 
@@ -342,8 +344,8 @@ class Executor {
     if (!function) fail(fmt::format("{} is not a defined function", go_quote(name.text)));
     size_t count = given + (piped ? 1 : 0);
     if (function->variadic() ? count < function->fixed() : count != function->fixed()) {
-      fail(fmt::format("wrong number of args for {}: want {}{} got {}", name.text, function->variadic() ? "at least " : "",
-                       function->fixed(), count));
+      fail(fmt::format("wrong number of args for {}: want {}{} got {}", name.text,
+                       function->variadic() ? "at least " : "", function->fixed(), count));
     }
     if (!stand_in && !function->run) return and_or(dot, name.text == "or", *nodes, piped);
     std::vector<Ref> arguments;
@@ -352,7 +354,8 @@ class Executor {
     for (const auto& one : arguments) spend_bytes(one && one->is_string() ? one->as_string().size() : 16);
     if (name.text == "call" && given > 0 && arguments[0] && !arguments[0]->is_null()) {
       at(command);  // No value of a template is a function.
-      fail(fmt::format("error calling call: non-function {} of type {}", to_string(*(*nodes)[1]), type_name(arguments[0])));
+      fail(fmt::format("error calling call: non-function {} of type {}", to_string(*(*nodes)[1]),
+                       type_name(arguments[0])));
     }
     return guarded_call(name.text, command, [&] {
       if (!stand_in) return function->run({scope_, arguments});

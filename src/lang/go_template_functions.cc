@@ -109,15 +109,17 @@ Ref run_split(const Call& call) {
       take_rune(rest);
       if (i == 0) return text_ref(std::string(before.substr(0, before.size() - rest.size())));
     }
-    throw FunctionError{fmt::format("the substring {} was unavailable using the separator value, , only {} values were found",
-                                    call.integer(2), call.text(0).size())};
+    throw FunctionError{
+        fmt::format("the substring {} was unavailable using the separator value, , only {} values were found",
+                    call.integer(2), call.text(0).size())};
   }
   std::vector<std::string> parts = split(call.text(0), std::string_view(call.text(1)));
   int64_t index = call.integer(2);
   if (index < 0) throw FunctionError{fmt::format("runtime error: index out of range [{}]", index)};
   if (static_cast<uint64_t>(index) >= parts.size()) {
-    throw FunctionError{fmt::format("the substring {} was unavailable using the separator value, {}, only {} values were found",
-                                    index, call.text(1), parts.size())};
+    throw FunctionError{
+        fmt::format("the substring {} was unavailable using the separator value, {}, only {} values were found", index,
+                    call.text(1), parts.size())};
   }
   return text_ref(parts[static_cast<size_t>(index)]);
 }
@@ -143,32 +145,57 @@ Ref run_user(const Call& call) {
 Ref refuse_store(const Call& call, std::string_view not_here, std::string_view name) {
   if (!call.scope.env) throw FunctionError{std::string(not_here)};
   throw FunctionError{fmt::format(
-      "{} is not to be had here: read the value outside and give it by -var, a variable file or the environment", name)};
+      "{} is not to be had here: read the value outside and give it by -var, a variable file or the environment",
+      name)};
 }
 
 const std::vector<Function> packer_functions = {
-    {"aws_secretsmanager", "ss*", [](const Call& call) { return refuse_store(call, "AWS Secrets Manager is only allowed in the variables section", "aws_secretsmanager"); }},
-    {"aws_secretsmanager_raw", "s", [](const Call& call) { return refuse_store(call, "AWS Secrets Manager is only allowed in the variables section", "aws_secretsmanager_raw"); }},
+    {"aws_secretsmanager", "ss*",
+     [](const Call& call) {
+       return refuse_store(call, "AWS Secrets Manager is only allowed in the variables section", "aws_secretsmanager");
+     }},
+    {"aws_secretsmanager_raw", "s",
+     [](const Call& call) {
+       return refuse_store(call, "AWS Secrets Manager is only allowed in the variables section",
+                           "aws_secretsmanager_raw");
+     }},
     {"build", "s", run_build},
     {"build_name", "", [](const Call& call) { return named(call.scope.build_name, "build_name"); }},
     {"build_type", "", [](const Call& call) { return named(call.scope.build_type, "build_type"); }},
-    {"consul_key", "s", [](const Call& call) { return refuse_store(call, "consul_key is not allowed here", "consul_key"); }},
+    {"consul_key", "s",
+     [](const Call& call) { return refuse_store(call, "consul_key is not allowed here", "consul_key"); }},
     {"env", "s", run_env},
     {"isotime", "s*", run_isotime},
     {"lower", "s", [](const Call& call) { return text_ref(map_case(call.text(0), towlower_l)); }},
     {"packer_version", "", [](const Call& call) { return named(call.scope.packer_version, "packer_version"); }},
     {"pwd", "", [](const Call& call) { return text_ref(call.scope.working_directory); }},
-    {"replace", "ssis", [](const Call& call) { return text_ref(replace_some(call.text(3), call.text(0), call.text(1), call.integer(2))); }},
-    {"replace_all", "sss", [](const Call& call) { return text_ref(replace_some(call.text(2), call.text(0), call.text(1), -1)); }},
-    {"sed", "ss", [](const Call&) -> Ref { throw FunctionError{"template function `sed` is deprecated use `replace` or `replace_all` instead.Documentation: https://www.packer.io/docs/templates/engine"}; }},
+    {"replace", "ssis",
+     [](const Call& call) {
+       return text_ref(replace_some(call.text(3), call.text(0), call.text(1), call.integer(2)));
+     }},
+    {"replace_all", "sss",
+     [](const Call& call) { return text_ref(replace_some(call.text(2), call.text(0), call.text(1), -1)); }},
+    {"sed", "ss",
+     [](const Call&) -> Ref {
+       throw FunctionError{
+           "template function `sed` is deprecated use `replace` or `replace_all` instead.Documentation: "
+           "https://www.packer.io/docs/templates/engine"};
+     }},
     {"split", "ssi", run_split},
     {"strftime", "s", [](const Call& call) { return text_ref(format_strftime(call.scope.started, call.text(0))); }},
     {"template_dir", "", run_template_dir},
-    {"timestamp", "", [](const Call& call) { return text_ref(std::to_string(std::chrono::floor<std::chrono::seconds>(call.scope.started.time_since_epoch()).count())); }},
+    {"timestamp", "",
+     [](const Call& call) {
+       return text_ref(
+           std::to_string(std::chrono::floor<std::chrono::seconds>(call.scope.started.time_since_epoch()).count()));
+     }},
     {"upper", "s", [](const Call& call) { return text_ref(map_case(call.text(0), towupper_l)); }},
     {"user", "s", run_user},
     {"uuid", "", run_uuid},
-    {"vault", "ss", [](const Call& call) { return refuse_store(call, "Vault vars are only allowed in the variables section", "vault"); }},
+    {"vault", "ss",
+     [](const Call& call) {
+       return refuse_store(call, "Vault vars are only allowed in the variables section", "vault");
+     }},
 };
 
 }  // namespace

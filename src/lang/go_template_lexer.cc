@@ -23,7 +23,8 @@ bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 /// Letters, digits, "_"; every byte of a multi-byte character counts as a letter.
 bool is_word(char c) {
-  return c == '_' || is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || static_cast<unsigned char>(c) >= 0x80;
+  return c == '_' || is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+         static_cast<unsigned char>(c) >= 0x80;
 }
 
 class Lexer {
@@ -44,7 +45,9 @@ class Lexer {
   char peek(size_t ahead = 0) const { return at_ + ahead < source_.size() ? source_[at_ + ahead] : '\0'; }
   bool starts(std::string_view text) const { return source_.substr(std::min(at_, source_.size())).starts_with(text); }
   /// " -" in front of a right delimiter that is followed by trimming.
-  bool at_trimmed_right() const { return is_blank(peek()) && peek(1) == '-' && source_.substr(at_ + 2).starts_with("}}"); }
+  bool at_trimmed_right() const {
+    return is_blank(peek()) && peek(1) == '-' && source_.substr(at_ + 2).starts_with("}}");
+  }
   bool at_right() const { return at_trimmed_right() || starts("}}"); }
 
   void emit(TokenKind kind) {
@@ -53,7 +56,8 @@ class Lexer {
   }
   /// Forgets what was read since the last token, counting its lines.
   void skip() {
-    line_ += static_cast<size_t>(std::count(source_.begin() + static_cast<long>(start_), source_.begin() + static_cast<long>(at_), '\n'));
+    line_ += static_cast<size_t>(
+        std::count(source_.begin() + static_cast<long>(start_), source_.begin() + static_cast<long>(at_), '\n'));
     start_ = at_;
   }
   void fail(std::string message) {
@@ -89,7 +93,8 @@ class Lexer {
       done_ = true;
       return;
     }
-    bool trims = source_.substr(delimiter + 2).starts_with('-') && delimiter + 3 < source_.size() && is_blank(source_[delimiter + 3]);
+    bool trims = source_.substr(delimiter + 2).starts_with('-') && delimiter + 3 < source_.size() &&
+                 is_blank(source_[delimiter + 3]);
     at_ = delimiter;
     if (trims) {
       while (at_ > start_ && is_blank(source_[at_ - 1])) --at_;
@@ -201,7 +206,8 @@ class Lexer {
   }
 
   bool at_terminator() const {
-    return at_end() || is_blank(peek()) || std::string_view(".,|:)(").find(peek()) != std::string_view::npos || starts("}}");
+    return at_end() || is_blank(peek()) || std::string_view(".,|:)(").find(peek()) != std::string_view::npos ||
+           starts("}}");
   }
 
   void lex_field_or_variable(TokenKind kind) {

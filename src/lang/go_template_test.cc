@@ -182,9 +182,10 @@ TEST(GoTemplate, components_add_functions) {
     return "<" + join(words, "+") + ">";
   };
   EXPECT_EQ(outcome(render_template("{{`b` | clean_resource_name `a`}}", scope)), "<a+b>");
-  EXPECT_EQ(outcome(render_template("{{clean_resource_name}}", scope)),
-            "template: root:1:2: executing \"root\" at <clean_resource_name>: error calling clean_resource_name: a name "
-            "is needed");
+  EXPECT_EQ(
+      outcome(render_template("{{clean_resource_name}}", scope)),
+      "template: root:1:2: executing \"root\" at <clean_resource_name>: error calling clean_resource_name: a name "
+      "is needed");
   EXPECT_EQ(outcome(render_template("{{clean_resource_name 3}}", scope)),
             "template: root:1:22: executing \"root\" at <3>: expected string; found 3");
 }
@@ -210,7 +211,8 @@ TEST(GoTemplate, what_is_missing_in_the_scope_is_an_error) {
   EXPECT_THAT(outcome(render_template("{{template_dir}}", scope)), testing::HasSubstr("not available"));
   EXPECT_THAT(outcome(render_template("{{vault `a` `b`}}", scope)),
               testing::HasSubstr("Vault vars are only allowed in the variables section"));
-  EXPECT_THAT(outcome(render_template("{{consul_key `a`}}", scope)), testing::HasSubstr("consul_key is not allowed here"));
+  EXPECT_THAT(outcome(render_template("{{consul_key `a`}}", scope)),
+              testing::HasSubstr("consul_key is not allowed here"));
   EXPECT_THAT(outcome(render_template("{{sed `a` `b`}}", scope)), testing::HasSubstr("deprecated"));
 }
 
@@ -226,12 +228,14 @@ TEST(GoTemplate, is_bounded) {
   TemplateScope scope;
   auto error = [&](const std::string& text) { return render_template(text, scope).error.value_or("no error"); };
   EXPECT_THAT(error("{{range 1000000000}}{{end}}"), testing::HasSubstr("too many steps"));
-  EXPECT_THAT(error("{{range 1000}}{{range 1000}}{{range 1000}}{{end}}{{end}}{{end}}"), testing::HasSubstr("too many steps"));
+  EXPECT_THAT(error("{{range 1000}}{{range 1000}}{{range 1000}}{{end}}{{end}}{{end}}"),
+              testing::HasSubstr("too many steps"));
   EXPECT_THAT(error("{{define `a`}}{{template `a`}}{{end}}{{template `a`}}"),
               testing::HasSubstr("exceeded maximum template depth"));
   EXPECT_THAT(error("{{$x := `aaaaaaaaaaaaaaaa`}}{{range 60}}{{$x = print $x $x}}{{end}}"),
               testing::AnyOf(testing::HasSubstr("8 MiB"), testing::HasSubstr("too much text")));
-  EXPECT_THAT(error("{{range 1000}}{{printf `%100000d` 1}}{{end}}"), testing::AnyOf(testing::HasSubstr("8 MiB"), testing::HasSubstr("too much text")));
+  EXPECT_THAT(error("{{range 1000}}{{printf `%100000d` 1}}{{end}}"),
+              testing::AnyOf(testing::HasSubstr("8 MiB"), testing::HasSubstr("too much text")));
   EXPECT_THAT(error("{{$x := printf `%1000000d` 1}}{{range 100000}}{{$y := upper $x}}{{end}}"),
               testing::HasSubstr("too much text"));
   EXPECT_THAT(error("{{" + std::string(100000, '(')), testing::HasSubstr("depth"));

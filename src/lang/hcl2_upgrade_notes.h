@@ -70,10 +70,21 @@ inline constexpr const char* legacy_time_note =
     "# The \"legacy_{}\" function has been provided for backwards compatability, but we recommend switching to the "
     "timestamp and formatdate functions.\n";
 
-inline constexpr const char* amazon_access_keys[] = {
-    "access_key",       "assume_role",       "aws_polling",  "custom_endpoint_ec2",        "decode_authorization_messages",
-    "insecure_skip_tls_verify", "max_retries", "mfa_code",   "profile",                    "region",
-    "secret_key",       "shared_credentials_file", "skip_credential_validation", "skip_metadata_api_check", "token",
-    "vault_aws_engine"};
+inline constexpr const char* amazon_access_keys[] = {"access_key",
+                                                     "assume_role",
+                                                     "aws_polling",
+                                                     "custom_endpoint_ec2",
+                                                     "decode_authorization_messages",
+                                                     "insecure_skip_tls_verify",
+                                                     "max_retries",
+                                                     "mfa_code",
+                                                     "profile",
+                                                     "region",
+                                                     "secret_key",
+                                                     "shared_credentials_file",
+                                                     "skip_credential_validation",
+                                                     "skip_metadata_api_check",
+                                                     "token",
+                                                     "vault_aws_engine"};
 
 }  // namespace kiln::hcl2_upgrade

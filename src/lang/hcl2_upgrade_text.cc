@@ -24,7 +24,8 @@ struct ByHand {
 };
 
 const std::map<std::string, ByHand>& by_hand_table() {
-  static const std::string replacing = "`replace(string, substring, replacement)` or `regex_replace(string, substring, replacement)`";
+  static const std::string replacing =
+      "`replace(string, substring, replacement)` or `regex_replace(string, substring, replacement)`";
   static const std::string replacing_pages = function_pages + "replace or " + function_pages + "regex_replace";
   static const std::map<std::string, ByHand> table = {
       {"lower", {"`lower(var.example)`", function_pages + "lower"}},
@@ -50,8 +51,8 @@ std::string complaint(const std::string& name) {
 /// The comment that stands over a block whose calls a person has to look at.
 std::string complaints_comment(const std::vector<std::string>& complaints) {
   bool one = complaints.size() == 1;
-  return fmt::format("\n# {} {} occurred upgrading the following block:\n{}{}", complaints.size(), one ? "error" : "errors",
-                     join(complaints, "\n\n"), one ? "\n" : "");
+  return fmt::format("\n# {} {} occurred upgrading the following block:\n{}{}", complaints.size(),
+                     one ? "error" : "errors", join(complaints, "\n\n"), one ? "\n" : "");
 }
 
 struct Untranslatable {
@@ -71,7 +72,8 @@ std::string named_error(std::string error) {
 }
 
 [[noreturn]] void fail_template(const std::string& error) {
-  throw Untranslatable{fmt::format("\n# could not parse template for following block: {}\n", go_quote(named_error(error)))};
+  throw Untranslatable{
+      fmt::format("\n# could not parse template for following block: {}\n", go_quote(named_error(error)))};
 }
 
 std::string node_type(go_template::NodeKind kind) {
@@ -197,8 +199,12 @@ std::string Translator::secret(const Arguments& arguments) {
 
 StandInFunctions Translator::functions(bool in_variables, std::vector<std::string>& complaints) {
   StandInFunctions table;
-  for (auto [name, hcl] : {std::pair{"pwd", "${path.cwd}"}, {"template_dir", "${path.root}"}, {"packer_version", "${packer.version}"},
-                           {"uuid", "${uuidv4()}"}, {"build_name", "${build.name}"}, {"build_type", "${build.type}"}}) {
+  for (auto [name, hcl] : {std::pair{"pwd", "${path.cwd}"},
+                           {"template_dir", "${path.root}"},
+                           {"packer_version", "${packer.version}"},
+                           {"uuid", "${uuidv4()}"},
+                           {"build_name", "${build.name}"},
+                           {"build_type", "${build.type}"}}) {
     table[name] = {"", [hcl = hcl](const Arguments& arguments) { return constant_call(hcl, arguments); }};
   }
   table["timestamp"] = {"", [this](const Arguments&) {
@@ -214,16 +220,19 @@ StandInFunctions Translator::functions(bool in_variables, std::vector<std::strin
   };
   table["isotime"] = {"s*", legacy_time(uses_isotime, "isotime")};
   table["strftime"] = {"s*", legacy_time(uses_strftime, "strftime")};
-  table["user"] = {"s", [this](const Arguments& a) { return fmt::format("${{{}.{}}}", locals.count(a[0]) ? "local" : "var", a[0]); }};
+  table["user"] = {"s", [this](const Arguments& a) {
+                     return fmt::format("${{{}.{}}}", locals.count(a[0]) ? "local" : "var", a[0]);
+                   }};
   table["env"] = {"s", [](const Arguments& a) { return fmt::format("${{env({})}}", go_quote(a[0])); }};
   table["build"] = {"s", [](const Arguments& a) { return "${build." + a[0] + "}"; }};
-  table["data"] = {"s", [](const Arguments& a) { return "${data." + a[0] + "}"; }};  // ours: how sources name their images
+  table["data"] = {"s",
+                   [](const Arguments& a) { return "${data." + a[0] + "}"; }};  // ours: how sources name their images
   table["aws_secretsmanager"] = {"ss*", [this](const Arguments& a) { return secret(a); }};
   auto by_hand = [&](const std::string& name, const char* parameters, const char* shape) {
     table[name] = {parameters, [&complaints, name, shape](const Arguments& a) {
                      complaints.push_back(complaint(name));
-                     return fmt::format(fmt::runtime(shape), name, a[0], a.size() > 1 ? a[1] : "", a.size() > 2 ? a[2] : "",
-                                        a.size() > 3 ? a[3] : "");
+                     return fmt::format(fmt::runtime(shape), name, a[0], a.size() > 1 ? a[1] : "",
+                                        a.size() > 2 ? a[2] : "", a.size() > 3 ? a[3] : "");
                    }};
   };
   for (auto name : {"lower", "upper", "clean_resource_name"}) by_hand(name, "s", "{{{{ {0} `{1}` }}}}");
@@ -259,8 +268,8 @@ bool needs_local(const std::string& default_text) {
     local = true;
     return std::string();
   };
-  for (auto name : {"aws_secretsmanager", "timestamp", "isotime", "strftime", "user", "uuid", "pwd", "template_dir", "packer_version",
-                    "lower", "upper"}) {
+  for (auto name : {"aws_secretsmanager", "timestamp", "isotime", "strftime", "user", "uuid", "pwd", "template_dir",
+                    "packer_version", "lower", "upper"}) {
     table[name] = {"s*", mark};
   }
   table["split"] = {"ssi", mark};

@@ -124,7 +124,8 @@ std::string HclConversions::mismatch(const HclType& from, const HclType& to) {
   if (any && from.is(HclKind::object) && to.is(HclKind::map)) return "all map elements must have the same type";
   bool keyed = to.is(HclKind::map);
   if (to.is_collection() && from.is(keyed ? HclKind::object : HclKind::tuple)) return mismatch_of_elements(from, to);
-  if (to.is_collection() && from.is_collection() && from.is(HclKind::map) == keyed) return mismatch_of_collections(from, to);
+  if (to.is_collection() && from.is_collection() && from.is(HclKind::map) == keyed)
+    return mismatch_of_collections(from, to);
   return to.friendly_constraint() + " required";
 }
 

@@ -140,7 +140,8 @@ std::optional<HclValue> ValueConverter::to_sequence(const HclValue& value, const
   }
   std::vector<HclValue*> places;
   for (auto& item : items) places.push_back(&item);
-  if (list && value.type().is(HclKind::tuple) && !common_type(places) && !unify_items(places, unsafe)) return std::nullopt;
+  if (list && value.type().is(HclKind::tuple) && !common_type(places) && !unify_items(places, unsafe))
+    return std::nullopt;
   auto element = common_type(places);
   if (!element) return fail(std::string("element types must all match for conversion to ") + (list ? "list" : "set"));
   return list ? HclValue::list(*element, std::move(items)) : HclValue::set(*element, std::move(items));

@@ -138,8 +138,8 @@ class DynamicBlocks {
   bool read_for_each(const HclContent& content, DynamicSpec& spec, Diagnostics& found) const {
     spec.for_each_expression = content.find("for_each")->expression.tree();
     auto refuse = [&](std::string detail) {
-      found.add({Severity::error, "Invalid dynamic for_each value", std::move(detail), spec.for_each_expression->range, "",
-                 hcl_shown_values(*spec.for_each_expression, scope_)});
+      found.add({Severity::error, "Invalid dynamic for_each value", std::move(detail), spec.for_each_expression->range,
+                 "", hcl_shown_values(*spec.for_each_expression, scope_)});
       return false;
     };
     spec.for_each = evaluate_hcl(*spec.for_each_expression, scope_, found);

@@ -55,11 +55,13 @@ std::string no_attributes(const HclType& type, const std::string& name) {
           "the list, or across all elements of the list?",
           go_quote(name));
     }
-    return "Can't access attributes on a list of objects. Did you mean to access an attribute for a specific element of "
+    return "Can't access attributes on a list of objects. Did you mean to access an attribute for a specific element "
+           "of "
            "the list, or across all elements of the list?";
   }
   if (type.is(HclType::Kind::set) && type.element().is(HclType::Kind::object)) {
-    return "Can't access attributes on a set of objects. Did you mean to access an attribute across all elements of the "
+    return "Can't access attributes on a set of objects. Did you mean to access an attribute across all elements of "
+           "the "
            "set?";
   }
   if (type.is_primitive()) {

@@ -40,7 +40,9 @@ HclValue HclEvaluator::object(const HclExpression& e, const HclScope& scope, Dia
     }
     diagnostics.append(found);
     HclValue member = value(*e.items[i + 1], scope, diagnostics);
-    auto name = found.has_errors() ? std::nullopt : object_key(key_expression, key, {*e.items[i + (e.json ? 1 : 0)], scope}, diagnostics);
+    auto name = found.has_errors()
+                    ? std::nullopt
+                    : object_key(key_expression, key, {*e.items[i + (e.json ? 1 : 0)], scope}, diagnostics);
     sensitive = sensitive || key.sensitive();
     if (name && e.json) {
       auto [first, is_new] = places.emplace(*name, key_expression.range);

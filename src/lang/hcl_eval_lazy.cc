@@ -46,7 +46,8 @@ HclValue HclEvaluator::call_try(const Arguments& arguments, const HclScope& scop
       wrong += fmt::format("- {} (at {})\n  {}\n", item.summary, hcl_place(item), item.detail);
     }
   }
-  throw HclFunctionError{"no expression succeeded:\n" + wrong + "\nAt least one expression must produce a successful result"};
+  throw HclFunctionError{"no expression succeeded:\n" + wrong +
+                         "\nAt least one expression must produce a successful result"};
 }
 
 /// Whether the argument evaluates without a mistake.

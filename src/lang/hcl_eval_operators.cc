@@ -191,7 +191,8 @@ std::optional<CommonType> common_type(const HclValue& yes, const HclValue& no) {
 HclValue undecided(const HclType& type, const HclValue& yes, const HclValue& no) {
   if (yes.is_null() && no.is_null()) return HclValue::null(type);
   if (!yes.has_content() || !no.has_content()) return HclValue::unknown(type);
-  if (yes.type().is(TypeKind::number) && no.type().is(TypeKind::number) && yes.as_number() == no.as_number()) return yes;
+  if (yes.type().is(TypeKind::number) && no.type().is(TypeKind::number) && yes.as_number() == no.as_number())
+    return yes;
   if (!yes.type().is_collection() || !(yes.type() == no.type()) || yes.length() != no.length()) {
     return HclValue::unknown(type);
   }

@@ -141,7 +141,8 @@ inline std::string outcome(const std::string& source, const HclScope& scope) {
   HclValue result = expression ? evaluate_hcl(*expression, scope, diagnostics) : HclValue();
   if (diagnostics.empty()) return text(result);
   Value::List pairs;
-  for (const auto& item : diagnostics.items()) pairs.push_back(Value(Value::List{Value(item.summary), Value(item.detail)}));
+  for (const auto& item : diagnostics.items())
+    pairs.push_back(Value(Value::List{Value(item.summary), Value(item.detail)}));
   return to_json(Value(std::move(pairs)));
 }
 

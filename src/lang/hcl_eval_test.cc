@@ -48,7 +48,8 @@ TEST(HclEval, gives_what_hcl_gives_on_recorded_rows) {
   for (const auto& row : rows) {
     const std::string& source = row.as_list()[0].as_string();
     const Value& expected = row.as_list()[1];
-    EXPECT_EQ(hcl_rows::outcome(source, scope), expected.is_string() ? expected.as_string() : to_json(expected)) << source;
+    EXPECT_EQ(hcl_rows::outcome(source, scope), expected.is_string() ? expected.as_string() : to_json(expected))
+        << source;
   }
 }
 
@@ -107,9 +108,10 @@ TEST(HclEval, diagnostics_are_placed_at_what_is_wrong) {
   scope.variables["list"] = HclValue::tuple({HclValue::number(1)});
   scope.variables["object"] = HclValue::object({{"name", HclValue::string("x")}});
   using testing::ElementsAre;
-  EXPECT_THAT(mistakes("[list[ 3 - 1 ], 1]", scope),
-              ElementsAre("Invalid index: The given key does not identify an element in this collection value. @[ 3 - 1 ] "
-                          "(The only index is 0.)"));
+  EXPECT_THAT(
+      mistakes("[list[ 3 - 1 ], 1]", scope),
+      ElementsAre("Invalid index: The given key does not identify an element in this collection value. @[ 3 - 1 ] "
+                  "(The only index is 0.)"));
   EXPECT_THAT(mistakes("1 + object.nane", scope),
               ElementsAre("Unsupported attribute: This object does not have an attribute named \"nane\". @.nane "
                           "(Did you mean \"name\"?)"));

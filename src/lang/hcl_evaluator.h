@@ -56,7 +56,8 @@ class HclEvaluator {
                            const HclScope& scope, Diagnostics& diagnostics);
   HclValue traversal(const HclExpression& e, const HclScope& scope, Diagnostics& diagnostics);
   HclValue index(const HclExpression& e, const HclScope& scope, Diagnostics& diagnostics);
-  HclValue take_steps(HclValue value, const HclExpression& e, size_t first, const HclScope& scope, Diagnostics& diagnostics);
+  HclValue take_steps(HclValue value, const HclExpression& e, size_t first, const HclScope& scope,
+                      Diagnostics& diagnostics);
   // Each replaces the value by a part of it; false after a diagnostic.
   bool take_attribute(HclValue& value, const std::string& name, const HclFault& at, Diagnostics& diagnostics);
   bool take_index(HclValue& value, const HclValue& key, const HclFault& at, Diagnostics& diagnostics);

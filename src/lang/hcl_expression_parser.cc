@@ -227,9 +227,10 @@ HclExpressionPtr HclParser::legacy_index(const HclExpressionPtr& base) {
   const HclToken number = next();
   if (size_t dot = number.text.find('.'); dot != std::string_view::npos) {
     fail("Invalid legacy index syntax",
-         fmt::format("When using the legacy index syntax, chaining two indexes together is not permitted. Use the proper "
-                     "index syntax instead, like [{}][{}].",
-                     number.text.substr(0, dot), number.text.substr(dot + 1)),
+         fmt::format(
+             "When using the legacy index syntax, chaining two indexes together is not permitted. Use the proper "
+             "index syntax instead, like [{}][{}].",
+             number.text.substr(0, dot), number.text.substr(dot + 1)),
          range_of(number));
   }
   check_number(number);

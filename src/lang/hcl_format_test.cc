@@ -84,7 +84,8 @@ TEST(HclLexer, comments_are_left_out_but_for_their_newline) {
 }
 
 TEST(HclLexer, every_byte_is_in_a_token_or_is_space) {
-  for (std::string_view text : {"a = <<E\nx\n", "\"abc", "${", "a \x01 b", "<<", "/* x", "~}", "\xff\xfe", "1e+", "1..2"}) {
+  for (std::string_view text :
+       {"a = <<E\nx\n", "\"abc", "${", "a \x01 b", "<<", "/* x", "~}", "\xff\xfe", "1e+", "1..2"}) {
     size_t end = 0;
     HclTokens tokens = lex_hcl(text, HclComments::keep);
     for (size_t at = 0; at < tokens.size(); ++at) {

@@ -112,7 +112,9 @@ namespace {
 using NumberAccess = HclNumberAccess;
 using Big = HclNumber::Big;
 
-uint32_t wider(const HclNumber& a, const HclNumber& b) { return std::max(NumberAccess::precision(a), NumberAccess::precision(b)); }
+uint32_t wider(const HclNumber& a, const HclNumber& b) {
+  return std::max(NumberAccess::precision(a), NumberAccess::precision(b));
+}
 
 /// Does an integer result of this many bits' precision need no rounding?
 bool is_exact_small(int64_t value, uint32_t precision) {
@@ -614,7 +616,8 @@ HclNumber HclNumber::modulo(const HclNumber& a, const HclNumber& b) {
   Big whole = whole_part(NumberAccess::parts(a / b), inexact);
   if (whole.mantissa.is_zero()) whole.negative = false;
   whole.precision = precision;
-  HclNumber times = multiply_parts(NumberAccess::parts(b), NumberAccess::parts(NumberAccess::finish(std::move(whole))), precision);
+  HclNumber times =
+      multiply_parts(NumberAccess::parts(b), NumberAccess::parts(NumberAccess::finish(std::move(whole))), precision);
   Big taken = NumberAccess::parts(times);
   taken.negative = !taken.negative;
   return add_parts(NumberAccess::parts(a), taken, precision);

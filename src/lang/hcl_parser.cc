@@ -75,9 +75,10 @@ InvalidText describe_invalid(std::string_view text) {
     return {"Unsupported operator", detail};
   }
   if (text == "\u201C" || text == "\u201D")
-    return {"Invalid character",
-            "\"Curly quotes\" are not valid here. These can sometimes be inadvertently introduced when sharing code via "
-            "documents or discussion forums. It might help to replace the character with a \"straight quote\"."};
+    return {
+        "Invalid character",
+        "\"Curly quotes\" are not valid here. These can sometimes be inadvertently introduced when sharing code via "
+        "documents or discussion forums. It might help to replace the character with a \"straight quote\"."};
   return {"Invalid character", "This character is not used within the language."};
 }
 

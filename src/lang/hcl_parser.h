@@ -33,7 +33,8 @@ class HclParser {
   /// Whether newlines are tokens, for as long as it lives: they end items in bodies and objects only.
   class NewlineScope {
    public:
-    NewlineScope(HclParser& parser, bool matter) : parser_(parser), outer_(std::exchange(parser.newlines_matter_, matter)) {}
+    NewlineScope(HclParser& parser, bool matter)
+        : parser_(parser), outer_(std::exchange(parser.newlines_matter_, matter)) {}
     ~NewlineScope() { parser_.newlines_matter_ = outer_; }
     NewlineScope(const NewlineScope&) = delete;
 

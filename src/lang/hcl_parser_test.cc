@@ -206,7 +206,8 @@ TEST(HclParser, what_is_no_token_is_told_and_what_follows_from_it) {
   EXPECT_THAT(summaries("a = \u201Cx\u201D\n"),
               testing::ElementsAre("1:Invalid character", "1:Invalid character", "1:Invalid expression"));
   EXPECT_THAT(summaries("a = \"\xff\"\n"), testing::ElementsAre("1:Invalid character encoding"));
-  EXPECT_THAT(summaries("/* x"), testing::ElementsAre("1:Unterminated comment", "1:Argument or block definition required"));
+  EXPECT_THAT(summaries("/* x"),
+              testing::ElementsAre("1:Unterminated comment", "1:Argument or block definition required"));
   EXPECT_LE(summaries(std::string(10000, ';')).size(), 30u);
 }
 

@@ -166,8 +166,10 @@ void HclParser::close_sequence(const HclToken& open, std::string_view summary, b
           "This might be caused by incorrect nesting inside the given expression.";
     } else if (is_interpolation) {
       detail =
-          "Expected a closing brace to end the interpolation expression, but found extra characters.\n\nThis can happen "
-          "when you include interpolation syntax for another language, such as shell scripting, but forget to escape the "
+          "Expected a closing brace to end the interpolation expression, but found extra characters.\n\nThis can "
+          "happen "
+          "when you include interpolation syntax for another language, such as shell scripting, but forget to escape "
+          "the "
           "interpolation start token. If this is an embedded sequence for another language, escape it by starting with "
           "\"$${\" instead of just \"${\".";
     }
@@ -275,7 +277,8 @@ size_t HclParser::escape(const HclToken& token, size_t at, std::string& out) {
   size_t digits = rest[0] == 'u' ? 4 : 8;
   uint64_t rune = 0;
   for (size_t i = 1; i <= digits; ++i) {
-    auto digit = i < rest.size() ? std::string_view("0123456789abcdef").find(lower(rest.substr(i, 1))) : std::string_view::npos;
+    auto digit =
+        i < rest.size() ? std::string_view("0123456789abcdef").find(lower(rest.substr(i, 1))) : std::string_view::npos;
     if (digit == std::string_view::npos) {
       return wrong(1 + i, fmt::format("The \\{} escape sequence must be followed by {} hexadecimal "
                                       "digits.",
@@ -289,7 +292,8 @@ size_t HclParser::escape(const HclToken& token, size_t at, std::string& out) {
 }
 
 HclExpressionPtr HclParser::joined(std::vector<HclExpressionPtr> items, size_t begin, size_t end) {
-  bool constant = items.empty() || (items.size() == 1 && items[0]->kind == HclExpressionKind::literal && items[0]->value.is_string());
+  bool constant = items.empty() ||
+                  (items.size() == 1 && items[0]->kind == HclExpressionKind::literal && items[0]->value.is_string());
   auto node = make(constant ? HclExpressionKind::literal : HclExpressionKind::tmpl, begin);
   if (constant) {
     node->value = items.empty() ? Value("") : items[0]->value;

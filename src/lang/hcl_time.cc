@@ -100,7 +100,8 @@ class GoTimeReader {
     return day_in_month();
   }
   ZonedTime time() const {
-    int64_t seconds = days_of(year_, month_, day_) * seconds_a_day + int64_t{hour_} * 3600 + int64_t{minute_} * 60 + second_;
+    int64_t seconds =
+        days_of(year_, month_, day_) * seconds_a_day + int64_t{hour_} * 3600 + int64_t{minute_} * 60 + second_;
     return {seconds - offset_, nanos_, offset_};
   }
   const TimeMistake& mistake() const { return mistake_; }

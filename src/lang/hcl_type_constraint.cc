@@ -13,7 +13,8 @@ namespace {
 using Defaults = HclTypeConstraint::Defaults;
 
 const std::vector<std::string>& type_words() {
-  static const std::vector<std::string> words = {"any", "bool", "list", "map", "number", "object", "set", "string", "tuple"};
+  static const std::vector<std::string> words = {"any",    "bool", "list",   "map",  "number",
+                                                 "object", "set",  "string", "tuple"};
   return words;
 }
 
@@ -265,7 +266,8 @@ HclValue with_defaults(const HclValue& value, const HclType& type, const Default
 
 /// A part of the value, by its name in an object, or by its place in a tuple; what the type does not look like has the
 /// defaults of a collection's element, if any.
-HclValue part_with_defaults(const HclValue& part, const HclType& type, const Defaults& defaults, const std::string& key) {
+HclValue part_with_defaults(const HclValue& part, const HclType& type, const Defaults& defaults,
+                            const std::string& key) {
   const HclType* part_type = nullptr;
   bool structure = type.is(HclKind::object) || type.is(HclKind::tuple);
   auto child = defaults.children.find(structure ? key : "");

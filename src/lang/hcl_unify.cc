@@ -11,7 +11,8 @@ namespace {
 using HclTypes = std::vector<HclType>;
 
 size_t count_kind(const HclTypes& types, HclKind kind) {
-  return static_cast<size_t>(std::count_if(types.begin(), types.end(), [&](const HclType& type) { return type.is(kind); }));
+  return static_cast<size_t>(
+      std::count_if(types.begin(), types.end(), [&](const HclType& type) { return type.is(kind); }));
 }
 
 HclType make_collection(HclKind kind, HclType element) {
@@ -63,7 +64,9 @@ std::optional<HclType> HclConversions::unify_same_kind(const HclTypes& types, bo
   size_t objects = count_kind(types, HclKind::object);
   size_t tuples = count_kind(types, HclKind::tuple);
   size_t dynamics = count_kind(types, HclKind::dynamic);
-  auto are_all = [&](size_t first, size_t second = 0) { return first > 0 && first + second + dynamics == types.size(); };
+  auto are_all = [&](size_t first, size_t second = 0) {
+    return first > 0 && first + second + dynamics == types.size();
+  };
   decided = true;
   // With types that are not known yet nothing can be told of what the others will become.
   if (are_all(maps) || are_all(lists) || are_all(sets) || are_all(objects) || are_all(tuples)) {

@@ -72,7 +72,8 @@ void HclValue::Facts::note(const HclValue& part) {
   if (const Facts* inner = part.facts()) depth = std::max(depth, inner->depth + 1);
   wholly_known &= part.is_wholly_known();
   contains_sensitive |= part.contains_sensitive();
-  if (depth > max_depth || __builtin_add_overflow(weight, part.weight(), &weight)) weight = std::numeric_limits<uint64_t>::max();
+  if (depth > max_depth || __builtin_add_overflow(weight, part.weight(), &weight))
+    weight = std::numeric_limits<uint64_t>::max();
 }
 
 HclValue HclValue::null(HclType type) { return {std::move(type), Null{}}; }
@@ -233,9 +234,10 @@ bool HclValue::raw_equals(const HclValue& other) const {
     case HclType::Kind::string: return as_string() == other.as_string();
     case HclType::Kind::map:
     case HclType::Kind::object:
-      return &members() == &other.members() ||
-             std::equal(members().begin(), members().end(), other.members().begin(), other.members().end(),
-                        [](const auto& a, const auto& b) { return a.first == b.first && a.second.raw_equals(b.second); });
+      return &members() == &other.members() || std::equal(members().begin(), members().end(), other.members().begin(),
+                                                          other.members().end(), [](const auto& a, const auto& b) {
+                                                            return a.first == b.first && a.second.raw_equals(b.second);
+                                                          });
     default:
       return &items() == &other.items() ||
              std::equal(items().begin(), items().end(), other.items().begin(), other.items().end(),
@@ -259,9 +261,9 @@ bool may_conform(const HclType& given, const HclType& wanted) {
                       wanted.elements().end(), may_conform);
   }
   if (given.is(HclType::Kind::object)) {
-    return std::equal(given.attributes().begin(), given.attributes().end(), wanted.attributes().begin(),
-                      wanted.attributes().end(),
-                      [](const auto& a, const auto& b) { return a.first == b.first && may_conform(a.second, b.second); });
+    return std::equal(
+        given.attributes().begin(), given.attributes().end(), wanted.attributes().begin(), wanted.attributes().end(),
+        [](const auto& a, const auto& b) { return a.first == b.first && may_conform(a.second, b.second); });
   }
   return false;
 }
@@ -460,7 +462,8 @@ Value plain_value(const HclValue& value, const SourceRange& range, bool secret) 
   } else if (value.type().is_keyed()) {
     Value::Object members;
     members.reserve(value.members().size());
-    for (const auto& [name, member] : value.members()) members.push_back({name, plain_value(member, range, secret), range});
+    for (const auto& [name, member] : value.members())
+      members.push_back({name, plain_value(member, range, secret), range});
     out = Value(std::move(members));
   } else {
     Value::List items;

@@ -89,7 +89,8 @@ TEST(HclValue, what_is_unknown_or_sensitive_is_known_of_the_whole) {
 }
 
 TEST(HclValue, a_set_with_an_unknown_member_is_unknown) {
-  auto set = HclValue::set(HclType::string(), {HclValue::string("a").with_sensitive(), HclValue::unknown(HclType::string())});
+  auto set =
+      HclValue::set(HclType::string(), {HclValue::string("a").with_sensitive(), HclValue::unknown(HclType::string())});
   EXPECT_FALSE(set.is_known());
   EXPECT_TRUE(set.sensitive());
   EXPECT_EQ(set.type().text(), "set(string)");

@@ -23,7 +23,8 @@ constexpr CodePoints hidden[] = {
     {0x2066, 0x206F}, {0x3000, 0x3000}, {0xD800, 0xF8FF}, {0xFEFF, 0xFEFF}, {0xFFF9, 0xFFFB}, {0xE0000, 0x10FFFF}};
 
 bool is_hidden(uint32_t rune) {
-  return std::any_of(std::begin(hidden), std::end(hidden), [&](auto& range) { return rune >= range.first && rune <= range.last; });
+  return std::any_of(std::begin(hidden), std::end(hidden),
+                     [&](auto& range) { return rune >= range.first && rune <= range.last; });
 }
 
 std::string object_expression(const Value& object) {

@@ -74,7 +74,8 @@ TEST(Json, tells_syntax_errors_as_packer_does) {
       {"'a'", "invalid character '\\'' looking for beginning of value"},
       {"\x80", "invalid character '\\u0080' looking for beginning of value"},
   };
-  for (auto [text, expected] : rows) EXPECT_EQ(first_error(text), std::string("Error parsing JSON: ") + expected) << text;
+  for (auto [text, expected] : rows)
+    EXPECT_EQ(first_error(text), std::string("Error parsing JSON: ") + expected) << text;
 }
 
 TEST(Json, shows_the_place_in_packers_layout_and_in_ours) {

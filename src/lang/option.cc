@@ -59,7 +59,8 @@ Value render_strings(const Value& value, const std::string& key, DecodeContext& 
   if (value.is_string()) {
     if (!contains(value.as_string(), "{{")) return out;
     if (auto error = validate_template(value.as_string(), context.scope)) {
-      context.diagnostics.error(fmt::format("invalid '{}': {} in:\n\n{}", key, *error, value.as_string()), "", value.range);
+      context.diagnostics.error(fmt::format("invalid '{}': {} in:\n\n{}", key, *error, value.as_string()), "",
+                                value.range);
       return out;
     }
     Rendered rendered = render_template_once(value.as_string(), context.scope);
@@ -170,8 +171,9 @@ bool decode_value(const Value& value, const std::string& name, Duration& out, De
       out = *parsed;
       return true;
     }
-    context.diagnostics.error(fmt::format("error decoding '{}': time: invalid duration {}", name, go_quote(value.as_string())),
-                              "", value.range, "A duration is a number with a unit: \"300ms\", \"10s\", \"1h30m\".");
+    context.diagnostics.error(
+        fmt::format("error decoding '{}': time: invalid duration {}", name, go_quote(value.as_string())), "",
+        value.range, "A duration is a number with a unit: \"300ms\", \"10s\", \"1h30m\".");
     return false;
   }
   int64_t nanos = out.count();

@@ -52,7 +52,8 @@ void normalize_builders(Value& root) {
   for (size_t i = 0; i < list.as_list().size(); ++i) {
     const Value* type = list.as_list()[i].find("type");
     if (type && type->is_string()) continue;
-    throw Error(ErrorKind::user, fmt::format("builder {}: {}", i + 1, type ? "'type' must be a string" : "missing 'type'"));
+    throw Error(ErrorKind::user,
+                fmt::format("builder {}: {}", i + 1, type ? "'type' must be a string" : "missing 'type'"));
   }
 }
 
@@ -66,7 +67,8 @@ void write_go_string(std::string& out, std::string_view text) {
     else if (c == '\t') out += "\\t";
     else if (c == '\b') out += "\\b";
     else if (c == '\f') out += "\\f";
-    else if (static_cast<unsigned char>(c) < 0x20 || c == '&') out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+    else if (static_cast<unsigned char>(c) < 0x20 || c == '&')
+      out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
     else if (text.substr(i, 3) == "\u2028") out += "\\u2028", i += 2;
     else if (text.substr(i, 3) == "\u2029") out += "\\u2029", i += 2;
     else out += c;
@@ -130,7 +132,8 @@ void write_indented(std::string& out, const Value& value, size_t depth) {
 /// Numbers that no float64 holds are refused, as Go's decoder does.
 void check_numbers(const Value& value) {
   if (value.kind() == Value::Kind::number && !std::isfinite(number_of(value.as_number()))) {
-    throw Error(ErrorKind::user, fmt::format("json: cannot unmarshal number {} into Go value of type float64", value.as_number().text));
+    throw Error(ErrorKind::user,
+                fmt::format("json: cannot unmarshal number {} into Go value of type float64", value.as_number().text));
   }
   if (value.is_list()) {
     for (const auto& item : value.as_list()) check_numbers(item);
@@ -147,19 +150,24 @@ const std::vector<Fixer>& packer_fixers() {
       {"iso-md5", "\"iso_md5\" of builders becomes \"iso_checksum\"", fix_iso_md5},
       {"createtime", "\".CreateTime\" in names becomes \"{{timestamp}}\"", fix_create_time},
       {"virtualbox-gaattach", "\"guest_additions_attach\" becomes \"guest_additions_mode\"", fix_virtualbox_attach},
-      {"pp-vagrant-override", "settings of one provider move under the vagrant post-processor's \"override\"", fix_vagrant_override},
+      {"pp-vagrant-override", "settings of one provider move under the vagrant post-processor's \"override\"",
+       fix_vagrant_override},
       {"virtualbox-rename", "\"virtualbox\" builders become \"virtualbox-iso\"", fix_virtualbox_rename},
       {"vmware-rename", "\"vmware\" builders become \"vmware-iso\"", fix_vmware_rename},
       {"parallels-headless", "\"headless\" of Parallels builders goes", fix_parallels_headless},
-      {"parallels-deprecations", "\"parallels_tools_host_path\" goes, \"guest_os_distribution\" becomes \"guest_os_type\"", fix_parallels_deprecations},
+      {"parallels-deprecations",
+       "\"parallels_tools_host_path\" goes, \"guest_os_distribution\" becomes \"guest_os_type\"",
+       fix_parallels_deprecations},
       {"sshkeypath", "\"ssh_key_path\" becomes \"ssh_private_key_file\"", fix_ssh_key_path},
       {"sshdisableagent", "\"ssh_disable_agent\" becomes \"ssh_disable_agent_forwarding\"", fix_ssh_disable_agent},
       {"scaleway-access-key", "\"access_key\" of scaleway becomes \"organization_id\"", fix_scaleway_access_key},
       {"manifest-filename", "\"filename\" of the manifest post-processor becomes \"output\"", fix_manifest_filename},
-      {"amazon-shutdown_behavior", "\"shutdown_behaviour\" becomes \"shutdown_behavior\"", fix_amazon_shutdown_behavior},
+      {"amazon-shutdown_behavior", "\"shutdown_behaviour\" becomes \"shutdown_behavior\"",
+       fix_amazon_shutdown_behavior},
       {"amazon-enhanced-networking", "\"enhanced_networking\" becomes \"ena_support\"", fix_amazon_enhanced_networking},
       {"amazon-private-ip", "\"ssh_private_ip\" becomes \"ssh_interface\"", fix_amazon_private_ip},
-      {"amazon-temp-sec-cidrs", "\"temporary_security_group_source_cidr\" becomes the list \"..._cidrs\"", fix_amazon_source_cidrs},
+      {"amazon-temp-sec-cidrs", "\"temporary_security_group_source_cidr\" becomes the list \"..._cidrs\"",
+       fix_amazon_source_cidrs},
       {"docker-email", "\"login_email\" goes", fix_docker_email},
       {"docker-tag-tags", "\"tag\" of docker-tag becomes the list \"tags\"", fix_docker_tags},
       {"powershell-escapes", "escapes go from PowerShell's variables, users and passwords", fix_powershell_escapes},
@@ -173,8 +181,10 @@ const std::vector<Fixer>& packer_fixers() {
       {"galaxy-command", "\"galaxycommand\" of ansible-local becomes \"galaxy_command\"", fix_galaxy_command},
       {"comm-config", "\"ssh_host_port_min\" and its like lose their \"ssh_\"", fix_comm_config},
       {"ssh-wait-timeout", "\"ssh_wait_timeout\" becomes \"ssh_timeout\"", fix_ssh_wait_timeout},
-      {"vsphere-iso-net-disk", "network and disk of vsphere-iso become \"network_adapters\" and \"storage\"", fix_vsphere_net_disk},
-      {"iso-checksum-type-and-url", "\"iso_checksum_type\" and \"iso_checksum_url\" go into \"iso_checksum\"", fix_iso_checksum},
+      {"vsphere-iso-net-disk", "network and disk of vsphere-iso become \"network_adapters\" and \"storage\"",
+       fix_vsphere_net_disk},
+      {"iso-checksum-type-and-url", "\"iso_checksum_type\" and \"iso_checksum_url\" go into \"iso_checksum\"",
+       fix_iso_checksum},
       {"qemu-host-port", "\"ssh_host_port_min\" and \"..._max\" of qemu lose their \"ssh_\"", fix_qemu_host_port},
       {"azure-exclude_from_latest", "\"exlude_from_latest\" becomes \"exclude_from_latest\"", fix_azure_exclude},
       {"proxmox-type", "\"proxmox\" builders become \"proxmox-iso\"", fix_proxmox_type},
@@ -198,7 +208,8 @@ Value parse_json_to_fix(const std::shared_ptr<const SourceFile>& file) {
   }
   if (!root.is_object()) {
     std::string_view kind = root.is_list() ? "array" : to_string(root.kind());
-    throw Error(ErrorKind::user, fmt::format("json: cannot unmarshal {} into Go value of type map[string]interface {{}}", kind));
+    throw Error(ErrorKind::user,
+                fmt::format("json: cannot unmarshal {} into Go value of type map[string]interface {{}}", kind));
   }
   check_numbers(root);
   return root;

@@ -99,7 +99,8 @@ TEST(PackerFix, goes_through_provisioners_and_post_processors) {
 TEST(PackerFix, refuses_what_it_cannot_work_on) {
   EXPECT_EQ(fix_error(R"({"builders":"x"})"), "1 error(s) decoding:\n\n* 'Builders': source data must be an array or slice, got string");
   EXPECT_EQ(fix_error(R"({"builders":[5,"x"]})"),
-            "2 error(s) decoding:\n\n* 'Builders[0]' expected a map, got 'float64'\n* 'Builders[1]' expected a map, got 'string'");
+            "2 error(s) decoding:\n\n* 'Builders[0]' expected a map, got 'float64'\n* 'Builders[1]' expected a map, "
+            "got 'string'");
   EXPECT_EQ(fix_error(R"({"builders":[{}]})"), "builder 1: missing 'type'");
   EXPECT_EQ(fix_error(R"({"builders":[{"type":5}]})"), "builder 1: 'type' must be a string");
   EXPECT_EQ(fix_error(R"({"post-processors":{}})"), "1 error(s) decoding:\n\n* 'post-processors': source data must be an array or slice, got map");
@@ -122,7 +123,8 @@ TEST(PackerFix, reads_like_gos_decoder) {
 
 TEST(PackerFix, writes_like_gos_encoder) {
   EXPECT_EQ(go_indented_json(parsed_to_fix(R"({"b":[1.50,1e21,1e-7,123456789012345678901,-0],"a":{},"c":[]})")),
-            "{\n  \"a\": {},\n  \"b\": [\n    1.5,\n    1e+21,\n    1e-7,\n    123456789012345680000,\n    -0\n  ],\n  \"c\": []\n}");
+            "{\n  \"a\": {},\n  \"b\": [\n    1.5,\n    1e+21,\n    1e-7,\n    123456789012345680000,\n    -0\n  ],\n  "
+            "\"c\": []\n}");
   EXPECT_EQ(go_indented_json(Value("<&>\x01\n\xE2\x80\xA8")), R"("<\u0026>\u0001\n\u2028")");
 }
 

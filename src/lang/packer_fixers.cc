@@ -47,7 +47,10 @@ std::string replace_pattern(std::string text, const char* pattern, const char* w
 /// The value of a provisioner's "override" as an object: a list of objects is joined.
 Value override_object(const Value& value) {
   auto refuse = [](const std::string& where, const Value& wrong) {
-    std::string_view kind = wrong.is_string() ? "string" : wrong.kind() == Value::Kind::boolean ? "bool" : wrong.is_list() ? "slice" : "float64";
+    std::string_view kind = wrong.is_string()                      ? "string"
+                            : wrong.kind() == Value::Kind::boolean ? "bool"
+                            : wrong.is_list()                      ? "slice"
+                                                                   : "float64";
     throw Error(ErrorKind::user, fmt::format("'{}' expected a map, got '{}'", where, kind));
   };
   if (value.is_object()) return value;
@@ -173,7 +176,9 @@ void fix_amazon_private_ip(Value& root) {
     } else if (const std::string* text = find_text(builder, "ssh_private_ip")) {
       is_private = is_one_of(*text, {"1", "t", "T", "true", "TRUE", "True"});
       if (!is_private && !is_one_of(*text, {"0", "f", "F", "false", "FALSE", "False"})) {
-        throw Error(ErrorKind::user, fmt::format("ssh_private_ip is not a boolean, strconv.ParseBool: parsing {}: invalid syntax", go_quote(*text)));
+        throw Error(ErrorKind::user,
+                    fmt::format("ssh_private_ip is not a boolean, strconv.ParseBool: parsing {}: invalid syntax",
+                                go_quote(*text)));
       }
     } else {
       throw Error(ErrorKind::user, fmt::format("ssh_private_ip is not a boolean but a {}", to_string(given->kind())));
@@ -209,7 +214,8 @@ void fix_hyperv_deprecations(Value& root) {
 
 void fix_hyperv_vmcx(Value& root) {
   each_builder(root, [](Value& builder, std::string_view type) {
-    if (type == "hyperv-vmcx") rename(builder, "clone_from_vmxc_path", "clone_from_vmcx_path", Takes::anything, Wins::old_name);
+    if (type == "hyperv-vmcx")
+      rename(builder, "clone_from_vmxc_path", "clone_from_vmcx_path", Takes::anything, Wins::old_name);
   });
 }
 
@@ -225,7 +231,9 @@ void fix_clean_image_name(Value& root) {
   // Texts of the builder and of the objects in it, no deeper.
   auto clean = [](Value& object) {
     for (auto& member : object.as_object()) {
-      if (member.value.is_string()) member.value = Value(replace_pattern(member.value.as_string(), "clean_(?:image|ami)_name", "clean_resource_name"));
+      if (member.value.is_string())
+        member.value =
+            Value(replace_pattern(member.value.as_string(), "clean_(?:image|ami)_name", "clean_resource_name"));
     }
   };
   each_builder(root, [&](Value& builder, std::string_view) {
@@ -238,7 +246,8 @@ void fix_clean_image_name(Value& root) {
 
 void fix_spot_price(Value& root) {
   each_builder(root, [](Value& builder, std::string_view type) {
-    if (is_one_of(type, {"amazon-ebs", "amazon-ebssurrogate", "amazon-ebsvolume", "amazon-instance"})) builder.take("spot_price_auto_product");
+    if (is_one_of(type, {"amazon-ebs", "amazon-ebssurrogate", "amazon-ebsvolume", "amazon-instance"}))
+      builder.take("spot_price_auto_product");
   });
 }
 
@@ -278,7 +287,8 @@ void fix_vsphere_net_disk(Value& root) {
     if (first.as_object().empty()) return;
     Value::List all{std::move(first)};
     if (const Value* rest = builder.find(list)) {
-      if (!rest->is_list()) throw Error(ErrorKind::user, fmt::format("'{}' must be a list, got a {}", list, to_string(rest->kind())));
+      if (!rest->is_list())
+        throw Error(ErrorKind::user, fmt::format("'{}' must be a list, got a {}", list, to_string(rest->kind())));
       all.insert(all.end(), rest->as_list().begin(), rest->as_list().end());
     }
     builder.set(list, Value(std::move(all)));
@@ -294,7 +304,9 @@ void fix_vsphere_net_disk(Value& root) {
 }
 
 void fix_iso_checksum(Value& root) {
-  auto text_of = [](const std::optional<Value>& value) { return value && value->is_string() ? value->as_string() : std::string(); };
+  auto text_of = [](const std::optional<Value>& value) {
+    return value && value->is_string() ? value->as_string() : std::string();
+  };
   each_builder(root, [&](Value& builder, std::string_view) {
     std::string url = text_of(builder.take("iso_checksum_url"));
     std::string kind = text_of(builder.take("iso_checksum_type"));

@@ -21,7 +21,9 @@ std::vector<std::string> tags_of(const std::optional<Value>& value, const char* 
   if (value && value->is_string()) tags = split(value->as_string(), ',');
   if (!value || !value->is_list()) return tags;
   for (const auto& item : value->as_list()) {
-    if (!item.is_string()) throw Error(ErrorKind::user, fmt::format("'{}' must be a list of strings, it holds a {}", key, to_string(item.kind())));
+    if (!item.is_string())
+      throw Error(ErrorKind::user,
+                  fmt::format("'{}' must be a list of strings, it holds a {}", key, to_string(item.kind())));
     tags.push_back(item.as_string());
   }
   return tags;
@@ -30,7 +32,8 @@ std::vector<std::string> tags_of(const std::optional<Value>& value, const char* 
 std::string without_powershell_escapes(std::string_view text) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
-    bool escaped = text[i] == '`' && i + 1 < text.size() && std::string_view("$\"`'").find(text[i + 1]) != std::string_view::npos;
+    bool escaped =
+        text[i] == '`' && i + 1 < text.size() && std::string_view("$\"`'").find(text[i + 1]) != std::string_view::npos;
     out += escaped ? text[++i] : text[i];
   }
   return out;
@@ -69,8 +72,13 @@ void each_post_processor(Value& root, const std::function<void(Value&)>& change)
     if (member.key != "post-processors" || member.value.is_null()) continue;
     if (!member.value.is_list()) {
       const Value& wrong = member.value;
-      std::string_view kind = wrong.is_object() ? "map" : wrong.kind() == Value::Kind::number ? "float64" : to_string(wrong.kind());
-      throw Error(ErrorKind::user, fmt::format("1 error(s) decoding:\n\n* 'post-processors': source data must be an array or slice, got {}", kind));
+      std::string_view kind = wrong.is_object()                     ? "map"
+                              : wrong.kind() == Value::Kind::number ? "float64"
+                                                                    : to_string(wrong.kind());
+      throw Error(
+          ErrorKind::user,
+          fmt::format("1 error(s) decoding:\n\n* 'post-processors': source data must be an array or slice, got {}",
+                      kind));
     }
     for (auto& item : member.value.as_list()) {
       if (item.is_object()) change(item);
@@ -123,7 +131,8 @@ void fix_powershell_escapes(Value& root) {
   each_provisioner(root, [](Value& step) {
     if (!has_type(step, "powershell")) return;
     for (const char* key : {"elevated_user", "elevated_password"}) {
-      if (step.find(key) && !find_text(step, key)) throw Error(ErrorKind::user, fmt::format("powershell: '{}' must be a string", key));
+      if (step.find(key) && !find_text(step, key))
+        throw Error(ErrorKind::user, fmt::format("powershell: '{}' must be a string", key));
     }
     if (const Value* variables = step.find("environment_vars")) {
       auto list = unescaped_list(*variables);

@@ -522,7 +522,8 @@ BuildDeclaration BuildLowering::finish() {
 }
 
 /// Fewer builds than patterns: some pattern may be mistyped.
-void warn_unmatched(const char* flag, const char* what, const std::vector<std::string>& names, Diagnostics& diagnostics) {
+void warn_unmatched(const char* flag, const char* what, const std::vector<std::string>& names,
+                    Diagnostics& diagnostics) {
   diagnostics.warning(fmt::format("an '{}' option was passed, but {}.", flag, what),
                       fmt::format("Possible build names: [{}].\nThese could also be matched with a glob pattern like: "
                                   "'happycloud.*'\n",
@@ -540,7 +541,8 @@ Template lower_packer_hcl(const Evaluation& evaluation, Diagnostics& diagnostics
   if (all) evaluation->evaluate_all(diagnostics);
   diagnostics.append(evaluation->config().late);
   if (evaluation->config().builds.empty()) {
-    diagnostics.error("Missing build block", "A build block with one or more sources is required for executing a build.");
+    diagnostics.error("Missing build block",
+                      "A build block with one or more sources is required for executing a build.");
   }
   std::vector<std::string> names;
   size_t only = 0, except = 0;

@@ -15,7 +15,9 @@ bool is_block(const OptionDoc& doc) { return doc.type == "block" || doc.type == 
 
 /// "list(map(string))" as a type; durations are strings, as Packer has them.
 HclType type_of_option(std::string_view text) {
-  auto inner = [&](std::string_view head) { return type_of_option(text.substr(head.size(), text.size() - head.size() - 1)); };
+  auto inner = [&](std::string_view head) {
+    return type_of_option(text.substr(head.size(), text.size() - head.size() - 1));
+  };
   if (text == "bool") return HclType::boolean();
   if (text == "number") return HclType::number();
   if (text == "any") return HclType::dynamic();

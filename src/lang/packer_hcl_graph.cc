@@ -79,7 +79,8 @@ class HclEvaluation::Graph {
 
   void open_scope() {
     for (const auto& variable : config_.variables) {
-      HclValue value = variable.value ? *variable.value : HclValue::unknown(variable.constraint.type.without_optional());
+      HclValue value =
+          variable.value ? *variable.value : HclValue::unknown(variable.constraint.type.without_optional());
       variables[variable.name] = variable.sensitive ? value.with_sensitive() : value;
     }
     scope.parent = environment_.around;
@@ -194,10 +195,11 @@ class HclEvaluation::Graph {
   void report(const Problems& problems, Diagnostics& diagnostics) {
     std::string list;
     for (const auto& problem : problems) list += "\n\t* " + problem;
-    diagnostics.error("failed to prepare execution graph",
-                      fmt::format("An error occurred while building the graph for datasources/locals: {} error{} occurred:{}",
-                                  problems.size(), problems.size() == 1 ? "" : "s", list),
-                      cycle_range_);
+    diagnostics.error(
+        "failed to prepare execution graph",
+        fmt::format("An error occurred while building the graph for datasources/locals: {} error{} occurred:{}",
+                    problems.size(), problems.size() == 1 ? "" : "s", list),
+        cycle_range_);
   }
 
   void evaluate(size_t node, Diagnostics& diagnostics) {

@@ -116,13 +116,14 @@ void PackerHclReader::check_version(const HclBody& body) {
                          "for more information.",
                          range);
     } else if (!constraint->allows(packer_version_)) {
-      diagnostics_.error("Unsupported Packer Core version",
-                         fmt::format("This configuration does not support Packer version {}. To proceed, either choose "
-                                     "another supported Packer version or update this version constraint. Version "
-                                     "constraints are normally set for good reason, so updating the constraint may lead "
-                                     "to other errors or unexpected behavior.",
-                                     packer_version_),
-                         range);
+      diagnostics_.error(
+          "Unsupported Packer Core version",
+          fmt::format("This configuration does not support Packer version {}. To proceed, either choose "
+                      "another supported Packer version or update this version constraint. Version "
+                      "constraints are normally set for good reason, so updating the constraint may lead "
+                      "to other errors or unexpected behavior.",
+                      packer_version_),
+          range);
     }
   }
 }
@@ -184,11 +185,12 @@ void PackerHclReader::required_plugin(const HclAttribute& attribute, const HclBl
   if (!value.type().is(HclType::Kind::object) || !value.has_content()) {
     auto as_text = hcl_convert(value, HclType::string());
     std::string wanted = as_text && as_text->has_content() ? as_text->as_string() : "1.0.0";
-    diagnostics_.error("Invalid plugin requirement",
-                       fmt::format("'{0} = {1}' plugin requirement calls are not possible. You must define a whole block. "
-                                   "For example:\n{0} = {{\n  source  = \"github.com/hashicorp/{0}\"\n  version = {1}\n}}",
-                                   attribute.name, go_quote(wanted)),
-                       range);
+    diagnostics_.error(
+        "Invalid plugin requirement",
+        fmt::format("'{0} = {1}' plugin requirement calls are not possible. You must define a whole block. "
+                    "For example:\n{0} = {{\n  source  = \"github.com/hashicorp/{0}\"\n  version = {1}\n}}",
+                    attribute.name, go_quote(wanted)),
+        range);
     return;
   }
   HclRequiredPlugin plugin{attribute.name, "", "", range};
@@ -221,11 +223,12 @@ void PackerHclReader::required_plugin(const HclAttribute& attribute, const HclBl
         return;
       }
     } else {
-      diagnostics_.error("Invalid required_plugins object",
-                         fmt::format("required_plugins objects can only contain \"version\" and \"source\" attributes. "
-                                     "To configure a plugin, write it into the blocks of its components; \"{}\" is unknown.",
-                                     name),
-                         range);
+      diagnostics_.error(
+          "Invalid required_plugins object",
+          fmt::format("required_plugins objects can only contain \"version\" and \"source\" attributes. "
+                      "To configure a plugin, write it into the blocks of its components; \"{}\" is unknown.",
+                      name),
+          range);
       return;
     }
   }
@@ -237,11 +240,12 @@ void PackerHclReader::required_plugin(const HclAttribute& attribute, const HclBl
     return;
   }
   if (plugin.source.empty()) {
-    diagnostics_.error("No source was set",
-                       "The source field must be specified as a string. Ex: `source = \"coolcloud\". See "
-                       "https://www.packer.io/docs/templates/hcl_templates/blocks/packer#specifying-plugin-requirements "
-                       "for docs",
-                       range);
+    diagnostics_.error(
+        "No source was set",
+        "The source field must be specified as a string. Ex: `source = \"coolcloud\". See "
+        "https://www.packer.io/docs/templates/hcl_templates/blocks/packer#specifying-plugin-requirements "
+        "for docs",
+        range);
     return;
   }
   out_.required_plugins.push_back(std::move(plugin));
@@ -328,16 +332,18 @@ void PackerHclReader::validation(HclVariable& variable, const HclBlock& block) {
       if (!self) others = true;
     }
     if (others) {
-      diagnostics_.error("Invalid reference in variable validation",
-                         fmt::format("The condition for variable {} can only refer to the variable itself, using var.{}.",
-                                     go_quote(variable.name), variable.name),
-                         rule.condition_range);
+      diagnostics_.error(
+          "Invalid reference in variable validation",
+          fmt::format("The condition for variable {} can only refer to the variable itself, using var.{}.",
+                      go_quote(variable.name), variable.name),
+          rule.condition_range);
     }
     if (!refers) {
-      diagnostics_.error("Invalid variable validation condition",
-                         fmt::format("The condition for variable {} must refer to var.{} in order to test incoming values.",
-                                     go_quote(variable.name), variable.name),
-                         rule.condition_range);
+      diagnostics_.error(
+          "Invalid variable validation condition",
+          fmt::format("The condition for variable {} must refer to var.{} in order to test incoming values.",
+                      go_quote(variable.name), variable.name),
+          rule.condition_range);
     }
     if (others || !refers) {
       rule.condition = nullptr;
@@ -350,10 +356,11 @@ void PackerHclReader::validation(HclVariable& variable, const HclBlock& block) {
       diagnostics_.error("Invalid validation error message", "An empty string is not a valid nor useful error message.",
                          message->expression.range());
     } else if (!looks_like_sentences(rule.error_message)) {
-      diagnostics_.error("Invalid validation error message",
-                         "Validation error message must be at least one full sentence starting with an uppercase letter "
-                         "( if the alphabet permits it ) and ending with a period or question mark.",
-                         message->expression.range());
+      diagnostics_.error(
+          "Invalid validation error message",
+          "Validation error message must be at least one full sentence starting with an uppercase letter "
+          "( if the alphabet permits it ) and ending with a period or question mark.",
+          message->expression.range());
     }
   }
   if (rule.condition) variable.validations.push_back(std::move(rule));
@@ -422,11 +429,12 @@ void PackerHclReader::component(const HclBlock& block, std::vector<HclComponentB
   if (!added) {
     bool source = kind == "source";
     (source ? out_.late : diagnostics_)
-        .error(fmt::format("Duplicate {} block", kind),
-               fmt::format("This {} block has the same {} type and name as a previous block declared at {}. Each {} must "
-                           "have a unique name per builder type.",
-                           kind, source ? "builder" : "data", hcl_place(first->second), kind),
-               one.range);
+        .error(
+            fmt::format("Duplicate {} block", kind),
+            fmt::format("This {} block has the same {} type and name as a previous block declared at {}. Each {} must "
+                        "have a unique name per builder type.",
+                        kind, source ? "builder" : "data", hcl_place(first->second), kind),
+            one.range);
     return;
   }
   out.push_back(std::move(one));
@@ -435,10 +443,10 @@ void PackerHclReader::component(const HclBlock& block, std::vector<HclComponentB
 void PackerHclReader::registry(const HclBlock& block) {
   if (!out_.registries.empty()) {
     out_.late.error("Multiple HCP Packer registry block declaration",
-                       "Multiple hcp_packer_registry blocks have been found, only one can be defined in HCL2 templates.\n"
-                       "Starting with Packer 1.12.1, it is recommended to move it to the top-level configuration instead "
-                       "of within a build block.",
-                       block.header);
+                    "Multiple hcp_packer_registry blocks have been found, only one can be defined in HCL2 templates.\n"
+                    "Starting with Packer 1.12.1, it is recommended to move it to the top-level configuration instead "
+                    "of within a build block.",
+                    block.header);
     return;
   }
   check_hcp_registry(block, out_.late);
@@ -481,7 +489,8 @@ void check_hcp_registry(const HclBlock& block, Diagnostics& diagnostics) {
         block.header);
   }
   if (auto text = value("description", HclType::string()); text && text->as_string().size() > 255) {
-    diagnostics.error("hcp_packer_registry.description should have a maximum length of 255 characters", "", block.header);
+    diagnostics.error("hcp_packer_registry.description should have a maximum length of 255 characters", "",
+                      block.header);
   }
   if (content.find("labels") && !content.find("bucket_labels")) {
     diagnostics.warning(

@@ -23,14 +23,16 @@ struct Loaded {
   std::shared_ptr<HclEvaluation> evaluation;
 
   explicit Loaded(const std::string& text, const HclVariableInput& input = {}) {
-    config = std::make_shared<PackerHcl>(parse_packer_hcl({source_file(text)}, "1.16.0", environment.host, diagnostics));
+    config =
+        std::make_shared<PackerHcl>(parse_packer_hcl({source_file(text)}, "1.16.0", environment.host, diagnostics));
     collect_hcl_variables(*config, input, diagnostics);
     environment.packer_version = "1.16.0";
     environment.root_directory = ".";
     environment.matches = [](const std::string& pattern, const std::string& name) { return pattern == name; };
     environment.run_data_sources = true;
     environment.components.docs = [](std::string_view kind, const std::string& type) -> const std::vector<OptionDoc>* {
-      static const std::vector<OptionDoc> text{{.name = "text", .type = "string"}, {.name = "list", .type = "list(string)"},
+      static const std::vector<OptionDoc> text{{.name = "text", .type = "string"},
+                                               {.name = "list", .type = "list(string)"},
                                                {.name = "wait", .type = "duration"}};
       static const std::vector<OptionDoc> data{{.name = "input", .type = "string"}};
       if (kind == kind_data) return type == "null" ? &data : nullptr;

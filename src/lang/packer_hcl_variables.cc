@@ -62,7 +62,8 @@ class VariableCollector {
     return std::nullopt;
   }
 
-  void report_unfit(const HclVariable& variable, HclValueSource source, const std::string& why, const SourceRange& range) {
+  void report_unfit(const HclVariable& variable, HclValueSource source, const std::string& why,
+                    const SourceRange& range) {
     bool command_line = source == HclValueSource::cmd;
     diagnostics_.error(command_line ? "Invalid argument value for -var variable" : "Invalid value for variable",
                        fmt::format("The {} for {} is not compatible with the variable's type constraint: {}.",
@@ -130,13 +131,14 @@ class VariableCollector {
       if (block.type != "variable") continue;
       any = true;
       std::string name = block.labels.empty() ? "name" : block.labels[0].text;
-      diagnostics_.error("Variable declaration in a .pkrvar file",
-                         fmt::format("A .pkrvar file is used to assign values to variables that have already been "
-                                     "declared in .pkr files, not to declare new variables. To declare variable {}, "
-                                     "place this block in one of your .pkr files, such as variables.pkr.hcl\n\nTo "
-                                     "set a value for this variable in {}, use the definition syntax instead:\n    {} = <value>",
-                                     go_quote(name), block.type_range.file->name, name),
-                         block.header);
+      diagnostics_.error(
+          "Variable declaration in a .pkrvar file",
+          fmt::format("A .pkrvar file is used to assign values to variables that have already been "
+                      "declared in .pkr files, not to declare new variables. To declare variable {}, "
+                      "place this block in one of your .pkr files, such as variables.pkr.hcl\n\nTo "
+                      "set a value for this variable in {}, use the definition syntax instead:\n    {} = <value>",
+                      go_quote(name), block.type_range.file->name, name),
+          block.header);
     }
     return any;
   }

@@ -109,14 +109,16 @@ std::vector<std::string> take_names(const Value& block, std::string_view key, st
   const Value* value = find_fold(block, key);
   if (!value || value->is_null()) return names;
   if (!value->is_list() && !(weak && !value->is_object())) {
-    errors.add(fmt::format("'{}': source data must be an array or slice, got {}", field, go_kind(*value)), value->range);
+    errors.add(fmt::format("'{}': source data must be an array or slice, got {}", field, go_kind(*value)),
+               value->range);
     return names;
   }
   const Value::List items = value->is_list() ? value->as_list() : Value::List{*value};
   for (size_t i = 0; i < items.size(); ++i) {
     if (items[i].is_string()) names.push_back(items[i].as_string());
     else if (weak && items[i].kind() == Value::Kind::number) names.push_back(items[i].as_number().text);
-    else if (!items[i].is_null()) errors.add(wrong_type_text(fmt::format("{}[{}]", field, i), "string", items[i]), items[i].range);
+    else if (!items[i].is_null())
+      errors.add(wrong_type_text(fmt::format("{}[{}]", field, i), "string", items[i]), items[i].range);
   }
   return names;
 }
@@ -132,7 +134,8 @@ std::string go_duration_error(std::string_view text) {
   while (unit < rest.size() && rest[unit] != '.' && (rest[unit] < '0' || rest[unit] > '9')) ++unit;
   if (number == 0 || rest.substr(0, number) == ".") return "time: invalid duration " + quoted;
   if (unit == number) return "time: missing unit in duration " + quoted;
-  if (parse_go_duration("1" + std::string(rest.substr(number, unit - number)))) return "time: invalid duration " + quoted;
+  if (parse_go_duration("1" + std::string(rest.substr(number, unit - number))))
+    return "time: invalid duration " + quoted;
   return fmt::format("time: unknown unit {} in duration {}", go_quote(rest.substr(number, unit - number)), quoted);
 }
 
@@ -162,7 +165,9 @@ Value rest_of(const Value& block, std::initializer_list<std::string_view> keys) 
 
 class TemplateReader {
  public:
-  TemplateReader(Template& out, Diagnostics& diagnostics) : out_(out), diagnostics_(diagnostics) { out_.builds.resize(1); }
+  TemplateReader(Template& out, Diagnostics& diagnostics) : out_(out), diagnostics_(diagnostics) {
+    out_.builds.resize(1);
+  }
 
   void read(const Value& root) {
     read_texts(root);
@@ -251,13 +256,16 @@ class TemplateReader {
       for (size_t i = 0; i < list->as_list().size(); ++i) {
         const Value& name = list->as_list()[i];
         if (name.is_string()) out_.sensitive_variables.push_back(name.as_string());
-        else diagnostics_.error(wrong_type_text(fmt::format("sensitive-variables[{}]", i), "string", name), "", name.range);
+        else
+          diagnostics_.error(wrong_type_text(fmt::format("sensitive-variables[{}]", i), "string", name), "",
+                             name.range);
       }
     }
     const Value* variables = find_fold(root, "variables");
     if (!variables || variables->is_null()) return;
     if (!variables->is_object()) {
-      diagnostics_.error(fmt::format("'Variables' expected a map, got '{}'", go_kind(*variables)), "", variables->range);
+      diagnostics_.error(fmt::format("'Variables' expected a map, got '{}'", go_kind(*variables)), "",
+                         variables->range);
       return;
     }
     std::vector<const Member*> wrong;
@@ -326,7 +334,8 @@ class TemplateReader {
     out.pause_before = take_duration(block, "pause_before", errors);
     out.timeout = take_duration(block, "timeout", errors);
     out.max_age = take_duration(block, "max_age", errors);
-    if (const Value* cache = find_fold(block, "cache"); cache && cache->kind() == Value::Kind::boolean) out.cache = cache->as_bool();
+    if (const Value* cache = find_fold(block, "cache"); cache && cache->kind() == Value::Kind::boolean)
+      out.cache = cache->as_bool();
     else if (cache && !cache->is_null()) errors.add(wrong_type_text("cache", "bool", *cache), cache->range);
     if (const Value* retries = find_fold(block, "max_retries")) out.max_retries = *retries;
     const Value* override_value = find_fold(block, "override");
@@ -343,8 +352,8 @@ class TemplateReader {
       return std::nullopt;
     }
     out.range = block.range;
-    out.body = constant_body(
-        rest_of(block, {"type", "only", "except", "override", "pause_before", "timeout", "max_retries", "cache", "max_age"}));
+    out.body = constant_body(rest_of(
+        block, {"type", "only", "except", "override", "pause_before", "timeout", "max_retries", "cache", "max_age"}));
     return out;
   }
 

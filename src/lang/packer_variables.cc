@@ -98,7 +98,8 @@ class VariableResolver {
       diagnostics_.error(fmt::format("error interpolating default value for '{}': {}", variable.name, error), "",
                          variable.range);
     } else {
-      diagnostics_.error(error, "", variable.range, fmt::format("This is the value of the variable \"{}\".", variable.name));
+      diagnostics_.error(error, "", variable.range,
+                         fmt::format("This is the value of the variable \"{}\".", variable.name));
     }
   }
 

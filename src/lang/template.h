@@ -44,7 +44,8 @@ struct SourceDeclaration {
   std::string type;
   /// As written, also what PACKER_BUILD_NAME says: legacy names may hold template actions until variables are known.
   std::string name;
-  std::string display_name;   ///< HCL2: "BUILD.TYPE.LOCALNAME", what -only goes by. Legacy JSON: empty, made by the planner
+  std::string
+      display_name;  ///< HCL2: "BUILD.TYPE.LOCALNAME", what -only goes by. Legacy JSON: empty, made by the planner
   std::string filter_name;    ///< what only/except of blocks go by: the name, in HCL2 "TYPE.LOCALNAME"
   std::string override_name;  ///< what `override` goes by: the name, in HCL2 the local one
   ConfigBody body;

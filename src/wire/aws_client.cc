@@ -146,7 +146,8 @@ AwsElement AwsClient::query(const std::string& service, const std::string& actio
 AwsElement AwsClient::query_once(const std::string& service, const std::string& action, const AwsParameters& parameters,
                                  const Deadline& deadline, const Stop& stop) {
   AwsKeys keys = chain_.get(deadline, stop).keys;
-  AwsHttpReply reply = sender_.send(aws_query_call(service, settings_.region, action, parameters), keys, deadline, stop);
+  AwsHttpReply reply =
+      sender_.send(aws_query_call(service, settings_.region, action, parameters), keys, deadline, stop);
   return parse_aws_xml(reply.body);
 }
 

@@ -103,8 +103,10 @@ TEST(AwsSignature, AuthorizationNeedsAllItsParts) {
   EXPECT_FALSE(parse_aws_authorization("AWS4-HMAC-SHA256"));
   EXPECT_FALSE(parse_aws_authorization("AWS4-HMAC-SHA256 Credential=AK/20260101/eu-west-1/ec2/aws4_request"));
   EXPECT_FALSE(parse_aws_authorization("AWS4-HMAC-SHA256 Credential=AK/x, SignedHeaders=host, Signature=00"));
-  EXPECT_FALSE(parse_aws_authorization("AWS4-HMAC-SHA256 Credential=/d/r/s/aws4_request, SignedHeaders=host, Signature=0"));
-  EXPECT_FALSE(parse_aws_authorization("AWS4-HMAC-SHA256 Credential=AK/d/r/s/aws4_request, SignedHeaders=, Signature=0"));
+  EXPECT_FALSE(
+      parse_aws_authorization("AWS4-HMAC-SHA256 Credential=/d/r/s/aws4_request, SignedHeaders=host, Signature=0"));
+  EXPECT_FALSE(
+      parse_aws_authorization("AWS4-HMAC-SHA256 Credential=AK/d/r/s/aws4_request, SignedHeaders=, Signature=0"));
 }
 
 TEST(AwsSignature, EscapesComeOffOnce) {

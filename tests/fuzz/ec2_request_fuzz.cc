@@ -35,7 +35,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (reading.state == HttpReading::State::whole) {
     KILN_CHECK(reading.used <= text.size());
     try {
-      check_signature(reading.call, [](const std::string& id) { return std::optional(AwsKeys{id, "a secret", ""}); }, 1790000000);
+      check_signature(
+          reading.call,
+          [](const std::string& id) {
+            return std::optional(AwsKeys{id, "a secret", ""});
+          },
+          1790000000);
       KILN_CHECK(false);
     } catch (const ApiError& error) {
       KILN_CHECK(!error.code().empty());

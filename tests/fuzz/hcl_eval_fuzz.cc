@@ -36,7 +36,8 @@ kiln::HclFunctionTable make_functions() {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace kiln;
   static const HclFunctionTable functions = make_functions();
-  auto file = std::make_shared<SourceFile>(SourceFile{"fuzz.hcl", std::string(reinterpret_cast<const char*>(data), size)});
+  auto file =
+      std::make_shared<SourceFile>(SourceFile{"fuzz.hcl", std::string(reinterpret_cast<const char*>(data), size)});
   Diagnostics parsing;
   HclExpressionPtr expression = parse_hcl_expression(file, parsing);
   if (!expression) return 0;

@@ -27,7 +27,8 @@ void check(const kiln::HclBody& body, size_t size) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace kiln;
-  auto file = std::make_shared<SourceFile>(SourceFile{"fuzz.hcl", std::string(reinterpret_cast<const char*>(data), size)});
+  auto file =
+      std::make_shared<SourceFile>(SourceFile{"fuzz.hcl", std::string(reinterpret_cast<const char*>(data), size)});
   Diagnostics diagnostics;
   check(parse_hcl(file, diagnostics), size);
   check(parse_hcl_expression(file, diagnostics), size);

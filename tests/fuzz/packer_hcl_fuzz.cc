@@ -8,11 +8,12 @@ using namespace kiln;
 namespace {
 
 const std::vector<OptionDoc>* any_options(std::string_view, const std::string&) {
-  static const std::vector<OptionDoc> docs{{.name = "text", .type = "string"},
-                                           {.name = "list", .type = "list(string)"},
-                                           {.name = "map", .type = "map(string)"},
-                                           {.name = "input", .type = "string"},
-                                           {.name = "part", .type = "list(block)", .nested = {{.name = "text", .type = "string"}}}};
+  static const std::vector<OptionDoc> docs{
+      {.name = "text", .type = "string"},
+      {.name = "list", .type = "list(string)"},
+      {.name = "map", .type = "map(string)"},
+      {.name = "input", .type = "string"},
+      {.name = "part", .type = "list(block)", .nested = {{.name = "text", .type = "string"}}}};
   return &docs;
 }
 
@@ -32,7 +33,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   environment.components.docs = any_options;
   environment.components.known = [](std::string_view) { return std::vector<std::string>{"null"}; };
   environment.components.outputs = [](const std::string&) { return any_options("", ""); };
-  environment.run_data = [](const HclComponentBlock&, const Value& options, bool, Diagnostics&) { return std::optional(options); };
+  environment.run_data = [](const HclComponentBlock&, const Value& options, bool, Diagnostics&) {
+    return std::optional(options);
+  };
   environment.matches = [](const std::string& pattern, const std::string& name) { return pattern == name; };
   auto evaluation = std::make_shared<HclEvaluation>(config, environment);
   Template lowered = lower_packer_hcl(evaluation, diagnostics);

@@ -7,7 +7,8 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace kiln;
-  auto file = std::make_shared<SourceFile>(SourceFile{"fuzz.json", std::string(reinterpret_cast<const char*>(data), size)});
+  auto file =
+      std::make_shared<SourceFile>(SourceFile{"fuzz.json", std::string(reinterpret_cast<const char*>(data), size)});
   Diagnostics diagnostics;
   Template parsed = parse_packer_json(file, diagnostics);
   TemplateScope scope;

@@ -33,7 +33,8 @@ struct Factory {
     return static_cast<Fault>(random() % faults);
   }
   void make(StageContext& context) {
-    Resource entry = context.journal.append(ResourceKind::path, "/nowhere/" + context.build.name, context.build.display_name);
+    Resource entry =
+        context.journal.append(ResourceKind::path, "/nowhere/" + context.build.name, context.build.display_name);
     ++made;
     context.undo.add("thing", [this, entry, &context](Outcome) {
       ++taken_back;

@@ -26,7 +26,8 @@ const OptionTable<FileConfig>& file_options() {
     OptionTable<FileConfig> t;
     t.add(&FileConfig::source, {.name = "source", .doc = "A file to copy. Not with content.", .reads = true});
     t.add(&FileConfig::content, {.name = "content", .doc = "What the file shall hold. Not with source."});
-    t.add(&FileConfig::target, {.name = "target", .doc = "Where the file is made.", .required = false, .in_key = false, .places = true});
+    t.add(&FileConfig::target,
+          {.name = "target", .doc = "Where the file is made.", .required = false, .in_key = false, .places = true});
     return t;
   }();
   return table;
@@ -129,13 +130,15 @@ class FileBuilder : public Builder {
     std::error_code error;
     fs::create_directories(target.parent_path(), error);
     if (error) {
-      throw Error(ErrorKind::user, fmt::format("mkdir {}: {}", target.parent_path().string(), go_errno_text(error.value())));
+      throw Error(ErrorKind::user,
+                  fmt::format("mkdir {}: {}", target.parent_path().string(), go_errno_text(error.value())));
     }
   }
 
   /// A file that was not there before goes away again when the build fails.
   void take_back_on_failure(StageContext& context) {
-    auto entry = context.journal.append(ResourceKind::path, fs::absolute(config_.target).string(), context.build.display_name);
+    auto entry =
+        context.journal.append(ResourceKind::path, fs::absolute(config_.target).string(), context.build.display_name);
     context.undo.add("the file " + config_.target, [entry, &journal = context.journal](Outcome outcome) {
       if (outcome != Outcome::succeeded) remove_resource(entry);
       journal.remove(entry.id);

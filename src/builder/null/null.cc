@@ -67,7 +67,8 @@ class NullBuilder : public Builder {
  private:
   std::unique_ptr<Communicator> connect(StageContext& context) const {
     if (config_.communicator == "none") return make_none_communicator();
-    if (config_.communicator == "ssh") return connect_ssh(config_, SshTarget{config_.ssh_host, config_.ssh_port}, context);
+    if (config_.communicator == "ssh")
+      return connect_ssh(config_, SshTarget{config_.ssh_host, config_.ssh_port}, context);
     WinrmSettings settings{winrm_endpoint(config_), config_.winrm_timeout, config_.pause_before_connecting};
     WinrmTarget target{config_.winrm_host, config_.winrm_port};
     return connect_winrm(settings, [target] { return std::optional(target); }, context);

@@ -38,7 +38,8 @@ TEST(NullBuilder, WithoutACommunicatorNeedsNothing) {
 
 const char* const no_host = "a Host must be specified, please reference your communicator documentation";
 const char* const no_user = "a Username must be specified, please reference your communicator documentation";
-const char* const no_way = "one authentication method must be specified, please reference your communicator documentation";
+const char* const no_way =
+    "one authentication method must be specified, please reference your communicator documentation";
 const char* const two_ways = "only one of ssh_agent_auth, ssh_password, and ssh_private_key_file must be specified";
 
 TEST(NullBuilder, AsksForHostUserAndOneWayIn) {

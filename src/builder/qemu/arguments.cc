@@ -42,12 +42,15 @@ void put_network(Switches& out, const Config& config, const RunValues& run) {
   put(out, "-device", net_device_value(config));
 }
 
-bool seed_is_virtio(const Config& config) { return config.cdrom_interface.empty() && config.disk_interface == "virtio"; }
+bool seed_is_virtio(const Config& config) {
+  return config.cdrom_interface.empty() && config.disk_interface == "virtio";
+}
 
 void put_disks(Switches& out, const Config& config, const RunValues& run) {
   // A disk of its own where the guest knows virtio anyway: kernels for clouds have no IDE.
   bool virtio_seed = !run.seed_image.empty() && seed_is_virtio(config);
-  std::string tail = fmt::format("cache={},discard={},format={}", config.disk_cache, config.disk_discard, config.format);
+  std::string tail =
+      fmt::format("cache={},discard={},format={}", config.disk_cache, config.disk_discard, config.format);
   if (config.disk_detect_zeroes != "off") tail += ",detect-zeroes=" + config.disk_detect_zeroes;
   bool scsi = config.disk_interface == "virtio-scsi";
   for (size_t i = 0; i < run.disks.size(); ++i) {
@@ -64,7 +67,8 @@ void put_disks(Switches& out, const Config& config, const RunValues& run) {
       put(out, "-drive", fmt::format("file={},if={},{}", path, config.disk_interface, tail));
     }
   }
-  if (virtio_seed) put(out, "-drive", fmt::format("file={},if=virtio,format=raw,readonly=on", option_path(run.seed_image)));
+  if (virtio_seed)
+    put(out, "-drive", fmt::format("file={},if=virtio,format=raw,readonly=on", option_path(run.seed_image)));
 }
 
 void put_cdroms(Switches& out, const Config& config, const RunValues& run) {
@@ -162,9 +166,10 @@ void add_state_devices(std::vector<std::string>& argv, const Config& config, con
   for (size_t i = 0; i + 1 < argv.size(); ++i) {
     if (argv[i] == "-machine") argv[i + 1] += ",memory-backend=kiln-memory";
   }
-  add("-object", fmt::format("memory-backend-file,id=kiln-memory,size={}M,mem-path=/proc/self/fd/{},share={}", config.memory,
-                             run.memory_fd, run.memory_private ? "off" : "on"));
-  if (config.machine_type.starts_with("pc") || config.machine_type.starts_with("q35")) add("-device", "vmgenid,guid=auto");
+  add("-object", fmt::format("memory-backend-file,id=kiln-memory,size={}M,mem-path=/proc/self/fd/{},share={}",
+                             config.memory, run.memory_fd, run.memory_private ? "off" : "on"));
+  if (config.machine_type.starts_with("pc") || config.machine_type.starts_with("q35"))
+    add("-device", "vmgenid,guid=auto");
   if (!run.guest_channel.empty()) {
     add("-device", "virtio-serial,id=kiln-serial");
     add("-chardev", fmt::format("socket,id=kiln-guest,path={},server=on,wait=off", option_path(run.guest_channel)));
@@ -201,7 +206,8 @@ std::string why_no_states(const Config& config) {
   if (!config.net_bridge.empty()) return "it is on a bridge, where two of it would have one address";
   for (const auto& item : config.qemuargs) {
     if (item.empty()) continue;
-    for (const char* own : {"-drive", "-blockdev", "-hda", "-m", "-object", "-numa", "-mem-path", "-incoming", "-fsdev", "-virtfs"}) {
+    for (const char* own :
+         {"-drive", "-blockdev", "-hda", "-m", "-object", "-numa", "-mem-path", "-incoming", "-fsdev", "-virtfs"}) {
       if (item[0] == own) return fmt::format("qemuargs sets {}", own);
     }
   }

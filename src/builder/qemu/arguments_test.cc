@@ -91,7 +91,11 @@ struct GoldenRow {
 std::vector<GoldenRow> golden_rows() {
   auto same = [](RunValues&) {};
   return {
-      {"disk image", {{"disk_image", true}}, [](RunValues& r) { r.cdrom = ""; }, {" -boot c "}, {"media=cdrom", "once=d"}},
+      {"disk image",
+       {{"disk_image", true}},
+       [](RunValues& r) { r.cdrom = ""; },
+       {" -boot c "},
+       {"media=cdrom", "once=d"}},
       {"no accelerator", {}, [](RunValues& r) { r.accelerator = "none"; }, {" -machine type=pc "}, {"accel="}},
       {"q35 with a model",
        {{"machine_type", "q35"}, {"cpu_model", "host"}, {"memory", 2048}, {"cpus", 4}},
@@ -110,42 +114,95 @@ std::vector<GoldenRow> golden_rows() {
         "detect-zeroes=unmap",
         "file=d-1,id=drive1", "-device virtio-net,netdev=user.0"},
        {}},
-      {"ide and raw", {{"disk_interface", "ide"}, {"format", "raw"}, {"disk_cache", "none"}}, same,
-       {"if=ide,cache=none,discard=ignore,format=raw"}, {}},
-      {"cloud-init's seed", {}, [](RunValues& r) { r.seed_image = "/p/seed,1.iso"; },
-       {"-drive file=/p/seed,,1.iso,if=virtio,format=raw,readonly=on -drive file=/cache/in.iso,media=cdrom"}, {}},
-      {"seed without virtio", {{"disk_interface", "ide"}}, [](RunValues& r) { r.seed_image = "/p/seed.iso"; },
-       {"-drive file=/cache/in.iso,media=cdrom -drive file=/p/seed.iso,media=cdrom"}, {"readonly=on"}},
-      {"cd by virtio-scsi", {{"cdrom_interface", "virtio-scsi"}}, same,
-       {"scsi-cd,bus=scsi0.0,drive=cdrom0", "if=none,file=/cache/in.iso,id=cdrom0,media=cdrom"}, {}},
-      {"cd by ide", {{"cdrom_interface", "ide"}}, [](RunValues& r) { r.cd_image = "/t/cd.iso"; },
-       {"file=/cache/in.iso,if=ide,id=cdrom0,media=cdrom", "file=/t/cd.iso,if=ide,id=cdrom1,media=cdrom"}, {}},
-      {"floppy, vga, qmp", {{"vga", "std"}},
-       [](RunValues& r) { r.floppy = "/t/f.img"; r.qmp_socket = "/o/vm.monitor"; },
-       {"-fda /t/f.img", "-vga std", "-qmp unix:/o/vm.monitor,server,nowait"}, {}},
-      {"no port", {{"skip_nat_mapping", true}}, [](RunValues& r) { r.host_port = 0; },
-       {"-netdev user,id=user.0 "}, {"hostfwd"}},
-      {"port on loopback", {}, [](RunValues& r) { r.host_address = "127.0.0.1"; r.guest_port = 2200; },
-       {"hostfwd=tcp:127.0.0.1:2222-:2200"}, {}},
-      {"bridge", {{"net_bridge", "br0"}, {"net_device", "e1000"}}, same,
-       {"-netdev bridge,id=user.0,br=br0", "-device e1000,netdev=user.0"}, {"hostfwd"}},
-      {"vnc password, no display", {}, [](RunValues& r) { r.vnc_password = true; r.display = ""; },
-       {"-vnc 127.0.0.1:47,password=on"}, {"-display"}},
+      {"ide and raw",
+       {{"disk_interface", "ide"}, {"format", "raw"}, {"disk_cache", "none"}},
+       same,
+       {"if=ide,cache=none,discard=ignore,format=raw"},
+       {}},
+      {"cloud-init's seed",
+       {},
+       [](RunValues& r) { r.seed_image = "/p/seed,1.iso"; },
+       {"-drive file=/p/seed,,1.iso,if=virtio,format=raw,readonly=on -drive file=/cache/in.iso,media=cdrom"},
+       {}},
+      {"seed without virtio",
+       {{"disk_interface", "ide"}},
+       [](RunValues& r) { r.seed_image = "/p/seed.iso"; },
+       {"-drive file=/cache/in.iso,media=cdrom -drive file=/p/seed.iso,media=cdrom"},
+       {"readonly=on"}},
+      {"cd by virtio-scsi",
+       {{"cdrom_interface", "virtio-scsi"}},
+       same,
+       {"scsi-cd,bus=scsi0.0,drive=cdrom0", "if=none,file=/cache/in.iso,id=cdrom0,media=cdrom"},
+       {}},
+      {"cd by ide",
+       {{"cdrom_interface", "ide"}},
+       [](RunValues& r) { r.cd_image = "/t/cd.iso"; },
+       {"file=/cache/in.iso,if=ide,id=cdrom0,media=cdrom", "file=/t/cd.iso,if=ide,id=cdrom1,media=cdrom"},
+       {}},
+      {"floppy, vga, qmp",
+       {{"vga", "std"}},
+       [](RunValues& r) {
+         r.floppy = "/t/f.img";
+         r.qmp_socket = "/o/vm.monitor";
+       },
+       {"-fda /t/f.img", "-vga std", "-qmp unix:/o/vm.monitor,server,nowait"},
+       {}},
+      {"no port",
+       {{"skip_nat_mapping", true}},
+       [](RunValues& r) { r.host_port = 0; },
+       {"-netdev user,id=user.0 "},
+       {"hostfwd"}},
+      {"port on loopback",
+       {},
+       [](RunValues& r) {
+         r.host_address = "127.0.0.1";
+         r.guest_port = 2200;
+       },
+       {"hostfwd=tcp:127.0.0.1:2222-:2200"},
+       {}},
+      {"bridge",
+       {{"net_bridge", "br0"}, {"net_device", "e1000"}},
+       same,
+       {"-netdev bridge,id=user.0,br=br0", "-device e1000,netdev=user.0"},
+       {"hostfwd"}},
+      {"vnc password, no display",
+       {},
+       [](RunValues& r) {
+         r.vnc_password = true;
+         r.display = "";
+       },
+       {"-vnc 127.0.0.1:47,password=on"},
+       {"-display"}},
       {"no vnc", {{"disable_vnc", true}}, [](RunValues& r) { r.vnc_address = ""; }, {}, {"-vnc"}},
       {"firmware", {{"firmware", "/bin/sh"}}, same, {"-bios /bin/sh"}, {"pflash"}},
-      {"firmware as pflash", {{"firmware", "/bin/sh"}, {"use_pflash", true}}, same,
-       {"file=/bin/sh,if=pflash,format=raw,readonly=on"}, {"-bios"}},
-      {"uefi", {{"efi_firmware_code", "/bin/sh"}, {"efi_firmware_vars", "/bin/sh"}},
-       [](RunValues& r) { r.efi_code = "/bin/sh"; r.efi_vars = "o/efivars.fd"; },
+      {"firmware as pflash",
+       {{"firmware", "/bin/sh"}, {"use_pflash", true}},
+       same,
+       {"file=/bin/sh,if=pflash,format=raw,readonly=on"},
+       {"-bios"}},
+      {"uefi",
+       {{"efi_firmware_code", "/bin/sh"}, {"efi_firmware_vars", "/bin/sh"}},
+       [](RunValues& r) {
+         r.efi_code = "/bin/sh";
+         r.efi_vars = "o/efivars.fd";
+       },
        {"file=/bin/sh,if=pflash,unit=0,format=raw,readonly=on", "file=o/efivars.fd,if=pflash,unit=1,format=raw"},
        {"-boot"}},
-      {"tpm", {{"vtpm", true}}, [](RunValues& r) { r.tpm_socket = "/t/tpm.sock"; },
+      {"tpm",
+       {{"vtpm", true}},
+       [](RunValues& r) { r.tpm_socket = "/t/tpm.sock"; },
        {"-chardev socket,id=vtpm,path=/t/tpm.sock", "-tpmdev emulator,id=tpm0,chardev=vtpm",
         "-device tpm-tis,tpmdev=tpm0"},
        {}},
       {"commas in paths", {}, [](RunValues& r) { r.disks = {"a,b"}; }, {"file=a,,b,if=virtio"}, {}},
-      {"serial and control", {}, [](RunValues& r) { r.serial_file = "/e/serial.log"; r.control_fd = 3; },
-       {"-serial file:/e/serial.log -chardev socket,id=kiln-control,fd=3 -mon chardev=kiln-control,mode=control"}, {}},
+      {"serial and control",
+       {},
+       [](RunValues& r) {
+         r.serial_file = "/e/serial.log";
+         r.control_fd = 3;
+       },
+       {"-serial file:/e/serial.log -chardev socket,id=kiln-control,fd=3 -mon chardev=kiln-control,mode=control"},
+       {}},
   };
 }
 
@@ -177,7 +234,8 @@ TEST(QemuArguments, QemuargsReplaceWholeSwitches) {
   EXPECT_TRUE(contains(line, "-drive file=a,if=virtio -drive file=b,if=ide ")) << line;
   EXPECT_TRUE(contains(line, " -no-reboot")) << line;
   EXPECT_TRUE(contains(line, "-serial stdio")) << line;
-  for (const auto* gone : {"512M", "output-vm1", "media=cdrom", "serial.log"}) EXPECT_FALSE(contains(line, gone)) << gone;
+  for (const auto* gone : {"512M", "output-vm1", "media=cdrom", "serial.log"})
+    EXPECT_FALSE(contains(line, gone)) << gone;
 }
 
 TEST(QemuArguments, QemuargsDevicesKeepTheNetworkCard) {
@@ -211,7 +269,8 @@ TEST(QemuStates, AMachineWhoseStatesAreKeptHasItsMemoryInAFile) {
   run.guest_channel = "/tmp/x/guest.sock";
   std::string line = command_line(prepared({{"memory", 256}}).config, run);
   EXPECT_TRUE(contains(line, "-machine type=pc,accel=tcg,memory-backend=kiln-memory")) << line;
-  EXPECT_TRUE(contains(line, "-object memory-backend-file,id=kiln-memory,size=256M,mem-path=/proc/self/fd/5,share=on")) << line;
+  EXPECT_TRUE(contains(line, "-object memory-backend-file,id=kiln-memory,size=256M,mem-path=/proc/self/fd/5,share=on"))
+      << line;
   EXPECT_TRUE(contains(line, "-device vmgenid,guid=auto")) << line;
   EXPECT_TRUE(contains(line, "virtserialport,bus=kiln-serial.0,chardev=kiln-guest,name=org.kiln.guest")) << line;
   EXPECT_FALSE(contains(line, "-incoming")) << line;
@@ -235,7 +294,12 @@ TEST(QemuStates, TheDefinitionIsTheMachineAndNotItsPlaces) {
   other.control_fd = 3;
   EXPECT_EQ(machine_definition(config, other, scope), first);
   EXPECT_EQ(machine_definition(prepared({{"vm_name", "x"}, {"output_directory", "y"}}).config, other, scope), first);
-  for (const auto& [name, value] : std::vector<std::pair<std::string, Value>>{{"memory", 1024}, {"cpus", 2}, {"machine_type", "q35"}, {"net_device", "e1000"}, {"disk_interface", "ide"}, {"cpu_model", "max"}}) {
+  for (const auto& [name, value] : std::vector<std::pair<std::string, Value>>{{"memory", 1024},
+                                                                              {"cpus", 2},
+                                                                              {"machine_type", "q35"},
+                                                                              {"net_device", "e1000"},
+                                                                              {"disk_interface", "ide"},
+                                                                              {"cpu_model", "max"}}) {
     EXPECT_NE(machine_definition(prepared({{name, value}}).config, plain_run(), scope), first) << name;
   }
 }
@@ -262,7 +326,8 @@ TEST(QemuStates, APersonsCommandLineHasNothingOfOurs) {
   run.incoming = true;
   TemplateScope scope;
   std::string script = reproduce_script(qemu_arguments(prepared({}).config, run, scope));
-  for (const char* ours : {"kiln-memory", "kiln-guest", "kiln-serial", "kiln-control", "-incoming"}) EXPECT_FALSE(contains(script, ours)) << script;
+  for (const char* ours : {"kiln-memory", "kiln-guest", "kiln-serial", "kiln-control", "-incoming"})
+    EXPECT_FALSE(contains(script, ours)) << script;
   EXPECT_TRUE(contains(script, "floppy.img")) << script;
   EXPECT_TRUE(contains(script, "type=pc,accel=tcg")) << script;
 }
@@ -295,7 +360,8 @@ TEST(QemuConfig, DiskSizes) {
   EXPECT_EQ(normalise_disk_size("10g"), "10g");
   EXPECT_EQ(normalise_disk_size("5T"), "5T");
   EXPECT_EQ(normalise_disk_size("100b"), "100b");
-  for (const auto* bad : {"", "G", "1.5G", "10GB", "-1M", "ten"}) EXPECT_EQ(normalise_disk_size(bad), std::nullopt) << bad;
+  for (const auto* bad : {"", "G", "1.5G", "10GB", "-1M", "ten"})
+    EXPECT_EQ(normalise_disk_size(bad), std::nullopt) << bad;
 }
 
 TEST(QemuConfig, EveryMistakeIsToldAtOnce) {
@@ -372,7 +438,8 @@ std::string seed_listing(const std::vector<std::pair<std::string, Value>>& membe
   running.public_key = public_key;
   make_seed_image(config, running, stage.context);
   if (running.values.seed_image.empty()) return "";
-  return run_checked({{"xorriso", "-indev", running.values.seed_image, "-find"}}, Deadline::in(std::chrono::seconds(30)), Stop());
+  return run_checked({{"xorriso", "-indev", running.values.seed_image, "-find"}},
+                     Deadline::in(std::chrono::seconds(30)), Stop());
 }
 
 TEST(QemuSeed, IsMadeWhenThereIsSomethingForIt) {

@@ -36,16 +36,21 @@ void add_machine_options(OptionTable<Config>& t) {
   t.add(&Config::cpu_model, {.name = "cpu_model", .doc = "QEMU's -cpu."});
   t.add(&Config::memory, {.name = "memory", .default_text = "512", .doc = "Memory in MiB.", .in_key = false});
   t.add(&Config::machine_type, {.name = "machine_type", .default_text = "pc", .doc = "QEMU's machine type."});
-  t.add(&Config::firmware, {.name = "firmware", .doc = "A firmware file for -bios, or pflash with use_pflash.", .reads = true});
+  t.add(&Config::firmware,
+        {.name = "firmware", .doc = "A firmware file for -bios, or pflash with use_pflash.", .reads = true});
   t.add(&Config::use_pflash, {.name = "use_pflash", .default_text = "false", .doc = "firmware is a pflash drive."});
   t.add(&Config::efi_boot, {.name = "efi_boot", .default_text = "false", .doc = "Boot by UEFI."});
-  t.add(&Config::efi_firmware_code,
-        {.name = "efi_firmware_code", .default_text = "/usr/share/OVMF/OVMF_CODE.fd", .doc = "UEFI code image.", .reads = true});
+  t.add(&Config::efi_firmware_code, {.name = "efi_firmware_code",
+                                     .default_text = "/usr/share/OVMF/OVMF_CODE.fd",
+                                     .doc = "UEFI code image.",
+                                     .reads = true});
   t.add(&Config::efi_firmware_vars,
         {.name = "efi_firmware_vars", .default_text = "/usr/share/OVMF/OVMF_VARS.fd",
          .doc = "UEFI variables; copied to efivars.fd in the output directory.", .reads = true});
-  t.add(&Config::efi_drop_efivars,
-        {.name = "efi_drop_efivars", .default_text = "false", .doc = "Do not keep efivars.fd with the artifact.", .at_end = true});
+  t.add(&Config::efi_drop_efivars, {.name = "efi_drop_efivars",
+                                    .default_text = "false",
+                                    .doc = "Do not keep efivars.fd with the artifact.",
+                                    .at_end = true});
   t.add(&Config::vtpm, {.name = "vtpm", .default_text = "false", .doc = "Emulate a TPM (needs swtpm)."});
   t.add(&Config::use_tpm1, {.name = "use_tpm1", .default_text = "false", .doc = "TPM 1.2 instead of 2.0."});
   t.add(&Config::tpm_device_type,
@@ -92,18 +97,24 @@ void add_disk_options(OptionTable<Config>& t) {
         {.name = "use_backing_file", .default_text = "false", .doc = "Keep iso_url as the backing file."});
   t.add(&Config::skip_resize_disk,
         {.name = "skip_resize_disk", .default_text = "false", .doc = "Leave the disk image's size."});
-  t.add(&Config::skip_compaction,
-        {.name = "skip_compaction", .default_text = "false", .doc = "Do not rewrite the disk at the end.", .at_end = true});
-  t.add(&Config::disk_compression,
-        {.name = "disk_compression", .default_text = "false", .doc = "Compress it when it is rewritten.", .at_end = true});
+  t.add(&Config::skip_compaction, {.name = "skip_compaction",
+                                   .default_text = "false",
+                                   .doc = "Do not rewrite the disk at the end.",
+                                   .at_end = true});
+  t.add(&Config::disk_compression, {.name = "disk_compression",
+                                    .default_text = "false",
+                                    .doc = "Compress it when it is rewritten.",
+                                    .at_end = true});
   t.add_block(&Config::qemu_img_args, {.name = "qemu_img_args", .doc = "Arguments for qemu-img.", .at_end = true},
               img_args_options());
   t.add(&Config::cdrom_interface, {.name = "cdrom_interface", .doc = "How CDs are attached."});
   t.add(&Config::output_directory,
         {.name = "output_directory", .default_text = "output-BUILDNAME", .doc = "Where the artifact goes.",
          .in_key = false, .places = true});
-  t.add(&Config::vm_name,
-        {.name = "vm_name", .default_text = "packer-BUILDNAME", .doc = "Name of the machine and its disk file.", .places = true});
+  t.add(&Config::vm_name, {.name = "vm_name",
+                           .default_text = "packer-BUILDNAME",
+                           .doc = "Name of the machine and its disk file.",
+                           .places = true});
 }
 
 void add_access_options(OptionTable<Config>& t) {
@@ -199,7 +210,9 @@ class Judge {
   void disks() {
     auto check = [&](std::string& size, const char* option) {
       if (auto good = normalise_disk_size(size)) size = *good;
-      else error(option, "Invalid disk size.", "A size is a number and a unit: \"10G\", \"512M\"; got " + go_quote(size) + ".");
+      else
+        error(option, "Invalid disk size.",
+              "A size is a number and a unit: \"10G\", \"512M\"; got " + go_quote(size) + ".");
     };
     check(c_.disk_size, "disk_size");
     for (auto& size : c_.disk_additional_size) check(size, "disk_additional_size");
@@ -219,7 +232,8 @@ class Judge {
   }
 
   void numbers() {
-    for (auto [option, value] : {std::pair{"cpus", c_.cpus}, {"sockets", c_.sockets}, {"cores", c_.cores}, {"threads", c_.threads}}) {
+    for (auto [option, value] :
+         {std::pair{"cpus", c_.cpus}, {"sockets", c_.sockets}, {"cores", c_.cores}, {"threads", c_.threads}}) {
       if (value < 0) error(option, fmt::format("{} must not be negative", option));
     }
     if (c_.host_port_min > c_.host_port_max) {
@@ -262,7 +276,8 @@ class Judge {
     for (const auto& argument : c_.qemuargs) {
       if (argument.empty()) error("qemuargs", "qemuargs: an item needs at least the switch");
       for (const auto& field : argument) {
-        if (auto wrong = validate_template(field, in_.build.scope)) error("qemuargs", "Error parsing qemuargs: " + *wrong);
+        if (auto wrong = validate_template(field, in_.build.scope))
+          error("qemuargs", "Error parsing qemuargs: " + *wrong);
       }
     }
   }
@@ -372,10 +387,30 @@ std::optional<Value> fresh_machine_config(const Value& written, const Artifact& 
   };
   auto disk = std::find_if(artifact.files.begin(), artifact.files.end(), is_disk);
   if (disk == artifact.files.end()) return std::nullopt;
-  std::vector<std::string> kept = {"accelerator", "cpus", "sockets", "cores", "threads", "memory", "cpu_model", "machine_type",
-                                   "firmware", "use_pflash", "efi_boot", "efi_firmware_code", "efi_firmware_vars", "disk_interface",
-                                   "net_device", "net_bridge", "qemu_binary", "vtpm", "use_tpm1", "tpm_device_type", "vga",
-                                   "host_port_min", "host_port_max", "skip_nat_mapping"};
+  std::vector<std::string> kept = {"accelerator",
+                                   "cpus",
+                                   "sockets",
+                                   "cores",
+                                   "threads",
+                                   "memory",
+                                   "cpu_model",
+                                   "machine_type",
+                                   "firmware",
+                                   "use_pflash",
+                                   "efi_boot",
+                                   "efi_firmware_code",
+                                   "efi_firmware_vars",
+                                   "disk_interface",
+                                   "net_device",
+                                   "net_bridge",
+                                   "qemu_binary",
+                                   "vtpm",
+                                   "use_tpm1",
+                                   "tpm_device_type",
+                                   "vga",
+                                   "host_port_min",
+                                   "host_port_max",
+                                   "skip_nat_mapping"};
   for (const auto& doc : communicator_options().docs()) kept.push_back(doc.name);
   Value out = Value::empty_object();
   if (written.is_object()) {

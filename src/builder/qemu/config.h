@@ -100,7 +100,8 @@ Config prepare(const PrepareInput& input);
 
 /// Builder::fresh_machine: of `written` what says how the machine is made and entered, with the artifact's disk under an
 /// overlay. nullopt when there is no disk among the artifact's files. Pure.
-std::optional<Value> fresh_machine_config(const Value& written, const Artifact& artifact, const std::filesystem::path& scratch);
+std::optional<Value> fresh_machine_config(const Value& written, const Artifact& artifact,
+                                          const std::filesystem::path& scratch);
 
 /// disk_size normalised for qemu-img ("40960M"); nullopt when it is no size.
 std::optional<std::string> normalise_disk_size(const std::string& size);

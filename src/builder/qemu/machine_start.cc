@@ -168,8 +168,8 @@ void start_tpm(const Config& config, const std::shared_ptr<Running>& running, St
   fs::path state = running->directory / "tpm";
   fs::create_directory(state);
   fs::path socket = running->directory / "tpm.sock";
-  Resource resource =
-      context.journal.append(ResourceKind::process, "swtpm of " + context.build.display_name, context.build.display_name);
+  Resource resource = context.journal.append(ResourceKind::process, "swtpm of " + context.build.display_name,
+                                             context.build.display_name);
   Journal* journal = &context.journal;
   context.undo.add("stop swtpm", [running, journal, id = resource.id](Outcome) {
     if (running->tpm) running->tpm->terminate(std::chrono::seconds(1));

@@ -60,9 +60,10 @@ class QemuBuilder : public Builder {
  private:
   void check_program() const;
   void start_steps(const std::shared_ptr<Running>& running, StageContext& context);
-  void restore_steps(const std::shared_ptr<Running>& running, const std::vector<MachineState>& line, bool hot, bool goes_on,
-                     StageContext& context);
-  std::unique_ptr<Machine> bring_up(StageContext& context, const std::function<void(const std::shared_ptr<Running>&)>& steps);
+  void restore_steps(const std::shared_ptr<Running>& running, const std::vector<MachineState>& line, bool hot,
+                     bool goes_on, StageContext& context);
+  std::unique_ptr<Machine> bring_up(StageContext& context,
+                                    const std::function<void(const std::shared_ptr<Running>&)>& steps);
   std::string choose_accelerator(StageContext& context);
   void make_keys(Running& running, StageContext& context);
   uint64_t memory_bytes() const { return static_cast<uint64_t>(config_.memory) << 20U; }
@@ -167,8 +168,8 @@ void QemuBuilder::start_steps(const std::shared_ptr<Running>& running, StageCont
 }
 
 /// Not as steps of the build: when this fails the machine is started in another way.
-void QemuBuilder::restore_steps(const std::shared_ptr<Running>& running, const std::vector<MachineState>& line, bool hot, bool goes_on,
-                                StageContext& context) {
+void QemuBuilder::restore_steps(const std::shared_ptr<Running>& running, const std::vector<MachineState>& line,
+                                bool hot, bool goes_on, StageContext& context) {
   const MachineState& last = line.back();
   check_program();
   make_private_directory(running, context);
@@ -205,7 +206,8 @@ void QemuBuilder::restore_steps(const std::shared_ptr<Running>& running, const s
   context.ui.message("Made anew in this copy of the machine: " + join(config_.renew, ", "));
 }
 
-std::unique_ptr<Machine> QemuBuilder::restore(const std::vector<MachineState>& line, bool goes_on, StageContext& context) {
+std::unique_ptr<Machine> QemuBuilder::restore(const std::vector<MachineState>& line, bool goes_on,
+                                              StageContext& context) {
   size_t undo_before = context.undo.size();
   try {
     return bring_up(context, [&](const auto& running) { restore_steps(running, line, true, goes_on, context); });

@@ -73,8 +73,11 @@ void Vm::watch(int pidfd, Fd events) {
     while (auto event = told->next_event(Deadline::never(), watcher_stop_)) {
       std::string why = why_stuck(*event);
       if (event->value("event", "") == "STOP" &&
-          told->execute("query-status", {}, Deadline::in(vm_answer_limit), watcher_stop_).value("status", "") == "internal-error") {
-        why = "the accelerator failed (what QEMU said of it is in qemu.log); with accelerator = \"tcg\" the machine is emulated";
+          told->execute("query-status", {}, Deadline::in(vm_answer_limit), watcher_stop_).value("status", "") ==
+              "internal-error") {
+        why =
+            "the accelerator failed (what QEMU said of it is in qemu.log); with accelerator = \"tcg\" the machine is "
+            "emulated";
       }
       if (why.empty()) continue;
       watched_.with([&](Watched& watched) {

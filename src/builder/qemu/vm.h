@@ -29,7 +29,8 @@ class Vm {
   /// Journals and starts QEMU with this argv (which names control_fd_number), stderr going to `log`, and waits
   /// until it answers. Throws Error{environment} with QEMU's own words when it dies at once.
   /// `memory` (borrowed; -1: none) becomes memory_fd_number.
-  static std::unique_ptr<Vm> start(std::vector<std::string> argv, const fs::path& log, int memory, StageContext& context);
+  static std::unique_ptr<Vm> start(std::vector<std::string> argv, const fs::path& log, int memory,
+                                   StageContext& context);
   ~Vm();
 
   QmpClient& qmp() { return *qmp_; }

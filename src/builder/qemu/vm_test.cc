@@ -188,8 +188,9 @@ TEST_F(VmQemu, IsoIsInstalledByTypingOverVnc) {
   EXPECT_EQ(names_in(build.output), (std::vector<std::string>{"tiny"}));
   build.undo(Outcome::succeeded);
   auto lines = join(build.stage.lines(), "\n");
-  for (const auto* line : {"say: Starting HTTP server on port ", "say: Waiting 1.5s for boot...", "say: Connecting to VM via VNC (127.0.0.1:59",
-                           "say: Typing the boot command(s) over VNC...", "say: Gracefully halting virtual machine..."}) {
+  for (const auto* line : {"say: Starting HTTP server on port ", "say: Waiting 1.5s for boot...",
+                           "say: Connecting to VM via VNC (127.0.0.1:59", "say: Typing the boot command(s) over VNC...",
+                           "say: Gracefully halting virtual machine..."}) {
     EXPECT_TRUE(contains(lines, line)) << line << "\nis not in\n" << lines;
   }
 }
@@ -327,7 +328,8 @@ TEST_F(VmQemu, KvmThatDoesNotWorkIsAnErrorOnlyWhenAskedFor) {
     build.builder->start(build.stage.context);
     ADD_FAILURE() << "it started";
   } catch (const Error& error) {
-    EXPECT_TRUE(contains(error.message(), "accelerator \"kvm\" cannot be used here: " + verdict.why)) << error.message();
+    EXPECT_TRUE(contains(error.message(), "accelerator \"kvm\" cannot be used here: " + verdict.why))
+        << error.message();
   }
   build.undo(Outcome::failed);
 }

@@ -16,7 +16,8 @@ const OptionTable<RootfsUser>& rootfs_user_options() {
   static const auto table = [] {
     OptionTable<RootfsUser> t;
     t.add(&RootfsUser::name, {.name = "name", .doc = "The account's name.", .required = true});
-    t.add(&RootfsUser::password, {.name = "password", .doc = "Password; without one none can be used.", .secret = true});
+    t.add(&RootfsUser::password,
+          {.name = "password", .doc = "Password; without one none can be used.", .secret = true});
     t.add(&RootfsUser::authorized_keys, {.name = "authorized_keys", .doc = "Public keys for ssh, one an item."});
     t.add(&RootfsUser::sudo, {.name = "sudo", .default_text = "false",
                               .doc = "May become root by sudo without a password (the sudo package must be there)."});
@@ -52,7 +53,8 @@ void add_image_options(OptionTable<RootfsConfig>& t) {
   t.add(&C::size, {.name = "size", .doc = "Size of the disk, e.g. \"4G\". Default: the source image's size, else 4G. "
                                           "Larger than the source image: its root file system grows."});
   t.add(&C::format, {.name = "format", .default_text = "qcow2", .doc = "qcow2, raw or vmdk.", .at_end = true});
-  t.add(&C::compress, {.name = "compress", .default_text = "false", .doc = "Compress the qcow2 image (zstd).", .at_end = true});
+  t.add(&C::compress,
+        {.name = "compress", .default_text = "false", .doc = "Compress the qcow2 image (zstd).", .at_end = true});
   t.add(&C::output_directory, {.name = "output_directory", .default_text = "output-BUILDNAME",
                                .doc = "Directory of the result; must not exist unless -force is given.",
                                .in_key = false, .places = true});
@@ -83,8 +85,11 @@ void add_run_options(OptionTable<RootfsConfig>& t) {
                                 .in_key = false});
   t.add(&C::shutdown_command, {.name = "shutdown_command", .doc = "Run inside before the container is shut down. "
                                                                   "Default: an orderly power-off.", .at_end = true});
-  t.add(&C::shutdown_timeout, {.name = "shutdown_timeout", .default_text = "2m",
-                               .doc = "How long shutting down may take before it is forced.", .in_key = false, .at_end = true});
+  t.add(&C::shutdown_timeout, {.name = "shutdown_timeout",
+                               .default_text = "2m",
+                               .doc = "How long shutting down may take before it is forced.",
+                               .in_key = false,
+                               .at_end = true});
   t.add(&C::communicator, {.name = "communicator", .default_text = "container", .doc = "Only \"container\"."});
   t.add(&C::clean, {.name = "clean", .default_text = "true",
                     .doc = "Remove package caches and lists, the machine id, ssh host keys (made anew at the first "
@@ -167,8 +172,9 @@ RootfsPlan plan_rootfs(const PrepareInput& input) {
     auto size = parse_disk_size(config.size);
     const Value* at = input.config.find("size");
     if (!size || *size < (64u << 20)) {
-      input.diagnostics.error("invalid size " + go_quote(config.size) + ": expected something like \"4G\", at least 64M",
-                              {}, at != nullptr ? at->range : SourceRange{});
+      input.diagnostics.error(
+          "invalid size " + go_quote(config.size) + ": expected something like \"4G\", at least 64M", {},
+          at != nullptr ? at->range : SourceRange{});
     }
     plan.size = size.value_or(0) / 4096 * 4096;
   }

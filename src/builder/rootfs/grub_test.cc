@@ -15,7 +15,8 @@ DiskLayout layout_for_grub() {
 
 uint64_t little_endian(const std::string& bytes, size_t at, size_t width) {
   uint64_t value = 0;
-  for (size_t i = 0; i < width; ++i) value |= static_cast<uint64_t>(static_cast<unsigned char>(bytes[at + i])) << (8 * i);
+  for (size_t i = 0; i < width; ++i)
+    value |= static_cast<uint64_t>(static_cast<unsigned char>(bytes[at + i])) << (8 * i);
   return value;
 }
 

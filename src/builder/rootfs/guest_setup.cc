@@ -180,9 +180,10 @@ std::string container_resolv_conf(ContainerNetwork network, const std::string& h
 void make_initramfs(Container& container, const Deadline& deadline, const Stop& stop) {
   if (!container.tree().exists(initramfs_placeholder_path)) return;
   container.tree().remove(initramfs_placeholder_path);
-  run_in(container,
-         {"/bin/sh", "-ec", "cd /lib/modules; for version in *; do /usr/sbin/update-initramfs -c -k \"$version\"; done"},
-         "making the initramfs", deadline, stop);
+  run_in(
+      container,
+      {"/bin/sh", "-ec", "cd /lib/modules; for version in *; do /usr/sbin/update-initramfs -c -k \"$version\"; done"},
+      "making the initramfs", deadline, stop);
 }
 
 void make_users(Container& container, const RootfsConfig& config, const Deadline& deadline, const Stop& stop) {

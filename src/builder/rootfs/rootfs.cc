@@ -52,7 +52,8 @@ constexpr const char* resolv_conf_path = "/etc/resolv.conf";
 /// A file system that takes no writes as long as this lives: what is on its disk is whole.
 class FrozenFileSystem {
  public:
-  explicit FrozenFileSystem(const fs::path& mounted) : root_(::open(mounted.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+  explicit FrozenFileSystem(const fs::path& mounted)
+      : root_(::open(mounted.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
     if (!root_.is_open() || ::ioctl(root_.get(), FIFREEZE, 0) != 0) throw_errno("freeze " + mounted.string());
   }
   ~FrozenFileSystem() { ::ioctl(root_.get(), FITHAW, 0); }
@@ -81,8 +82,8 @@ class FrozenDisk : public PendingState {
 class RootfsMachine : public Machine {
  public:
   /// `disk`: what changes are told from, where states are kept; `details` is what each of them says.
-  RootfsMachine(std::shared_ptr<Container> container, const RootfsConfig& config, RootfsPaths paths, std::shared_ptr<PageFile> disk,
-                Value details)
+  RootfsMachine(std::shared_ptr<Container> container, const RootfsConfig& config, RootfsPaths paths,
+                std::shared_ptr<PageFile> disk, Value details)
       : container_(std::move(container)),
         communicator_(*container_, config.container_timeout),
         paths_(std::move(paths)),
@@ -97,8 +98,8 @@ class RootfsMachine : public Machine {
       return disk_->take_changes();
     }();
     auto pause = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start);
-    context.log.line("state: writes stood still for " + std::to_string(pause.count() / 1000) + " ms; " + std::to_string(changes.pages()) +
-                     " pages changed");
+    context.log.line("state: writes stood still for " + std::to_string(pause.count() / 1000) + " ms; " +
+                     std::to_string(changes.pages()) + " pages changed");
     Value details = details_;
     details.set("changed_pages", static_cast<int64_t>(changes.pages()));
     details.set("pause_us", static_cast<int64_t>(pause.count()));
@@ -123,8 +124,10 @@ class RootfsMachine : public Machine {
   void bring_tmp(const fs::path& file, const Stop& stop) {
     std::string errors;
     Sink note = [&](std::string_view bytes) { errors += bytes; };
-    int status = container_->run(tar_in_tmp("-xpf -", ""), note, note, Deadline::in(tool_timeout), stop, read_file(file));
-    if (status != 0) throw Error(ErrorKind::remote, "what was in /tmp cannot be put back: " + std::string(trim(errors)));
+    int status =
+        container_->run(tar_in_tmp("-xpf -", ""), note, note, Deadline::in(tool_timeout), stop, read_file(file));
+    if (status != 0)
+      throw Error(ErrorKind::remote, "what was in /tmp cannot be put back: " + std::string(trim(errors)));
   }
   Communicator& communicator() override { return communicator_; }
   Value build_data() override {
@@ -174,9 +177,11 @@ void require_programs(const RootfsPlan& plan) {
   }
   std::string missing;
   for (const auto& [program, package] : needed) {
-    if (!find_program(program)) missing += fmt::format("{}{} (package {})", missing.empty() ? "" : ", ", program, package);
+    if (!find_program(program))
+      missing += fmt::format("{}{} (package {})", missing.empty() ? "" : ", ", program, package);
   }
-  if (!missing.empty()) throw Error(ErrorKind::environment, "the rootfs builder needs programs that are not installed: " + missing);
+  if (!missing.empty())
+    throw Error(ErrorKind::environment, "the rootfs builder needs programs that are not installed: " + missing);
 }
 
 ContainerNetwork choose_network(const RootfsConfig& config, const Ui& ui) {
@@ -205,8 +210,8 @@ class RootfsBuilder : public Builder {
 
  private:
   void find_host(StageContext& context);
-  std::unique_ptr<Machine> start_machine(const RootfsPaths& paths, std::shared_ptr<PageFile> disk, StageContext& context,
-                                         const std::function<void(Container&)>& when_up);
+  std::unique_ptr<Machine> start_machine(const RootfsPaths& paths, std::shared_ptr<PageFile> disk,
+                                         StageContext& context, const std::function<void(Container&)>& when_up);
   Value state_details(const RootfsPaths& paths) const;
   void make_output(StageContext& context, const RootfsPaths& paths);
   void make_new_root(StageContext& context, const RootfsPaths& paths, const ToolRun& tool);
@@ -306,7 +311,9 @@ void RootfsBuilder::bootstrap(StageContext& context, const RootfsPaths& paths, c
   auto sink = [&](std::string_view bytes) { lines.feed(bytes); };
   ExitStatus status = run_streaming(command, sink, sink, tool.deadline, tool.stop, sources);
   lines.finish();
-  if (!status.ok()) throw Error(ErrorKind::environment, "mmdebstrap failed with exit status " + std::to_string(status.code) + ":\n" + tail);
+  if (!status.ok())
+    throw Error(ErrorKind::environment,
+                "mmdebstrap failed with exit status " + std::to_string(status.code) + ":\n" + tail);
 }
 
 void RootfsBuilder::unpack_archive(StageContext& context, const RootfsPaths& paths, const ToolRun& tool) {
@@ -350,12 +357,13 @@ void RootfsBuilder::add_boot_packages(StageContext& context, const RootfsPaths& 
   auto packages = boot_packages(plan_, architecture_);
   install.insert(install.end(), packages.begin(), packages.end());
   int status = container.run(
-      install, [&](std::string_view bytes) { lines.feed(bytes); }, [&](std::string_view bytes) { errors += bytes; }, deadline,
-      context.stop);
+      install, [&](std::string_view bytes) { lines.feed(bytes); }, [&](std::string_view bytes) { errors += bytes; },
+      deadline, context.stop);
   container.shut_down(Deadline::in(std::chrono::seconds(20)), context.stop);
   tree.remove("/usr/sbin/policy-rc.d");
   restore_after_provisioning(tree, resolv_conf_);
-  if (status != 0) throw Error(ErrorKind::remote, "installing kernel and boot loader failed: " + std::string(trim(errors)));
+  if (status != 0)
+    throw Error(ErrorKind::remote, "installing kernel and boot loader failed: " + std::string(trim(errors)));
 }
 
 ContainerSpec RootfsBuilder::container_spec(const RootfsPaths& paths) const {
@@ -477,7 +485,8 @@ std::unique_ptr<Machine> RootfsBuilder::start(StageContext& context) {
   });
 }
 
-std::unique_ptr<Machine> RootfsBuilder::start_machine(const RootfsPaths& paths, std::shared_ptr<PageFile> disk, StageContext& context,
+std::unique_ptr<Machine> RootfsBuilder::start_machine(const RootfsPaths& paths, std::shared_ptr<PageFile> disk,
+                                                      StageContext& context,
                                                       const std::function<void(Container&)>& when_up) {
   auto container = std::make_shared<Container>(container_spec(paths));
   context.undo.add("stop the container", [container](Outcome) { container->kill(); });
@@ -502,11 +511,13 @@ Value RootfsBuilder::state_details(const RootfsPaths& paths) const {
 }
 
 /// The disk as the state's, put together from what each step changed; the container is started on it.
-std::unique_ptr<Machine> RootfsBuilder::restore(const std::vector<MachineState>& line, bool goes_on, StageContext& context) {
+std::unique_ptr<Machine> RootfsBuilder::restore(const std::vector<MachineState>& line, bool goes_on,
+                                                StageContext& context) {
   const Value& details = line.back().details;
   auto number = [&](const char* name) -> uint64_t {
     const Value* found = details.find(name);
-    if (!found || found->kind() != Value::Kind::number) throw Error(ErrorKind::environment, std::string("it does not say its ") + name);
+    if (!found || found->kind() != Value::Kind::number)
+      throw Error(ErrorKind::environment, std::string("it does not say its ") + name);
     return std::strtoull(found->as_number().text.c_str(), nullptr, 10);
   };
   find_host(context);
@@ -522,7 +533,8 @@ std::unique_ptr<Machine> RootfsBuilder::restore(const std::vector<MachineState>&
   mount_extent(paths.disk, root_, paths.root, tool_run(context));
   RootTree tree(paths.root);
   const Value* resolv = details.find("resolv_conf");  // the network may be another one by now
-  if (resolv && resolv->is_string() && tree.read(resolv_conf_path) == resolv->as_string()) tree.write(resolv_conf_path, resolv_conf_);
+  if (resolv && resolv->is_string() && tree.read(resolv_conf_path) == resolv->as_string())
+    tree.write(resolv_conf_path, resolv_conf_);
   auto machine = start_machine(paths, goes_on ? disk : nullptr, context, [](Container&) {});
   static_cast<RootfsMachine&>(*machine).bring_tmp(line.back().directory / tmp_file, context.stop);
   return machine;

@@ -159,9 +159,11 @@ TEST_F(VmRootfs, MakesAnImageFromPackages) {
     auto after = guest(communicator, "cat /proc/sys/kernel/random/boot_id", stop).second;
     EXPECT_NE(before, after);
     EXPECT_EQ(after.size(), before.size());
-    EXPECT_EQ(guest(communicator, "getent hosts localhost >/dev/null && systemctl is-active ssh", stop).second, "active");
+    EXPECT_EQ(guest(communicator, "getent hosts localhost >/dev/null && systemctl is-active ssh", stop).second,
+              "active");
   });
-  std::cerr << "  whole build " << built.seconds << " s, " << static_cast<double>(fs::file_size(base())) / 1e6 << " MB\n";
+  std::cerr << "  whole build " << built.seconds << " s, " << static_cast<double>(fs::file_size(base())) / 1e6
+            << " MB\n";
   EXPECT_EQ(built.artifact.id, base().string());
   EXPECT_EQ(built.artifact.description, "Disk image: " + base().string());
   EXPECT_FALSE(fs::exists(shared_directory->path() / "base" / ".partial"));

@@ -83,7 +83,8 @@ void ContainerCgroup::make() {
     remove_left_over(directory.parent_path());
     std::error_code error;
     fs::create_directory(directory, error);
-    if (error) throw Error(ErrorKind::environment, "make the control group " + directory.string() + ": " + error.message());
+    if (error)
+      throw Error(ErrorKind::environment, "make the control group " + directory.string() + ": " + error.message());
   }
 }
 

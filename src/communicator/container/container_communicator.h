@@ -20,7 +20,9 @@ class ContainerCommunicator : public Communicator {
   void download(const std::string& path, const Sink& out, const Deadline& deadline, const Stop& stop) override;
   void download_tree(const std::string& from, const std::filesystem::path& to, const Deadline& deadline,
                      const Stop& stop) override;
-  std::optional<Command> shell_command() override { return container_.shell_command(Deadline::in(reboot_timeout_), Stop()); }
+  std::optional<Command> shell_command() override {
+    return container_.shell_command(Deadline::in(reboot_timeout_), Stop());
+  }
 
  private:
   RootTree tree_when_up(const Deadline& deadline, const Stop& stop);

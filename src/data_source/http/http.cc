@@ -92,8 +92,9 @@ class HttpDataSource : public DataSource {
     if (kind == result.headers.end() || !is_text(kind->second)) {
       input.diagnostics.warning(
           "Content-Type is not recognized as a text type",
-          fmt::format("got {}. If the content is binary data, Packer may not properly handle the contents of the response.",
-                      go_quote(kind == result.headers.end() ? "" : kind->second)));
+          fmt::format(
+              "got {}. If the content is binary data, Packer may not properly handle the contents of the response.",
+              go_quote(kind == result.headers.end() ? "" : kind->second)));
     }
     Value out = Value::empty_object();
     out.set("url", Value(config.url));
@@ -111,9 +112,10 @@ DataSourceEntry http_data_source() {
   entry.summary = "The answer to an HTTP request.";
   entry.options = http_data_options;
   entry.make = [] { return std::make_unique<HttpDataSource>(); };
-  entry.outputs = {{.name = "url", .type = "string", .doc = "The URL that was asked."},
-                   {.name = "body", .type = "string", .doc = "The body of the answer."},
-                   {.name = "request_headers", .type = "map(string)", .doc = "The header of the answer (Packer's name)."}};
+  entry.outputs = {
+      {.name = "url", .type = "string", .doc = "The URL that was asked."},
+      {.name = "body", .type = "string", .doc = "The body of the answer."},
+      {.name = "request_headers", .type = "map(string)", .doc = "The header of the answer (Packer's name)."}};
   return entry;
 }
 

@@ -30,9 +30,10 @@ struct ManifestConfig {
 const OptionTable<ManifestConfig>& manifest_options() {
   static const OptionTable<ManifestConfig> table = [] {
     OptionTable<ManifestConfig> made;
-    made.add(
-        &ManifestConfig::output,
-        {.name = "output", .default_text = "packer-manifest.json", .doc = "The file to write or to add to.", .places = true});
+    made.add(&ManifestConfig::output, {.name = "output",
+                                       .default_text = "packer-manifest.json",
+                                       .doc = "The file to write or to add to.",
+                                       .places = true});
     made.add(&ManifestConfig::strip_path,
              {.name = "strip_path", .default_text = "false", .doc = "Only base names of the files."});
     made.add(&ManifestConfig::strip_time,

@@ -30,7 +30,8 @@ void add_part_options(OptionTable<SealConfig>& t) {
   part(&C::temporary_files, "temporary_files",
        "Remove what is in /tmp and /var/tmp, but for sockets and what services use at the moment.");
   part(&C::leases, "leases", "Remove DHCP leases and names given to network cards.");
-  part(&C::random_seed, "random_seed", "Remove the seeds of the random number generator: no two machines may share one.");
+  part(&C::random_seed, "random_seed",
+       "Remove the seeds of the random number generator: no two machines may share one.");
   part(&C::trim, "trim", "Tell the disk which blocks are free (fstrim), where that is possible.");
 }
 
@@ -40,8 +41,9 @@ void add_run_options(OptionTable<SealConfig>& t) {
                     .doc = "Look at the machine afterwards and fail, naming every leftover that is found."});
   t.add(&C::only_check, {.name = "only_check", .default_text = "false",
                          .doc = "Clean nothing, only look: for machines that are cleaned by a script of your own."});
-  t.add(&C::keep, {.name = "keep", .doc = "Absolute paths on the machine, files or directories, that are left alone and "
-                                          "are no leftovers."});
+  t.add(&C::keep, {.name = "keep",
+                   .doc = "Absolute paths on the machine, files or directories, that are left alone and "
+                          "are no leftovers."});
   t.add(&C::execute_command,
         {.name = "execute_command", .default_text = "/bin/sh {{.Path}}",
          .doc = "The command that runs the script: a template over .Path and build data. The script becomes root by "
@@ -94,7 +96,8 @@ SealConfig prepare_seal(const PrepareInput& input) {
   }
   if (config.execute_command.empty()) config.execute_command = "/bin/sh {{.Path}}";
   if (config.remote_folder.empty()) config.remote_folder = "/tmp";
-  if (config.remote_path.empty()) config.remote_path = fmt::format("{}/seal_{}.sh", config.remote_folder, seal_suffix());
+  if (config.remote_path.empty())
+    config.remote_path = fmt::format("{}/seal_{}.sh", config.remote_folder, seal_suffix());
   return config;
 }
 

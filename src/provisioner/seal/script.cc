@@ -377,11 +377,14 @@ if [ -n "$SELF" ]; then rm -f "$SELF"; fi
 
 std::string seal_script(const SealScript& script) {
   const SealConfig& config = script.config;
-  std::string out = "#!/bin/sh\n# Makes this machine fit to be an image, and tells what is not.\nLC_ALL=C\nexport LC_ALL\n";
+  std::string out =
+      "#!/bin/sh\n# Makes this machine fit to be an image, and tells what is not.\nLC_ALL=C\nexport LC_ALL\n";
   out += "ROOT=" + shell_quote(script.root) + "\nSELF=" + shell_quote(script.own_path) +
          "\nKEY=" + shell_quote(key_material(script.public_key)) + "\nKEYS_UNIT=" + shell_quote(host_keys_unit_name) +
          "\nKEYS_UNIT_TEXT=" + shell_quote(host_keys_unit_text) + "\nA_HOST_KEY=" +
-         shell_quote(config.only_check ? "an ssh host key" : "an ssh host key: nothing on this machine would make a new one") + "\n";
+         shell_quote(config.only_check ? "an ssh host key"
+                                       : "an ssh host key: nothing on this machine would make a new one") +
+         "\n";
   out += become_root + seal_keep_functions(config.keep) + identity_paths + seal_library;
   std::string cleaning, looking;
   for (const auto& part : seal_parts) {

@@ -38,7 +38,8 @@ SealReport SealProvisioner::run_script_on(Communicator& communicator, StageConte
   int status = retry_until(Deadline::in(config_.start_retry_timeout), context, [&] {
     output.clear();
     during("Error uploading the sealing script", [&] {
-      upload_text(communicator, config_.remote_path, script, 0755, Deadline::in(config_.start_retry_timeout), context.stop);
+      upload_text(communicator, config_.remote_path, script, 0755, Deadline::in(config_.start_retry_timeout),
+                  context.stop);
     });
     return communicator.run(
         command, [&](std::string_view bytes) { output += bytes; }, [&](std::string_view bytes) { errors += bytes; },
@@ -50,7 +51,8 @@ SealReport SealProvisioner::run_script_on(Communicator& communicator, StageConte
   }
   if (report.complete) return report;
   Sink quiet = [](std::string_view) {};
-  communicator.run("rm -f " + shell_quote(config_.remote_path), quiet, quiet, Deadline::in(std::chrono::minutes(1)), context.stop);
+  communicator.run("rm -f " + shell_quote(config_.remote_path), quiet, quiet, Deadline::in(std::chrono::minutes(1)),
+                   context.stop);
   if (!report.refused.empty()) return report;
   throw Error(ErrorKind::remote, fmt::format("the sealing script did not come to its end (exit status {}): {}", status,
                                              join(report.notes, "\n")));
@@ -68,7 +70,8 @@ void SealProvisioner::run(Communicator& communicator, StageContext& context) {
   if (text_of_member(context.scope.build_data, "ConnType") == "winrm") {
     throw Error(ErrorKind::user, "provisioner seal is for Linux machines, this one is entered by winrm");
   }
-  context.ui.say(config_.only_check ? "Looking whether the machine is fit to be an image..." : "Sealing the machine...");
+  context.ui.say(config_.only_check ? "Looking whether the machine is fit to be an image..."
+                                    : "Sealing the machine...");
   judge(run_script_on(communicator, context), context);
 }
 

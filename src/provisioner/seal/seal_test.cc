@@ -33,7 +33,8 @@ struct SealedRoot {
   std::string shell = "/bin/sh";
 
   SealedRoot() {
-    write("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nme:x:1000:1000::/home/me:/bin/sh\nbin:x:1:1::/nonexistent:/x\n");
+    write("/etc/passwd",
+          "root:x:0:0:root:/root:/bin/sh\nme:x:1000:1000::/home/me:/bin/sh\nbin:x:1:1::/nonexistent:/x\n");
     fs::create_directories(root / "tmp");
     fs::create_directories(root / "var/log");
   }
@@ -42,8 +43,12 @@ struct SealedRoot {
     fs::create_directories(file.parent_path());
     write_file_atomically(file, content);
   }
-  std::string read(const std::string& path) const { return read_file_if_exists(root / path.substr(1)).value_or("<missing>"); }
-  bool exists(const std::string& path) const { return fs::symlink_status(root / path.substr(1)).type() != fs::file_type::not_found; }
+  std::string read(const std::string& path) const {
+    return read_file_if_exists(root / path.substr(1)).value_or("<missing>");
+  }
+  bool exists(const std::string& path) const {
+    return fs::symlink_status(root / path.substr(1)).type() != fs::file_type::not_found;
+  }
   SealReport run() const {
     std::string script = seal_script({config, key, "", root.string()});
     fs::path file = directory.path() / "seal.sh";
