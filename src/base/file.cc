@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -27,19 +29,24 @@ static std::optional<std::string> read_whole(const fs::path& path, int* error) {
     *error = errno;
     return std::nullopt;
   }
-  std::string out;
+  // One byte more than it should have shows its end at once; what the kernel makes as it is read has no size.
+  struct stat status {};
+  bool sized = ::fstat(fd.get(), &status) == 0 && status.st_size > 0;
+  std::string out(sized ? std::min<size_t>(static_cast<size_t>(status.st_size) + 1, 64U << 20U) : 4096, '\0');
+  size_t filled = 0;
   for (;;) {
-    size_t old = out.size();
-    out.resize(old + 65536);
-    ssize_t n = ::read(fd.get(), out.data() + old, 65536);
-    if (n < 0 && errno == EINTR) n = 0;
-    else if (n <= 0) {
-      *error = n < 0 ? errno : 0;
-      out.resize(old);
-      if (n < 0) return std::nullopt;
+    ssize_t n = ::read(fd.get(), out.data() + filled, out.size() - filled);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) {
+      *error = errno;
+      return std::nullopt;
+    }
+    filled += static_cast<size_t>(n);
+    if (n == 0) {
+      out.resize(filled);
       return out;
     }
-    out.resize(old + static_cast<size_t>(n));
+    if (filled == out.size()) out.resize(2 * filled);
   }
 }
 

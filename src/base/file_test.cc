@@ -9,6 +9,17 @@
 namespace kiln {
 namespace {
 
+TEST(ReadFile, ReadsWhatHasNoSizeAndWhatIsLong) {
+  TempDir dir;
+  std::string text(300000, 'x');
+  write_file_atomically(dir.path() / "long", text);
+  EXPECT_EQ(read_file(dir.path() / "long"), text);
+  write_file_atomically(dir.path() / "empty", "");
+  EXPECT_EQ(read_file(dir.path() / "empty"), "");
+  EXPECT_TRUE(read_file("/proc/self/status").starts_with("Name:"));
+  EXPECT_GT(read_file("/proc/self/smaps").size(), 4096U) << "more than the first read can take";
+}
+
 TEST(File, an_atomic_write_replaces_whole_and_leaves_no_temporary) {
   TempDir dir;
   write_file_atomically(dir.path() / "a", "old");
