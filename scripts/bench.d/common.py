@@ -12,6 +12,7 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.stdout.reconfigure(line_buffering=True)  # a row is seen when it is there, also by `| tee`
 KILN = os.environ.get("KILN", os.path.join(ROOT, "build/release/kiln"))
 
 
