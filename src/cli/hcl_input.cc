@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
 
 #include "base/error.h"
 #include "base/fd.h"
@@ -291,16 +292,41 @@ std::optional<HclInput> load_hcl(Invocation& invocation, const CommandOptions& o
 }
 
 std::string builtin_plugin_version(const std::string& source) {
-  // The version whose options are answered for (docs/reference).
-  return source == "github.com/hashicorp/qemu" ? "1.1.4" : "";
+  // The versions whose options are answered for (docs/reference).
+  static const std::map<std::string, std::string> versions{{"github.com/hashicorp/amazon", "1.8.2"},
+                                                           {"github.com/hashicorp/qemu", "1.1.4"}};
+  auto found = versions.find(source);
+  return found == versions.end() ? "" : found->second;
 }
+
+namespace {
+
+enum class BuiltIn { no, yes, newer };  // newer than the template wants it, which is no reason to refuse
+
+BuiltIn built_in(const HclRequiredPlugin& plugin) {
+  auto version = Version::parse(builtin_plugin_version(plugin.source));
+  auto constraint = VersionConstraint::parse(plugin.version);
+  if (!version || !constraint) return BuiltIn::no;
+  if (constraint->allows(*version)) return BuiltIn::yes;
+  return constraint->asks_for_older_than(*version) ? BuiltIn::newer : BuiltIn::no;
+}
+
+void warn_of_newer_plugins(const PackerHcl& config, Diagnostics& diagnostics) {
+  for (const auto& plugin : config.required_plugins) {
+    if (built_in(plugin) != BuiltIn::newer) continue;
+    diagnostics.warning(fmt::format("The template asks for {} {}", plugin.source, plugin.version),
+                        fmt::format("Its components are built in and do as those of version {}.",
+                                    builtin_plugin_version(plugin.source)),
+                        plugin.range);
+  }
+}
+
+}  // namespace
 
 std::vector<HclRequiredPlugin> missing_plugins(const PackerHcl& config) {
   std::vector<HclRequiredPlugin> out;
   for (const auto& plugin : config.required_plugins) {
-    std::string version = builtin_plugin_version(plugin.source);
-    auto constraint = VersionConstraint::parse(plugin.version);
-    if (version.empty() || !constraint || !constraint->allows(version)) out.push_back(plugin);
+    if (built_in(plugin) == BuiltIn::no) out.push_back(plugin);
   }
   return out;
 }
@@ -330,6 +356,7 @@ Template lower_hcl(Invocation& invocation, HclInput& input, Diagnostics& diagnos
     diagnostics.append(input.config->late);
     return none;
   }
+  warn_of_newer_plugins(*input.config, diagnostics);
   validate_hcl_variables(*input.config, input.environment.host, diagnostics);
   auto evaluation = std::make_shared<HclEvaluation>(input.config, input.environment);
   for (const auto& secret : evaluation->secrets()) invocation.redactor->add(secret);

@@ -71,7 +71,10 @@ void prepare_http(const Value& object, HttpConfig& http, const TemplateScope& sc
   if (!known) error("http_network_protocol", "http_network_protocol must be one of tcp, tcp4, tcp6, unix, unixpacket");
   std::error_code ignored;
   if (!http.http_directory.empty() && !fs::is_directory(http.http_directory, ignored)) {
-    error("http_directory", fmt::format("http_directory: stat {}: no such file or directory", http.http_directory));
+    // Packer serves nothing then, without a word; a template may name one that it does not need.
+    diagnostics.warning(
+        fmt::format("http_directory: stat {}: no such file or directory", http.http_directory), "",
+        option_range(object, "http_directory"), "Until it is there, what the machine asks for is not found.");
   }
   for (const auto& [path, text] : http.http_content) {
     if (auto wrong = validate_template(text, scope)) error("http_content", "invalid 'http_content': " + *wrong);

@@ -165,7 +165,7 @@ TEST(HttpConfig, Mistakes) {
   };
   EXPECT_EQ(complaints({}), "");
   EXPECT_EQ(complaints({.http_port_min = 9, .http_port_max = 8}), "http_port_min must be less than http_port_max");
-  EXPECT_TRUE(contains(complaints({.http_directory = "/no/such"}), "no such file or directory"));
+  EXPECT_TRUE(contains(complaints({.http_directory = "/no/such"}), "no such file or directory")) << "a warning";
   EXPECT_TRUE(
       contains(complaints({.http_directory = "/", .http_content = {{"/a", "b"}}}), "http_content cannot be used"));
   EXPECT_TRUE(

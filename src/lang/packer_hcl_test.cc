@@ -218,5 +218,20 @@ TEST(Version, Constraints) {
   EXPECT_FALSE(VersionConstraint::parse(">= ").has_value());
 }
 
+TEST(Version, ConstraintsThatAskForAnOlderOne) {
+  auto older = [](const char* constraint) {
+    return VersionConstraint::parse(constraint)->asks_for_older_than(*Version::parse("1.8.2"));
+  };
+  EXPECT_TRUE(older("1.2.8"));
+  EXPECT_TRUE(older("~> 1.3.0"));
+  EXPECT_TRUE(older(">= 1.0, < 1.3"));
+  EXPECT_TRUE(older("~> 0.9"));
+  EXPECT_FALSE(older("~> 1.3")) << "allows it";
+  EXPECT_FALSE(older("1.9.0"));
+  EXPECT_FALSE(older("~> 2.0"));
+  EXPECT_FALSE(older(">= 1.9, < 2"));
+  EXPECT_FALSE(older("< 1.8.2, != 1.8.2"));
+}
+
 }  // namespace
 }  // namespace kiln

@@ -120,6 +120,14 @@ bool VersionConstraint::allows(const Version& version) const {
   return std::all_of(parts_.begin(), parts_.end(), [&](const Part& part) { return holds(part, version); });
 }
 
+bool VersionConstraint::asks_for_older_than(const Version& version) const {
+  if (allows(version)) return false;
+  return std::all_of(parts_.begin(), parts_.end(), [&](const Part& part) {
+    bool may_be_newer = part.op == "=" || part.op == "~>" || part.op == "<" || part.op == "<=";
+    return holds(part, version) || (may_be_newer && compare(version, part.version) >= 0);
+  });
+}
+
 bool VersionConstraint::has_prerelease() const {
   return std::any_of(parts_.begin(), parts_.end(), [](const Part& part) { return !part.version.prerelease.empty(); });
 }

@@ -23,6 +23,8 @@ class VersionConstraint {
   static std::optional<VersionConstraint> parse(std::string_view text);
   bool allows(const Version& version) const;
   bool allows(std::string_view version) const;  ///< false when it is no version
+  /// Whether this version has nothing against it but that it is too new: "~> 1.2.0" and 1.8.2.
+  bool asks_for_older_than(const Version& version) const;
   bool has_prerelease() const;                  ///< whether one of its versions is a pre-release
 
  private:
