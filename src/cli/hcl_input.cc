@@ -335,7 +335,7 @@ void report_missing_plugins(const std::vector<HclRequiredPlugin>& missing, Diagn
   if (missing.empty()) return;
   std::string list;
   for (const auto& plugin : missing) list += fmt::format("\n* {} {}", plugin.source, plugin.version);
-  std::string hint = "Kiln fetches no plug-ins. ";
+  std::string hint = "Kiln fetches no plug-ins; builds that need none of these can be chosen by -only. ";
   for (const auto& plugin : missing) {
     if (std::string version = builtin_plugin_version(plugin.source); !version.empty()) {
       hint += fmt::format("The components of {} are built in, as of version {}. ", plugin.source, version);
@@ -351,8 +351,9 @@ Template lower_hcl(Invocation& invocation, HclInput& input, Diagnostics& diagnos
   Template none;
   none.language = TemplateLanguage::hcl2;
   auto missing = missing_plugins(*input.config);
-  report_missing_plugins(missing, diagnostics);
-  if (!missing.empty()) {
+  bool selects = !input.environment.only.empty() || !input.environment.except.empty();
+  if (!missing.empty() && !selects) {
+    report_missing_plugins(missing, diagnostics);
     diagnostics.append(input.config->late);
     return none;
   }
@@ -360,7 +361,11 @@ Template lower_hcl(Invocation& invocation, HclInput& input, Diagnostics& diagnos
   validate_hcl_variables(*input.config, input.environment.host, diagnostics);
   auto evaluation = std::make_shared<HclEvaluation>(input.config, input.environment);
   for (const auto& secret : evaluation->secrets()) invocation.redactor->add(secret);
-  Template lowered = lower_packer_hcl(evaluation, diagnostics);
+  Diagnostics found;
+  Template lowered = lower_packer_hcl(evaluation, found);
+  // What is left out may need them.
+  if (found.has_errors()) report_missing_plugins(missing, diagnostics);
+  diagnostics.append(found);
   for (const auto& secret : lowered.secrets) invocation.redactor->add(secret);
   return lowered;
 }

@@ -42,6 +42,9 @@ HclScope component_scope(const HclEvaluation& evaluation, const BodyInput& input
   return scope;
 }
 
+/// Whether -only or -except leave builds out.
+bool selects(const HclEnvironment& environment) { return !environment.only.empty() || !environment.except.empty(); }
+
 /// One build block of the template, or the outline of it.
 class BuildLowering {
  public:
@@ -61,6 +64,7 @@ class BuildLowering {
   std::vector<HclReference> head_references() const;
   void check_components();
   void drop_excepted();
+  void check_needed_components();
   BuildDeclaration finish();
 
  private:
@@ -88,6 +92,7 @@ class BuildLowering {
   void add_use(const std::string& reference, const SourceRange& range, std::optional<HclBody> more);
   void open_block(const HclBlock& block);
   void find_sources();
+  void check_source_types();
   std::string display_name(const SourceUse& use) const;
   Step step(const HclBlock& block, std::string_view kind);
   void read_chain(const HclBlock& block);
@@ -355,14 +360,38 @@ const std::vector<OptionDoc>* BuildLowering::docs_of(std::string_view kind, cons
   return nullptr;
 }
 
-/// Types and sources that do not exist; also of builds that -only leaves out.
-void BuildLowering::check_components() {
+void BuildLowering::check_source_types() {
   std::set<std::string> told;
   for (const auto& use : uses_) {
     if (told.insert(use.type).second) docs_of(kind_source, use.type, block_.header);
   }
-  for (const auto& step : steps_) docs_of(step.kind, step.type(), step.block.header);
+}
+
+/// Types and sources that do not exist. With -only or -except types are looked at later, when it is known which are
+/// needed.
+void BuildLowering::check_components() {
+  if (!selects(environment_)) {
+    check_source_types();
+    for (const auto& step : steps_) docs_of(step.kind, step.type(), step.block.header);
+  }
   find_sources();
+}
+
+/// Types that do not exist, of what -only and -except left. Packer wants those of all builds: it can fetch plug-ins.
+void BuildLowering::check_needed_components() {
+  if (!selects(environment_)) return;
+  check_source_types();
+  auto check = [&](std::string_view kind, const auto& step) {
+    bool needed = std::any_of(uses_.begin(), uses_.end(), [&](const SourceUse& use) {
+      return step.filter.allows(use.type + "." + use.local_name);
+    });
+    if (needed) docs_of(kind, step.type, step.range);
+  };
+  for (const auto& one : build_.provisioners) check(kind_provisioner, one);
+  if (build_.error_cleanup_provisioner) check(kind_provisioner, *build_.error_cleanup_provisioner);
+  for (const auto& chain : build_.post_processors) {
+    for (const auto& one : chain) check(kind_post_processor, one);
+  }
 }
 
 ConfigBody BuildLowering::source_body(const SourceUse& use) {
@@ -534,7 +563,7 @@ void warn_unmatched(const char* flag, const char* what, const std::vector<std::s
 
 Template lower_packer_hcl(const Evaluation& evaluation, Diagnostics& diagnostics) {
   const HclEnvironment& environment = evaluation->environment();
-  bool all = environment.only.empty() && environment.except.empty() && !environment.only_needed;
+  bool all = !selects(environment) && !environment.only_needed;
   Template out;
   out.language = TemplateLanguage::hcl2;
   out.path = evaluation->config().path;
@@ -559,7 +588,9 @@ Template lower_packer_hcl(const Evaluation& evaluation, Diagnostics& diagnostics
     if (!all) evaluation->evaluate_for(lowering.references(), diagnostics);
     lowering.drop_excepted();
     except += lowering.matched_except();
-    out.builds.push_back(lowering.finish());
+    before = errors(diagnostics);
+    lowering.check_needed_components();
+    if (errors(diagnostics) == before) out.builds.push_back(lowering.finish());
   }
   if (only < environment.only.size()) {
     warn_unmatched("only", "not all matches were found for the given build", names, diagnostics);
