@@ -182,6 +182,11 @@ TEST(AwsEndpoint, IsTheCustomOneOrTheEnvironmentsOrTheRegions) {
   env.custom = "localhost:5000";
   EXPECT_EQ(aws_endpoint_url("ec2", "eu-west-1", env), "https://localhost:5000");
   EXPECT_EQ(aws_endpoint_url("sts", "eu-west-1", env), "https://localhost:5000");
+  for (const char* here : {"http://localhost:5000", "https://LOCALHOST", "http://127.4.5.6:1/x", "http://[::1]:80"})
+    EXPECT_TRUE(is_loopback_url(here)) << here;
+  for (const char* elsewhere : {"https://ec2.eu-west-1.amazonaws.com", "http://localhost.example", "http://10.0.0.1",
+                                "http://127.evil.example", ""})
+    EXPECT_FALSE(is_loopback_url(elsewhere)) << elsewhere;
   EXPECT_EQ(aws_endpoint_url("ssm", "eu-west-1", env), "http://ssm");
 }
 

@@ -1,5 +1,6 @@
 #include "wire/aws_request.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -129,6 +130,16 @@ std::string aws_endpoint_url(const std::string& service, const std::string& regi
     if (!region.starts_with("us-iso")) return "https://iam." + domain;
   }
   return fmt::format("https://{}.{}.{}", service, region, domain);
+}
+
+bool is_loopback_url(const std::string& url) {
+  size_t begin = url.find("://");
+  if (begin == std::string::npos) return false;
+  std::string host = url.substr(begin + 3, url.find('/', begin + 3) - begin - 3);
+  if (host.starts_with("[::1]")) return true;
+  host = lower(host.substr(0, host.find(':')));
+  in_addr address{};
+  return host == "localhost" || (host.starts_with("127.") && ::inet_pton(AF_INET, host.c_str(), &address) == 1);
 }
 
 AwsCall aws_query_call(const std::string& service, const std::string& region, const std::string& action,

@@ -24,6 +24,8 @@ struct AwsEndpoints {
 /// The base URL of a service ("ec2", "sts", "iam", "ssm", "secretsmanager", "s3", "ebs", "portal.sso") in a region.
 /// Pure.
 std::string aws_endpoint_url(const std::string& service, const std::string& region, const AwsEndpoints& endpoints);
+/// Whether a URL leads to this very machine: localhost, 127.x.x.x, [::1]. Pure.
+bool is_loopback_url(const std::string& url);
 /// The region a request to the service is signed for: IAM has one for the whole partition. Pure.
 std::string aws_signing_region(const std::string& service, const std::string& region);
 

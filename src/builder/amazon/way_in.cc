@@ -57,8 +57,10 @@ void wait_for_group(Running& running, const std::string& id, StageContext& conte
   });
 }
 
-/// The address by which AWS sees this machine.
+/// The address by which AWS sees this machine; an endpoint on this machine sees it as itself.
 std::string public_cidr(Running& running, const Stop& stop) {
+  if (is_loopback_url(aws_endpoint_url("ec2", running.region, running.client->sender().endpoints())))
+    return "127.0.0.1/32";
   AwsHttpRequest request;
   request.method = "GET";
   request.url = "https://checkip.amazonaws.com/";
