@@ -155,7 +155,7 @@ int run_ec2_status(Invocation& invocation, CommandOptions& options,
   if (fs::exists(ec2_directory() / "ec2.db")) {
     auto state = open_ec2_state();
     auto lock = state->lock();
-    for (const auto& [id, instance] : state->instances) ++instances[instance.state];
+    for (const auto& [id, instance] : state->instances) ++instances[instance_state_now(instance)];
     images = state->images.size();
   }
   Ui ui = invocation.ui();

@@ -45,7 +45,7 @@ nlohmann::json as_json(ec2::State& state) {
   for (const auto& one : in_order(state.instances, &ec2::Instance::launched)) {
     out["instances"].push_back({{"id", one.id},
                                 {"name", name_tag(state, one.id)},
-                                {"state", one.state},
+                                {"state", instance_state_now(one)},
                                 {"type", one.type},
                                 {"image", one.image_id},
                                 {"region", one.region},
@@ -117,7 +117,7 @@ int run_ec2_ls(Invocation& invocation, CommandOptions& options, const std::vecto
       {"INSTANCE", "STATE", "TYPE", "ADDRESS", "IMAGE", "LAUNCHED", "NAME"}};
   for (const auto& one : in_order(state->instances, &ec2::Instance::launched)) {
     instances.push_back(
-        {one.id, one.state, one.type, one.address, one.image_id, one.launched, name_tag(*state, one.id)});
+        {one.id, instance_state_now(one), one.type, one.address, one.image_id, one.launched, name_tag(*state, one.id)});
   }
   std::vector<std::vector<std::string>> images = {{"AMI", "STATE", "REGION", "SIZE", "CREATED", "NAME"}};
   for (const auto& one : in_order(state->images, &ec2::Image::created)) {

@@ -100,4 +100,12 @@ std::unique_ptr<ec2::State> open_ec2_state() {
   return std::make_unique<ec2::State>(ec2_directory());
 }
 
+std::string instance_state_now(const ec2::Instance& instance) {
+  bool has_ended =
+      instance.pid > 0 && process_start_time(static_cast<pid_t>(instance.pid)) != instance.pid_start;
+  if (!has_ended) return instance.state;
+  if (instance.state == "shutting-down") return "terminated";
+  return instance.state == "running" || instance.state == "stopping" ? "stopped" : instance.state;
+}
+
 }  // namespace kiln

@@ -38,5 +38,8 @@ ec2::MachineOptions ec2_machine_options(const Invocation& invocation, const Ec2O
                                         const Stop& stop);
 /// The state, which must be there: throws Error{user} that says how to begin.
 std::unique_ptr<ec2::State> open_ec2_state();
+/// Its state as far as anybody can see without an endpoint, which writes down what happens: a machine that has ended
+/// since does not run.
+std::string instance_state_now(const ec2::Instance& instance);
 
 }  // namespace kiln
