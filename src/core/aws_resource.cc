@@ -183,6 +183,11 @@ std::string_view to_string(AwsThing thing) {
   return "thing";
 }
 
+std::string aws_service_of(AwsThing thing) {
+  if (thing == AwsThing::instance_profile || thing == AwsThing::role) return "iam";
+  return thing == AwsThing::s3_object ? "s3" : "ec2";
+}
+
 std::string aws_resource_text(const AwsResource& resource) {
   std::string text = fmt::format("{} {}", to_string(resource.thing), resource.region);
   if (!resource.name.empty()) text += " " + aws_uri_encode(resource.name, true);
@@ -284,17 +289,34 @@ void remove_aws_thing(AwsClient& client, const AwsResource& resource, const std:
   }
 }
 
+std::string aws_endpoint_to_ask(const AwsResource& resource, const AwsEnvironment& env) {
+  if (!is_loopback_url(resource.endpoint)) return resource.endpoint;
+  std::string now = aws_endpoint_override(aws_service_of(resource.thing), {"", env});
+  return is_loopback_url(now) ? now : resource.endpoint;
+}
+
 void remove_aws_resource(const Resource& entry) {
   auto resource = parse_aws_resource(entry.name);
   if (!resource) throw Error(ErrorKind::environment, "a later Kiln made this and knows how to remove it");
+  AwsEnvironment process_environment = [](const std::string& name) { return get_env(name.c_str()); };
   AwsSettings settings;
   settings.region = resource->region;
-  settings.endpoints = {resource->endpoint, [](const std::string& name) { return get_env(name.c_str()); }};
+  AwsEnvironment without_endpoints = [&](const std::string& name) {
+    return name.starts_with("AWS_ENDPOINT_URL") ? std::nullopt : process_environment(name);
+  };
+  settings.endpoints = {aws_endpoint_to_ask(*resource, process_environment), without_endpoints};
   settings.credentials.region = resource->region;
   settings.credentials.profile = resource->profile;
   settings.credentials.shared_credentials_file = resource->shared_credentials_file;
   AwsClient client(settings);
-  remove_aws_thing(client, *resource, aws_run_tag_value(entry), Deadline::in(gc_limit), Stop());
+  try {
+    remove_aws_thing(client, *resource, aws_run_tag_value(entry), Deadline::in(gc_limit), Stop());
+  } catch (const Error& error) {
+    if (!is_loopback_url(resource->endpoint)) throw;
+    throw Error(error.kind(), fmt::format("{}\nIt was made at {}, on this machine: for the endpoint of `kiln ec2`, "
+                                          "do this in the environment that `kiln ec2 up` prints.",
+                                          error.message(), resource->endpoint));
+  }
 }
 
 }  // namespace kiln

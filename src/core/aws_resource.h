@@ -27,12 +27,14 @@ struct AwsResource {
   AwsThing thing = AwsThing::instance;
   std::string region;
   std::string name;      ///< of those that are found by it
-  std::string endpoint;  ///< custom_endpoint_ec2
+  std::string endpoint;  ///< where its service was asked instead of at AWS; empty: at AWS
   std::string profile;
   std::string shared_credentials_file;
 };
 
 std::string_view to_string(AwsThing thing);  ///< "security-group"
+/// The service that has it: "ec2", "iam", "s3".
+std::string aws_service_of(AwsThing thing);
 /// What stands in the journal: "security-group us-east-1 packer_1234 endpoint=http://127.0.0.1:5000". Pure.
 std::string aws_resource_text(const AwsResource& resource);
 /// nullopt when it is none: made by a later Kiln.
@@ -53,6 +55,9 @@ void remove_aws_image(AwsClient& client, const std::string& image_id, const std:
 void delete_aws_dependent(AwsClient& client, const std::string& action, const AwsParameters& parameters,
                           const std::string& region, const Deadline& deadline, const Stop& stop);
 
+/// Where to ask for it: where it was made and nowhere else, for what is not at AWS_ENDPOINT_URL may well be at AWS, and
+/// cost money. Only an endpoint on this machine may have come up again at another port. Empty: AWS. Pure.
+std::string aws_endpoint_to_ask(const AwsResource& resource, const AwsEnvironment& env);
 /// Removes the thing of an entry whose run is gone, with the credentials of the environment (or of the profile).
 void remove_aws_resource(const Resource& entry);
 

@@ -40,6 +40,8 @@ TestHttpAnswer small_ec2(const TestHttpRequest& request) {
   }
   if (asks("DescribeSnapshots"))
     return {200, "<r><snapshotSet><item><snapshotId>snap-2</snapshotId></item></snapshotSet></r>"};
+  if (request.body.find("KeyName=forbidden") != std::string::npos)
+    return {403, "<Response><Errors><Error><Code>UnauthorizedOperation</Code></Error></Errors></Response>"};
   if (asks("DeleteKeyPair"))
     return {400, "<Response><Errors><Error><Code>InvalidKeyPair.NotFound</Code></Error></Errors></Response>"};
   return {200, "<r/>"};
@@ -83,6 +85,32 @@ TEST_F(AwsGc, WhatIsGoneAlreadyIsRemoved) {
   add(AwsThing::key_pair, "packer_1");
   remove_resource(journal->all().at(0));
   EXPECT_THAT(actions(server), ElementsAre("DeleteKeyPair"));
+}
+
+TEST(AwsResource, IsSoughtWhereItWasMade) {
+  auto asked = [](const std::string& made_at, const std::string& now, AwsThing thing = AwsThing::instance) {
+    return aws_endpoint_to_ask({thing, "eu-west-1", "", made_at, "", ""}, [&](const std::string& name) {
+      return name == "AWS_ENDPOINT_URL" && !now.empty() ? std::optional(now) : std::nullopt;
+    });
+  };
+  EXPECT_EQ(asked("", ""), "") << "AWS";
+  EXPECT_EQ(asked("", "http://127.0.0.1:4566"), "") << "still AWS";
+  EXPECT_EQ(asked("https://ec2.example", "http://127.0.0.1:4566"), "https://ec2.example");
+  EXPECT_EQ(asked("http://127.0.0.1:1", ""), "http://127.0.0.1:1");
+  EXPECT_EQ(asked("http://127.0.0.1:1", "http://127.0.0.1:4566", AwsThing::role), "http://127.0.0.1:4566")
+      << "it came up again";
+  EXPECT_EQ(asked("http://127.0.0.1:1", "https://ec2.example"), "http://127.0.0.1:1");
+}
+
+TEST_F(AwsGc, WhereToGoOnIsSaidOfAnEndpointOfThisMachine) {
+  add(AwsThing::key_pair, "forbidden");
+  try {
+    remove_resource(journal->all().at(0));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.message(), testing::HasSubstr("UnauthorizedOperation"));
+    EXPECT_THAT(error.message(), testing::HasSubstr("It was made at " + server.url() + ", on this machine"));
+  }
 }
 
 TEST_F(AwsGc, AwsIsOnlyAskedWhenThatIsWanted) {

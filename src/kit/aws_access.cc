@@ -206,7 +206,9 @@ std::unique_ptr<AwsClient> open_aws_client(const AwsAccessConfig& config, const 
 
 AwsResource aws_resource(const AwsAccessConfig& config, AwsThing thing, const std::string& region,
                          const std::string& name) {
-  return {thing, region, name, config.custom_endpoint_ec2, config.profile, config.shared_credentials_file};
+  std::string endpoint =
+      aws_endpoint_override(aws_service_of(thing), {config.custom_endpoint_ec2, process_environment()});
+  return {thing, region, name, endpoint, config.profile, config.shared_credentials_file};
 }
 
 AwsWait aws_wait(const AwsPollingConfig& polling, const AwsEnvironment& env, std::chrono::nanoseconds usual_limit) {

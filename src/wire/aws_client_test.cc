@@ -179,6 +179,8 @@ TEST(AwsEndpoint, IsTheCustomOneOrTheEnvironmentsOrTheRegions) {
   AwsEndpoints env{"", test_environment({{"AWS_ENDPOINT_URL", "http://all/"}, {"AWS_ENDPOINT_URL_SSM", "http://ssm"}})};
   EXPECT_EQ(aws_endpoint_url("ec2", "eu-west-1", env), "http://all");
   EXPECT_EQ(aws_endpoint_url("ssm", "eu-west-1", env), "http://ssm");
+  EXPECT_EQ(aws_endpoint_override("ec2", env), "http://all");
+  EXPECT_EQ(aws_endpoint_override("ec2", plain), "");
   env.custom = "localhost:5000";
   EXPECT_EQ(aws_endpoint_url("ec2", "eu-west-1", env), "https://localhost:5000");
   EXPECT_EQ(aws_endpoint_url("sts", "eu-west-1", env), "https://localhost:5000");

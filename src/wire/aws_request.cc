@@ -116,13 +116,18 @@ std::string aws_signing_region(const std::string& service, const std::string& re
   return service == "iam" ? iam_region(region) : region;
 }
 
-std::string aws_endpoint_url(const std::string& service, const std::string& region, const AwsEndpoints& endpoints) {
+std::string aws_endpoint_override(const std::string& service, const AwsEndpoints& endpoints) {
   auto env = [&](const std::string& name) { return endpoints.env ? endpoints.env(name).value_or("") : ""; };
   std::string own = env(endpoint_variable(service));
   if (service != "ec2" && !own.empty()) return with_scheme(own);
   if (!endpoints.custom.empty()) return with_scheme(endpoints.custom);
   if (!own.empty()) return with_scheme(own);
   if (std::string all = env("AWS_ENDPOINT_URL"); !all.empty()) return with_scheme(all);
+  return "";
+}
+
+std::string aws_endpoint_url(const std::string& service, const std::string& region, const AwsEndpoints& endpoints) {
+  if (std::string other = aws_endpoint_override(service, endpoints); !other.empty()) return other;
   std::string domain = partition_domain(region);
   if (service == "iam") {
     if (region.starts_with("cn-")) return "https://iam.cn-north-1." + domain;

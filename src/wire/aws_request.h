@@ -21,6 +21,8 @@ struct AwsEndpoints {
   AwsEnvironment env;  ///< may be empty
 };
 
+/// Where a service is asked instead of at AWS; empty: at AWS. Pure.
+std::string aws_endpoint_override(const std::string& service, const AwsEndpoints& endpoints);
 /// The base URL of a service ("ec2", "sts", "iam", "ssm", "secretsmanager", "s3", "ebs", "portal.sso") in a region.
 /// Pure.
 std::string aws_endpoint_url(const std::string& service, const std::string& region, const AwsEndpoints& endpoints);
