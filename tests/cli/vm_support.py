@@ -32,6 +32,17 @@ def is_alive(pid):
         return False
 
 
+def where_it_stands(pid):
+    """Its threads, each with what it waits for in the kernel."""
+    lines = []
+    for task in sorted(pathlib.Path(f"/proc/{pid}/task").iterdir()):
+        try:
+            lines.append(" ".join((task / part).read_text().strip() for part in ("comm", "wchan", "syscall")))
+        except OSError as error:
+            lines.append(str(error))
+    return "\n".join(lines)
+
+
 class Site:
     """A directory with state, stores and caches of its own, and a qemu-system that writes down each start. It is
     the installed one, or what KILN_TEST_QEMU names in the environment."""
@@ -68,9 +79,19 @@ class Site:
         process = self.start(*arguments, stdin=subprocess.DEVNULL if input is None else subprocess.PIPE)
         try:
             output = process.communicate(input, timeout=PATIENCE)[0]
+        except subprocess.TimeoutExpired:
+            threads = where_it_stands(process.pid)
+            process.kill()
+            raise AssertionError(f"no end after {PATIENCE} s: kiln {' '.join(arguments)}\n"
+                                 f"{process.communicate()[0]}\n{threads}\n{self.consoles()}") from None
         finally:
             process.kill()
         return process.returncode, output
+
+    def consoles(self):
+        """What the machines of builds that have not ended say last."""
+        return "\n".join(f"{file}:\n{file.read_text(errors='replace')[-2000:]}"
+                         for file in self.directory.glob("state/**/serial.log"))
 
     def take_calls(self):
         """Machines that were started since the last time, and all starts: some only ask QEMU something."""
