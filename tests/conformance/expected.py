@@ -29,4 +29,5 @@ DIFFERENCES = {
     "hcl-wrong/TestParse_build/named-build": AMAZON,
     "hcl-clean/TestParse_build/post-processor-with-only-and-except": AMAZON,
     "hcl-clean/TestParse_build/provisioner-with-only-and-except": AMAZON,
+    "required-plugins/required_plugin": AMAZON,
 }
