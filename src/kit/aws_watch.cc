@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <exception>
+#include <functional>
 #include <vector>
 
 #include "base/fd.h"
@@ -65,7 +65,7 @@ struct AwsWatch::Rounds {
     bool led = false;     ///< and one does
 
     std::map<std::string, AwsElement> found;
-    std::exception_ptr failure;
+    std::function<void()> fail;  ///< throws what went wrong: to each who waited an error of its own
     bool abandoned = false;  ///< whoever asked for all was stopped: ask again
 
     Fd turn{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};  ///< readable once handed, until it is led
@@ -143,9 +143,9 @@ struct AwsWatch::Rounds {
       round->found = by_id(
           client.query("ec2", question.action, question_parameters(question, round->ids), deadline, stop, region));
     } catch (const AwsError& error) {
-      if (error.failure() != AwsFailure::missing) round->failure = std::current_exception();
+      if (error.failure() != AwsFailure::missing) round->fail = [error] { throw error; };
     } catch (const Error& error) {
-      round->failure = std::current_exception();
+      round->fail = [error] { throw error; };
       round->abandoned = error.kind() == ErrorKind::cancelled || error.kind() == ErrorKind::timeout;
     }
     queues.with([&](auto& all) { hand_on_locked(all[key]); });  // the lock publishes what was found
@@ -176,7 +176,7 @@ struct AwsWatch::Rounds {
       }
       if (leads) lead(key, round, question, client, region, deadline, stop);
       if (round->abandoned && !leads) continue;
-      if (round->failure) std::rethrow_exception(round->failure);
+      if (round->fail) round->fail();
       auto found = round->found.find(id);
       return found == round->found.end() ? std::nullopt : std::optional(found->second);
     }
