@@ -351,8 +351,7 @@ Template lower_hcl(Invocation& invocation, HclInput& input, Diagnostics& diagnos
   Template none;
   none.language = TemplateLanguage::hcl2;
   auto missing = missing_plugins(*input.config);
-  bool selects = !input.environment.only.empty() || !input.environment.except.empty();
-  if (!missing.empty() && !selects) {
+  if (!missing.empty() && !input.environment.selects()) {
     report_missing_plugins(missing, diagnostics);
     diagnostics.append(input.config->late);
     return none;

@@ -128,6 +128,8 @@ struct HclEnvironment {
   std::vector<std::string> only;  ///< -only, -except: globs over build names
   std::vector<std::string> except;
   std::function<bool(const std::string& pattern, const std::string& name)> matches;  ///< a glob
+  /// Whether -only or -except may leave builds out.
+  bool selects() const { return !only.empty() || !except.empty(); }
 };
 
 /// Values of variables, locals and data. Shared by all that is evaluated later, in any thread.

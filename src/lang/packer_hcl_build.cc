@@ -42,9 +42,6 @@ HclScope component_scope(const HclEvaluation& evaluation, const BodyInput& input
   return scope;
 }
 
-/// Whether -only or -except leave builds out.
-bool selects(const HclEnvironment& environment) { return !environment.only.empty() || !environment.except.empty(); }
-
 /// One build block of the template, or the outline of it.
 class BuildLowering {
  public:
@@ -370,7 +367,7 @@ void BuildLowering::check_source_types() {
 /// Types and sources that do not exist. With -only or -except types are looked at later, when it is known which are
 /// needed.
 void BuildLowering::check_components() {
-  if (!selects(environment_)) {
+  if (!environment_.selects()) {
     check_source_types();
     for (const auto& step : steps_) docs_of(step.kind, step.type(), step.block.header);
   }
@@ -379,7 +376,7 @@ void BuildLowering::check_components() {
 
 /// Types that do not exist, of what -only and -except left. Packer wants those of all builds: it can fetch plug-ins.
 void BuildLowering::check_needed_components() {
-  if (!selects(environment_)) return;
+  if (!environment_.selects()) return;
   check_source_types();
   auto check = [&](std::string_view kind, const auto& step) {
     bool needed = std::any_of(uses_.begin(), uses_.end(), [&](const SourceUse& use) {
@@ -563,7 +560,7 @@ void warn_unmatched(const char* flag, const char* what, const std::vector<std::s
 
 Template lower_packer_hcl(const Evaluation& evaluation, Diagnostics& diagnostics) {
   const HclEnvironment& environment = evaluation->environment();
-  bool all = !selects(environment) && !environment.only_needed;
+  bool all = !environment.selects() && !environment.only_needed;
   Template out;
   out.language = TemplateLanguage::hcl2;
   out.path = evaluation->config().path;
