@@ -25,6 +25,24 @@ std::string step_text(const MachineState& state) {
   return fmt::format("{} (step {}){}", state.step, state.number + 1, state.failed ? ", failed" : "");
 }
 
+/// Removing a state does not reach what it has elsewhere.
+void say_left_outside(const std::vector<MachineState>& removed, const Ui& ui) {
+  for (const auto& state : removed) {
+    if (std::string outside = state_outside(state); !outside.empty())
+      ui.say(fmt::format("{} is no longer used: `kiln gc -aws` removes it", outside));
+  }
+}
+
+/// Those of `before` that are gone.
+std::vector<MachineState> missing_of(const std::vector<MachineState>& before, const std::vector<MachineState>& now) {
+  std::vector<MachineState> out;
+  for (const auto& state : before) {
+    bool there = std::any_of(now.begin(), now.end(), [&](const auto& one) { return one.instance == state.instance; });
+    if (!there) out.push_back(state);
+  }
+  return out;
+}
+
 uint64_t total_bytes(const std::vector<MachineState>& states) {
   uint64_t out = 0;
   for (const auto& state : states) out += state.bytes;
@@ -105,7 +123,8 @@ int run_cache(Invocation& invocation, CommandOptions& options, const std::vector
   for (const auto& state : states) {
     auto cost = std::chrono::duration_cast<std::chrono::milliseconds>(state.cost);
     rows.push_back({short_key(state), state.build, step_text(state), format_go_duration(cost),
-                    format_bytes(state.bytes), age_text(state.used, now)});
+                    state_outside(state).empty() ? format_bytes(state.bytes) : state_outside(state),
+                    age_text(state.used, now)});
   }
   ui.say(text_table(rows) + fmt::format("{}, {} of {} in {}", counted(states.size(), "state"),
                                         format_bytes(total_bytes(states)), format_bytes(state_cache_budget()),
@@ -149,6 +168,7 @@ int run_cache_gc(Invocation& invocation, CommandOptions& options, const std::vec
     invocation.ui().say(fmt::format("Removed {} ({}, {}, {})", short_key(state), state.build,
                                     step_text(state), format_bytes(state.bytes)));
   }
+  say_left_outside(removed, invocation.ui());
   invocation.ui().say(fmt::format("{} removed, {} freed; {} left, {} of {}.",
                                   counted(removed.size(), "state"), format_bytes(total_bytes(removed)),
                                   counted(left.size(), "state"), format_bytes(total_bytes(left)),
@@ -160,7 +180,8 @@ int run_cache_rm(Invocation& invocation, CommandOptions&, const std::vector<std:
   if (arguments.empty()) return show_help;
   auto cache = open_state_cache(state_cache_directory());
   bool all = true;
-  for (const auto& state : states_of(cache->list(), arguments)) {
+  const auto before = cache->list();
+  for (const auto& state : states_of(before, arguments)) {
     bool gone = cache->remove(state.key);
     all &= gone;
     if (gone)
@@ -170,6 +191,7 @@ int run_cache_rm(Invocation& invocation, CommandOptions&, const std::vector<std:
       invocation.ui().error(
           fmt::format("{} ({}, {}) is in use", short_key(state), state.build, step_text(state)));
   }
+  say_left_outside(missing_of(before, cache->list()), invocation.ui());
   return all ? 0 : 1;
 }
 

@@ -79,7 +79,8 @@ void collect_in_aws(Journal& journal, const GcOptions& options, GcSummary& summa
   try {
     if (settings.region.empty()) throw Error(ErrorKind::user, "no region is known: set AWS_REGION");
     AwsClient client(settings);
-    run_aws_gc(client, journal, options, summary, [&](const GcItem& item) { say_item(item, ui); });
+    auto states = open_state_cache(state_cache_directory());
+    run_aws_gc(client, journal, *states, options, summary, [&](const GcItem& item) { say_item(item, ui); });
   } catch (const Error& error) {
     ui.say("AWS was not asked for what is tagged there: " + error.message());
   }

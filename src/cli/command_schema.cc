@@ -97,7 +97,10 @@ Schema common_keys(const std::string& kind) {
   keys["pause_before"]["description"] = "How long to wait first.";
   keys["max_age"] = duration;
   keys["max_age"]["description"] = "How long the machine's state after it may be used again. Kiln's own.";
-  keys["cache"] = {{"type", "boolean"}, {"description", "Whether that state is kept at all. Kiln's own."}};
+  keys["cache"] = {{"type", "boolean"},
+                   {"description",
+                    "Whether that state is kept. Default: true; false for builders whose states cost money "
+                    "(amazon-ebs). Kiln's own."}};
   keys["timeout"] = duration;
   keys["timeout"]["description"] = "How long it may take.";
   keys["max_retries"] = {{"type", {"number", "string"}}, {"description", "How often to try again."}};

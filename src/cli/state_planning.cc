@@ -77,9 +77,10 @@ std::vector<std::string> fates_of_states(const StatePlan& plan) {
       out.push_back("cached");
     else if (i > next)
       out.push_back("runs, because a step before it does");
+    else if (!reach.why_not_next.empty())
+      out.push_back("runs, because " + reach.why_not_next);
     else
-      out.push_back(reach.why_not_next.empty() ? "runs: no state of it is there"
-                                               : "runs, because " + reach.why_not_next);
+      out.push_back(plan.states[i].passed ? "runs: its state is not kept" : "runs: no state of it is there");
   }
   return out;
 }

@@ -52,9 +52,8 @@ Value machine_config(const Stage& stage) {
   Diagnostics ignored;  // it was planned without mistakes
   BodyInput input{stage.info.scope.build_data, false, stage.source.type, stage.source.override_name};
   Value config = stage.source.body(input, ignored);
-  config.set("output_directory",
-             Value((state_cache_directory() / "tmp" / ("shell-" + random_uuid())).string()));
-  return config;
+  return stage.builder->throw_away_machine(std::move(config),
+                                           state_cache_directory() / "tmp" / ("shell-" + random_uuid()));
 }
 
 }  // namespace

@@ -40,6 +40,7 @@ AwsTagged tagged(const AwsElement& thing, AwsThing what, const std::string& regi
   out.resource.region = region;
   out.tag_value = tag_of(thing, aws_run_tag);
   out.owner = tag_of(thing, aws_owner_tag);
+  out.state = tag_of(thing, aws_state_tag);
   return out;
 }
 
@@ -88,6 +89,12 @@ std::vector<AwsTagged> find_aws_tagged(AwsClient& client, const Deadline& deadli
     AwsTagged& one = out.emplace_back(tagged(*pair, AwsThing::key_pair, region));
     one.id = one.resource.name = pair->text_at("keyName");
     one.made_at = pair->text_at("createTime");
+  }
+  found = ask("DescribeImages");
+  for (const AwsElement* image : found.items("imagesSet")) {
+    AwsTagged& one = out.emplace_back(tagged(*image, AwsThing::image, region));
+    one.id = image->text_at("imageId");
+    one.made_at = image->text_at("creationDate");
   }
   return out;
 }

@@ -13,6 +13,8 @@ namespace kiln {
 /// The tag of what is only there while a run lives (instances, key pairs, security groups): who made it.
 /// AMIs, snapshots and volumes that are results have none.
 inline constexpr const char* aws_owner_tag = "kiln:owner";
+/// The tag of an AMI that is a state of a machine: StateRun::outside_tag(). Its cache tells whether it is still used.
+inline constexpr const char* aws_state_tag = "kiln:state";
 /// Of this process: "UID.PID.START.PIDNS.BOOT". Only on this machine, in this boot and container, is it known
 /// whether it lives.
 std::string aws_owner_tag_value();
@@ -30,6 +32,7 @@ struct AwsTagged {
   std::string id;         ///< "i-...", or the name
   std::string tag_value;  ///< of aws_run_tag: "RUN/TOKEN"
   std::string owner;      ///< of aws_owner_tag
+  std::string state;      ///< of aws_state_tag; empty: it is none
   std::string made_at;    ///< RFC 3339; empty: AWS does not tell
 };
 /// All that are there in the client's region, instances first. Throws AwsError, Error.

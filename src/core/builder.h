@@ -19,6 +19,8 @@ class PendingState {
   virtual ~PendingState() = default;
   /// Called once, on any thread. Fills details, layers and depends, and puts files into the state's directory.
   virtual void write(MachineState& state, const Stop& stop) = 0;
+  /// The state can be found from now on. Who is destroyed without it takes back what it made outside of the cache.
+  virtual void kept() {}
 };
 
 /// A machine that is up and can be worked on. It lives until the stage's undo list has run.
@@ -55,6 +57,8 @@ class Builder {
   virtual std::optional<Artifact> finish(Machine& machine, StageContext& context) = 0;
   /// Why states of its machines cannot be kept, with this configuration; empty: they can. After prepare().
   virtual std::string keeps_no_states() const { return builder_without_states; }
+  /// Whether a state costs so much (an AMI) that only those are kept whose provisioner says `cache = true`.
+  virtual bool keeps_chosen_states() const { return false; }
   /// Instead of start(): the machine as the last of these states was (from the first of its line on), running and
   /// connected. `goes_on`: further states of it will be saved. The machine is one of its own: what forks of one state
   /// must not share (random numbers, clock) is renewed before it is handed out. Throws Error when it cannot be, with
@@ -74,6 +78,12 @@ class Builder {
   }
   /// Whether hand_on() has anything to do.
   virtual bool hands_on() const { return false; }
+  /// The configuration with which restore() brings a machine up beside the build's own, working below `scratch` (which
+  /// does not exist yet): use it, never finish() it.
+  virtual Value throw_away_machine(Value config, const std::filesystem::path& scratch) const {
+    config.set("output_directory", Value(scratch.string()));
+    return config;
+  }
   /// What finish() does in the end, or leaves to be done after the artifact's tests
   /// (BuildInfo::hand_on_later): copies it to where it is to be, shares it, makes it public. What is done
   /// already is not done again. Returns it as it is then.

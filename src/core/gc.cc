@@ -46,13 +46,28 @@ void count(const GcItem& item, GcSummary& summary) {
 
 constexpr auto aws_limit = std::chrono::minutes(10);
 
-GcItem collect_tagged(AwsClient& client, const AwsTagged& thing, const GcOptions& options) {
+/// A process that cannot be seen from here (in another container) makes no AMI for longer.
+constexpr auto longest_making = std::chrono::hours(24);
+
+/// Whether it is left over, in use, or nobody here knows.
+AwsOwner judge(const AwsTagged& thing, const std::string& cache_id) {
+  AwsOwner owner = judge_aws_owner(thing.owner);
+  bool of_this_cache = thing.state.starts_with(cache_id + "/");
+  if (thing.state.empty() || owner == AwsOwner::lives) return owner;
+  if (!of_this_cache) return AwsOwner::elsewhere;
+  if (owner == AwsOwner::dead) return owner;
+  auto age = aws_age(thing, std::chrono::system_clock::now());
+  return age && *age > longest_making ? AwsOwner::dead : AwsOwner::elsewhere;
+}
+
+GcItem collect_tagged(AwsClient& client, const AwsTagged& thing, const std::string& cache_id,
+                      const GcOptions& options) {
   Resource shown;
   shown.kind = ResourceKind::aws;
   shown.name = std::string(to_string(thing.resource.thing)) + " " + thing.resource.region + " " + thing.id;
   shown.run_id = thing.tag_value.substr(0, thing.tag_value.find('/'));
   shown.made_at = thing.made_at;
-  AwsOwner owner = judge_aws_owner(thing.owner);
+  AwsOwner owner = judge(thing, cache_id);
   if (owner == AwsOwner::lives) return {shown, GcOutcome::in_use, {}};
   auto age = aws_age(thing, std::chrono::system_clock::now());
   bool old = options.older_than && age && *age > *options.older_than;
@@ -68,13 +83,17 @@ GcItem collect_tagged(AwsClient& client, const AwsTagged& thing, const GcOptions
 
 }  // namespace
 
-void run_aws_gc(AwsClient& client, Journal& journal, const GcOptions& options, GcSummary& summary,
+void run_aws_gc(AwsClient& client, Journal& journal, StateCache& states, const GcOptions& options, GcSummary& summary,
                 const std::function<void(const GcItem&)>& report) {
   std::set<std::string> known;
   for (const auto& entry : journal.all()) known.insert(aws_run_tag_value(entry));
+  std::set<std::string> kept;  // looked at after the journal: a state is in one of them at any time
+  for (const auto& state : states.list()) kept.insert(state_outside_tag(state));
+  const std::string cache_id = states.id();
   for (const auto& thing : find_aws_tagged(client, Deadline::in(aws_limit), Stop())) {
     if (thing.tag_value.empty() || known.contains(thing.tag_value)) continue;
-    GcItem item = collect_tagged(client, thing, options);
+    if (!thing.state.empty() && kept.contains(thing.state)) continue;
+    GcItem item = collect_tagged(client, thing, cache_id, options);
     count(item, summary);
     report(item);
   }

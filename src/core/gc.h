@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/journal.h"
+#include "core/state_cache.h"
 #include "wire/aws_client.h"
 
 namespace kiln {
@@ -45,9 +46,10 @@ struct GcSummary {
 GcSummary run_gc(Journal& journal, const GcOptions& options, const std::function<void(const GcItem&)>& report);
 
 /// Goes through what is tagged in AWS, in the client's region, and is in no journal here. What a run of this
-/// user on this machine made that has ended is removed; what belongs to runs elsewhere only by age. Adds to
-/// `summary`. Throws AwsError, Error when AWS cannot be asked.
-void run_aws_gc(AwsClient& client, Journal& journal, const GcOptions& options, GcSummary& summary,
+/// user on this machine made that has ended is removed; what belongs to runs elsewhere only by age. AMIs that are
+/// states of `states` stay, those that were and are in it no more go. Adds to `summary`. Throws AwsError, Error when
+/// AWS cannot be asked.
+void run_aws_gc(AwsClient& client, Journal& journal, StateCache& states, const GcOptions& options, GcSummary& summary,
                 const std::function<void(const GcItem&)>& report);
 
 }  // namespace kiln

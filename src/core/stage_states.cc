@@ -100,6 +100,7 @@ void StageStates::give_up(const std::string& why) {
 
 /// Whether the state after this one is ours to make; if another run makes it now, waits until it has ended.
 bool StageStates::wait_for_maker(size_t next) {
+  next = next_kept(plan_, next);
   if (plan_.read_only || next >= plan_.states.size() || !plan_.states[next].keep) return true;
   making_ = plan_.cache->try_make(plan_.states[next].key);
   if (making_) return true;
@@ -149,6 +150,7 @@ void StageStates::keep_result(const Artifact& artifact) {
 }
 
 void StageStates::lock_next(size_t next) {
+  next = next_kept(plan_, next);
   if (next < plan_.states.size() && plan_.states[next].keep)
     making_ = plan_.cache->try_make(plan_.states[next].key);
 }
@@ -187,8 +189,11 @@ std::unique_ptr<Machine> StageStates::resume() {
 void StageStates::replay() {
   if (!resumed_ || plan_.read_only) return;
   auto line = plan_.cache->lineage(resumed_state_);
+  size_t next = 1;
   for (const auto& state : line) {
     if (state.number == 0) continue;
+    for (; next < state.number; ++next) context_.ui.say("Cached: " + plan_.states.at(next).what);
+    next = state.number + 1;
     context_.ui.say(fmt::format("Cached: {} (ran in {}, {})", plan_.states.at(state.number).what,
                                 format_duration_words(state.cost), format_rfc3339_utc(state.made)));
     for (Event event : state.output) {
@@ -212,23 +217,33 @@ void StageStates::record(const std::function<void(StageContext& context)>& step)
   Recording recording(context_.ui.sink(), redactor_);
   StageContext inner = context_;
   inner.ui = Ui(recording, context_.ui.stage());
+  auto remember = [&] {  // behind those of steps whose states were not kept
+    for (auto& word : recording.take()) {
+      if (words_.size() < most_words) words_.push_back(std::move(word));
+    }
+  };
   try {
     step(inner);
   } catch (...) {
-    words_ = recording.take();
+    remember();
     throw;
   }
-  words_ = recording.take();
+  remember();
 }
 
 void StageStates::keep(Machine& machine, size_t number, std::chrono::nanoseconds cost) {
   if (!keeping_ || plan_.read_only || number >= plan_.states.size()) return;
+  if (plan_.states[number].passed) {
+    if (number > 0) passed_cost_ += cost;
+    return;
+  }
   if (!plan_.states[number].keep) return give_up(plan_.states[number].what + " says cache = false.");
-  if (save(machine, number, cost, false)) lock_next(number + 1);
+  if (save(machine, number, std::exchange(passed_cost_, {}) + cost, false)) lock_next(number + 1);
 }
 
 void StageStates::keep_failed(Machine& machine, size_t number) {
-  if (!keeping_ || plan_.read_only || number >= plan_.states.size()) return;
+  bool chosen_only = stage_.builder->keeps_chosen_states();
+  if (!keeping_ || chosen_only || plan_.read_only || number >= plan_.states.size()) return;
   if (!save(machine, number, {}, true)) return;
   settle();
   context_.ui.say(
@@ -280,6 +295,7 @@ void StageStates::write(std::unique_ptr<PendingState> pending, MachineState stat
             }
             pending->write(state, stop);
             MachineState made = run->commit(std::move(state), directory);
+            pending->kept();
             auto lease = cache->lease(made);
             writing->last.with([&](auto& last) {
               last.state = std::move(made);

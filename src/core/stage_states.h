@@ -61,7 +61,8 @@ class StageStates {
   std::string why_next_;
   std::optional<FileLock> making_;
   bool keeping_ = true;
-  std::vector<Event> words_;  ///< of the step that was run last
+  std::vector<Event> words_;                 ///< of the steps since the last state that was kept
+  std::chrono::nanoseconds passed_cost_{0};  ///< of those before the last of them
   std::shared_ptr<Writing> writing_;
   std::thread writer_;
 };

@@ -62,6 +62,11 @@ std::optional<Fd> lock_shared(const fs::path& file) {
   return fd;
 }
 
+std::string text_detail(const MachineState& state, const char* name) {
+  const Value* value = state.details.is_object() ? state.details.find(name) : nullptr;
+  return value != nullptr && value->is_string() ? value->as_string() : "";
+}
+
 class DirectoryCache;
 
 class DirectoryRun : public StateRun {
@@ -70,6 +75,7 @@ class DirectoryRun : public StateRun {
   ~DirectoryRun() override;
   const fs::path& layers_directory() const override;
   fs::path new_layer(const std::string& extension) override;
+  std::string outside_tag() const override;
   fs::path begin() override;
   MachineState commit(MachineState state, const fs::path& directory) override;
 
@@ -127,6 +133,17 @@ class DirectoryCache : public StateCache {
   std::unique_ptr<StateRun> open_run() override { return std::make_unique<DirectoryRun>(*this); }
   std::optional<FileLock> try_make(const std::string& key) override {
     return FileLock::try_lock(root_ / "locks" / key);
+  }
+
+  std::string id() override {
+    fs::path file = root_ / "id";
+    if (auto known = read_file_if_exists(file)) return *known;
+    fs::path own = root_ / "tmp" / ("id-" + random_uuid());
+    write_file_atomically(own, random_uuid());
+    std::error_code ignored;
+    fs::create_hard_link(own, file, ignored);  // another process may have been first
+    fs::remove(own, ignored);
+    return read_file(file);
   }
 
   std::vector<MachineState> list() override {
@@ -339,6 +356,8 @@ fs::path DirectoryRun::new_layer(const std::string& extension) {
          fmt::format("{}-{}{}", intake_.path().filename().string(), next_++, extension);
 }
 
+std::string DirectoryRun::outside_tag() const { return cache_.id() + "/" + random_uuid(); }
+
 fs::path DirectoryRun::begin() {
   fs::path path = intake_.path() / fmt::format("{}", next_++);
   if (::mkdir(path.c_str(), 0700) != 0) throw_store_errno("make " + path.string(), errno);
@@ -371,6 +390,9 @@ MachineState DirectoryRun::commit(MachineState state, const fs::path& directory)
 }
 
 }  // namespace
+
+std::string state_outside(const MachineState& state) { return text_detail(state, "outside"); }
+std::string state_outside_tag(const MachineState& state) { return text_detail(state, "outside_tag"); }
 
 std::unique_ptr<StateCache> open_state_cache(const fs::path& directory) {
   return std::make_unique<DirectoryCache>(fs::absolute(directory));

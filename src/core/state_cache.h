@@ -29,7 +29,7 @@ struct MachineState {
   size_t number = 0;          ///< how many provisioners it has behind it
   bool failed = false;        ///< the machine as a failing step left it: only for looking at
   Value document;             ///< what the key is made of, besides the parent
-  Value details;              ///< the builder's own
+  Value details;              ///< the builder's own; `outside`, `outside_tag`: what it has outside of the cache
   std::vector<Event> output;  ///< what the step said, secrets masked; say, message and error only
   std::vector<std::string>
       layers;  ///< its own files in layers_directory(); it needs those of its parents, too
@@ -68,6 +68,8 @@ class StateRun {
   virtual const std::filesystem::path& layers_directory() const = 0;
   /// A path in layers_directory() that nobody else has; no file is there yet.
   virtual std::filesystem::path new_layer(const std::string& extension) = 0;
+  /// What marks something that a state has outside of the cache (an AMI): of this cache, and of one state of it.
+  virtual std::string outside_tag() const = 0;
   /// A new directory for the builder's files of one state.
   virtual std::filesystem::path begin() = 0;
   /// Makes the state in `directory` (from begin()) findable, durably: its files and layers are synced first.
@@ -101,6 +103,9 @@ class StateCache {
   /// Held while a state of this key is made, so that it is made once. nullopt: somebody else makes it now.
   virtual std::optional<FileLock> try_make(const std::string& key) = 0;
 
+  /// What outside_tag() of its runs begins with: nobody else's does.
+  virtual std::string id() = 0;
+
   /// Most recently used first.
   virtual std::vector<MachineState> list() = 0;
   /// With all states that build on it. False: in use.
@@ -111,6 +116,10 @@ class StateCache {
   /// Reads all files and compares digests.
   virtual std::vector<StateDamage> verify(const MachineState& state, const Stop& stop) = 0;
 };
+
+/// What a state has outside of the cache, for people; empty: nothing. And its mark.
+std::string state_outside(const MachineState& state);
+std::string state_outside_tag(const MachineState& state);
 
 /// Opens (makes) the cache below `directory`.
 std::unique_ptr<StateCache> open_state_cache(const std::filesystem::path& directory);

@@ -303,5 +303,30 @@ TEST(StateReach, AStateThatWasNotKeptIsPassedOver) {
   EXPECT_EQ(reach_of(chain(cache, {"a", "b", "c"})).index, 2U);
 }
 
+TEST(StateReach, StatesThatAreNotChosenAreNotMissed) {
+  Fixture f;
+  std::shared_ptr<StateCache> cache = std::move(f.cache);
+  auto run = cache->open_run();
+  f.make(*run, "c");
+  StatePlan plan = chain(cache, {"a", "b", "c", "d"});
+  for (size_t i : {0, 1, 3}) plan.states[i].passed = true;
+  EXPECT_EQ(next_kept(plan, 0), 2U);
+  EXPECT_EQ(next_kept(plan, 3), 4U);
+  EXPECT_EQ(reach_of(plan).index, 2U);
+  EXPECT_EQ(reach_of(plan).why_not_next, "");
+  plan.rebuild_from = 1;
+  EXPECT_FALSE(reach_of(plan).index);
+}
+
+TEST(StateCache, MarksWhatItHasOutside) {
+  Fixture f;
+  auto run = f.cache->open_run();
+  std::string id = f.cache->id();
+  EXPECT_EQ(open_state_cache(f.dir.path() / "cache")->id(), id);
+  EXPECT_NE(open_state_cache(f.dir.path() / "other")->id(), id);
+  EXPECT_TRUE(run->outside_tag().starts_with(id + "/"));
+  EXPECT_NE(run->outside_tag(), run->outside_tag());
+}
+
 }  // namespace
 }  // namespace kiln

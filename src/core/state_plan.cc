@@ -12,6 +12,17 @@ namespace kiln {
 
 namespace {
 
+/// What the key of a state is made of, for people: with the steps that it was passed through since the one before.
+Value document_with(Value::List passed, const Value& sources, Value document) {
+  if (passed.empty()) return document;
+  if (const Value* own = document.find("steps")) {
+    for (const auto& step : own->as_list()) passed.push_back(step);
+  }
+  document.set("steps", Value(std::move(passed)));
+  document.set("sources", sources);
+  return document;
+}
+
 std::string too_old(const PlannedState& planned, const MachineState& state) {
   if (planned.max_age.count() == 0 || std::chrono::system_clock::now() - state.made <= planned.max_age)
     return "";
@@ -24,10 +35,13 @@ std::vector<PlannedState> planned_states(const Stage& stage, const OutlinedBuild
                                          const std::map<std::string, std::string>& sources,
                                          FileDigests& digests) {
   std::vector<PlannedState> out;
+  const bool chosen_only = stage.builder && stage.builder->keeps_chosen_states();
+  Value::List passed;  // steps since the last state that is kept
+  Value sources_passed;
   for (auto& state : state_keys(outline, sources, digests)) {
     size_t number = out.size();
     PlannedState planned{
-        std::move(state.key), std::move(state.document), "boot", "the start of the machine", true, {}};
+        std::move(state.key), std::move(state.document), "boot", "the start of the machine", true, chosen_only, {}};
     if (number > 0) {
       const auto& declaration = stage.provisioners.at(number - 1).declaration;
       planned.step = declaration.type;
@@ -35,12 +49,24 @@ std::vector<PlannedState> planned_states(const Stage& stage, const OutlinedBuild
           "provisioner {} (step {})",
           declaration.name.empty() ? declaration.type : declaration.type + " " + go_quote(declaration.name),
           number + 1);
-      planned.keep = declaration.cache;
+      planned.keep = declaration.cache.value_or(true);
+      planned.passed = chosen_only && !declaration.cache;
       planned.max_age = declaration.max_age;
+    }
+    if (planned.passed) {
+      if (passed.empty()) sources_passed = *planned.document.find("sources");
+      for (const auto& step : planned.document.find("steps")->as_list()) passed.push_back(step);
+    } else {
+      planned.document = document_with(std::exchange(passed, {}), sources_passed, std::move(planned.document));
     }
     out.push_back(std::move(planned));
   }
   return out;
+}
+
+size_t next_kept(const StatePlan& plan, size_t index) {
+  while (index < plan.states.size() && plan.states[index].passed) ++index;
+  return index;
 }
 
 StateReach reach_of(const StatePlan& plan) {
@@ -48,6 +74,7 @@ StateReach reach_of(const StatePlan& plan) {
   bool gap = false;  // behind the last state that may be used
   for (size_t i = 0; i < plan.states.size(); ++i) {
     const PlannedState& planned = plan.states[i];
+    if (planned.passed && i < plan.rebuild_from) continue;
     bool barred = !planned.keep || i >= plan.rebuild_from;
     StateCache::Found found;
     if (!barred) found = plan.cache->find(planned.key);
@@ -74,13 +101,16 @@ std::vector<std::string> why_state_is_missing(const StatePlan& plan, size_t inde
   const PlannedState& wanted = plan.states[index];
   const MachineState* before = nullptr;
   auto all = plan.cache->list();
+  size_t first = index;  // that the state before has not seen
+  while (first > 0 && plan.states[first - 1].passed) --first;
+  const std::string parent_key = first == 0 ? "" : plan.states[first - 1].key;
   for (const auto& state : all) {
     // The same step of the same line, made last.
-    bool same_place = state.number == index && (index == 0 || state.parent == plan.states[index - 1].key);
+    bool same_place = state.number == index && state.parent == parent_key;
     if (same_place && (!before || state.made > before->made)) before = &state;
   }
   if (!before) return {};
-  auto out = input_differences(before->document, wanted.document, most, index + 1);
+  auto out = input_differences(before->document, wanted.document, most, first + 1);
   std::string itself =
       fmt::format("provisioner {} (step {}): ", wanted.step, index + 1);  // that is said already
   for (auto& sentence : out) {

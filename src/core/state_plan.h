@@ -19,6 +19,7 @@ struct PlannedState {
   std::string step;                     ///< "boot", or the provisioner's type
   std::string what;                     ///< for people: "provisioner shell (step 2)"
   bool keep = true;                     ///< neither it nor anything after it is kept when false
+  bool passed = false;                  ///< not kept, for its builder keeps chosen ones; those after it may be
   std::chrono::nanoseconds max_age{0};  ///< 0: for ever
 };
 
@@ -42,6 +43,9 @@ struct OutlinedBuild;
 std::vector<PlannedState> planned_states(const Stage& stage, const OutlinedBuild& outline,
                                          const std::map<std::string, std::string>& sources,
                                          FileDigests& digests);
+
+/// The first state from `index` on that is kept: states.size() when there is none.
+size_t next_kept(const StatePlan& plan, size_t index);
 
 /// How far the cache reaches: the last state of the chain that may be used, and why not a later one.
 struct StateReach {

@@ -129,6 +129,12 @@ class OptionTable {
     return *this;
   }
 
+  /// Marks all options so far: they only matter when the machine is finished.
+  OptionTable& all_at_end() {
+    for (auto& doc : docs_) doc.at_end = true;
+    return *this;
+  }
+
   /// Renders the strings of `object` (except raw options) and sets the members of `config`. Unknown keys, wrong
   /// types, missing required options and template errors become diagnostics, all of them. Keys "type" and
   /// "packer_*" are passed over, as Packer does.

@@ -504,7 +504,7 @@ ProvisionerDeclaration BuildLowering::provisioner(const Step& step) {
   HclValue goes_on = value_of(step.meta, "continue_on_error", HclType::boolean());
   out.continue_on_error = goes_on.has_content() && goes_on.as_boolean();
   HclValue cached = value_of(step.meta, "cache", HclType::boolean());
-  out.cache = !cached.has_content() || cached.as_boolean();
+  if (cached.has_content()) out.cache = cached.as_boolean();
   out.max_age = duration(step, "max_age");
   out.overrides = overrides(step.meta, step);
   out.body = step_body(step);

@@ -62,7 +62,8 @@ struct ProvisionerDeclaration {
   std::chrono::nanoseconds timeout{0};  ///< 0: none. Ignored by Packer when pause_before is set
   Value max_retries;                    ///< number or template string; null: 0
   bool continue_on_error = false;
-  bool cache = true;                    ///< Kiln's own: whether the machine's state after it may be kept and used again
+  /// Kiln's own: whether the machine's state after it is kept and used again; nullopt: as its builder does by itself.
+  std::optional<bool> cache;
   std::chrono::nanoseconds max_age{0};  ///< Kiln's own: how long such a state may be used; 0: for ever
   ConfigBody body;
   SourceRange range;

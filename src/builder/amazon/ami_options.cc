@@ -179,6 +179,7 @@ const OptionTable<AmiConfig>& ami_options() {
     add_name_options(t);
     add_copy_options(t);
     add_sharing_options(t);
+    t.all_at_end();
     return t;
   }();
   return table;

@@ -62,7 +62,7 @@ class LifeSign {
 
  private:
   Running& running_;
-  const Stop& stop_;
+  Stop stop_;
   Clock::time_point next_ = Clock::now() + look_again_after;
 };
 

@@ -2,8 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "base/text.h"
 #include "builder/amazon/handing_on.h"
+#include "builder/amazon/states.h"
+#include "communicator/ssh/ssh.h"
 
 namespace kiln {
 
@@ -12,9 +16,25 @@ namespace amazon {
 namespace {
 
 constexpr const char* ebs_builder_id = "mitchellh.amazonebs";
+constexpr auto state_look_limit = std::chrono::minutes(5);
 
 /// A name that nobody else has, of an image that is only there to be copied.
 std::string temporary_image_name() { return "packer-" + random_uuid().substr(0, 8); }
+
+/// While it lives, steps are plain calls: what fails in them is no failure of the build yet.
+class UntoldSteps {
+ public:
+  explicit UntoldSteps(StageContext& context)
+      : context_(context),
+        told_(std::exchange(context.step, [](const std::string&, const std::function<void()>& body) { body(); })) {}
+  UntoldSteps(const UntoldSteps&) = delete;
+  UntoldSteps& operator=(const UntoldSteps&) = delete;
+  ~UntoldSteps() { context_.step = std::move(told_); }
+
+ private:
+  StageContext& context_;
+  std::function<void(const std::string&, const std::function<void()>&)> told_;
+};
 
 class EbsBuilder : public ImageBuilder {
  public:
@@ -27,11 +47,21 @@ class EbsBuilder : public ImageBuilder {
   std::vector<std::string> generated_data_names() const override { return amazon_data_names(); }
   std::unique_ptr<Machine> start(StageContext& context) override;
   std::optional<Artifact> finish(Machine& machine, StageContext& context) override;
+  std::string keeps_no_states() const override { return why_no_states(config_.run); }
+  bool keeps_chosen_states() const override { return true; }
+  std::unique_ptr<Machine> restore(const std::vector<MachineState>& line, bool goes_on, StageContext& context) override;
+  Value throw_away_machine(Value config, const std::filesystem::path&) const override {
+    config.set("skip_create_ami", true);
+    return config;
+  }
   std::optional<Value> fresh_machine(const Artifact& artifact, const std::filesystem::path& scratch) const override;
 
  private:
   std::shared_ptr<MadeImage> create_image(const std::shared_ptr<Running>& running, const AmiConfig& ami,
                                           StageContext& context) const;
+  std::shared_ptr<Running> make_running() const;
+  std::unique_ptr<Machine> start_running(StageContext& context);
+  void check_can_go_on(const KeptImage& image, const Stop& stop) const;
   bool makes_image() const override { return !config_.skip_create_ami; }
   ImageOrigin origin() const override {
     return {ebs_builder_id,
@@ -50,10 +80,39 @@ class EbsBuilder : public ImageBuilder {
 };
 
 std::unique_ptr<Machine> EbsBuilder::start(StageContext& context) {
-  running_ = std::make_shared<Running>();
-  running_->access = config_.access;
-  running_->run = config_.run;
-  running_->values.no_ephemeral = config_.no_ephemeral;
+  running_ = make_running();
+  return start_running(context);
+}
+
+/// The state's AMI has all disks that the instance had. A step that fails here fails no build: it starts anew.
+std::unique_ptr<Machine> EbsBuilder::restore(const std::vector<MachineState>& line, bool, StageContext& context) {
+  const KeptImage image = kept_image(line.back());
+  check_can_go_on(image, context.stop);
+  running_ = make_running();
+  running_->values.state_ami = image.id;
+  running_->run.launch_block_device_mappings.clear();
+  UntoldSteps untold(context);
+  context.ui.say(fmt::format("Going on from {}, the machine after {}...", image.id, line.back().step));
+  auto machine = start_running(context);
+  remove_key_lines(image.key_name, machine->communicator(), context);
+  return machine;
+}
+
+void EbsBuilder::check_can_go_on(const KeptImage& image, const Stop& stop) const {
+  Deadline deadline = Deadline::in(state_look_limit);
+  auto client = open_aws_client(config_.access, shared_->paces, deadline, stop);
+  check_kept_image(*client, image, source_image_now(*client, origin(), deadline, stop), deadline, stop);
+}
+
+std::shared_ptr<Running> EbsBuilder::make_running() const {
+  auto running = std::make_shared<Running>();
+  running->access = config_.access;
+  running->run = config_.run;
+  running->values.no_ephemeral = config_.no_ephemeral;
+  return running;
+}
+
+std::unique_ptr<Machine> EbsBuilder::start_running(StageContext& context) {
   StartPlan plan{.ami = &config_.ami, .makes_ami = !config_.skip_create_ami, .needs_ebs_root = true};
   return start_machine(running_, plan, shared_, context);
 }

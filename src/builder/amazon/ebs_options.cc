@@ -72,21 +72,24 @@ const OptionTable<Config>& options() {
     t.include(&Config::access, aws_access_options());
     t.include(&Config::ami, ami_options());
     t.include(&Config::run, run_options());
-    t.add_blocks(&Config::ami_block_device_mappings,
-                 {.name = "ami_block_device_mappings", .doc = "Further disks that instances of the AMI have."},
-                 block_device_options());
+    t.add_blocks(
+        &Config::ami_block_device_mappings,
+        {.name = "ami_block_device_mappings", .doc = "Further disks that instances of the AMI have.", .at_end = true},
+        block_device_options());
     t.add(&Config::no_ephemeral, {.name = "no_ephemeral",
                                   .default_text = "false",
                                   .doc = "Leave the instance stores ephemeral0 to ephemeral25 out of the AMI."});
     t.add_block(&Config::fast_launch,
                 {.name = "fast_launch", .doc = "Fast launch of Windows instances.", .in_key = false},
                 fast_launch_options());
-    t.add(
-        &Config::skip_create_ami,
-        {.name = "skip_create_ami", .default_text = "false", .doc = "Make no AMI: only see whether the build works."});
+    t.add(&Config::skip_create_ami, {.name = "skip_create_ami",
+                                     .default_text = "false",
+                                     .doc = "Make no AMI: only see whether the build works.",
+                                     .at_end = true});
     t.add(&Config::skip_ami_run_tags, {.name = "skip_ami_run_tags",
                                        .default_text = "false",
-                                       .doc = "Do not give run_tags to the AMI while it is made."});
+                                       .doc = "Do not give run_tags to the AMI while it is made.",
+                                       .at_end = true});
     return t;
   }();
   return table;

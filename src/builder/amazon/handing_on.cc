@@ -12,15 +12,6 @@ namespace {
 
 constexpr auto look_limit = std::chrono::minutes(5);
 
-/// The source AMI as it would be chosen now: another one makes another AMI.
-std::string source_image_now(AwsClient& client, const ImageOrigin& origin, const Deadline& deadline,
-                             const Stop& stop) {
-  if (!origin.source_ami.empty() || origin.source_ami_filter.empty()) return origin.source_ami;
-  AwsParameters parameters = aws_image_parameters(origin.source_ami_filter);
-  AwsElement found = client.query("ec2", "DescribeImages", parameters, deadline, stop);
-  return choose_aws_image(found, origin.source_ami_filter).text_at("imageId");
-}
-
 /// The newest available AMI of one's own with the tag; "" when there is none.
 std::string tagged_image(AwsClient& client, const std::string& region, const std::string& value,
                          const Deadline& deadline, const Stop& stop) {
@@ -140,6 +131,13 @@ class HandingOn {
 };
 
 }  // namespace
+
+std::string source_image_now(AwsClient& client, const ImageOrigin& origin, const Deadline& deadline, const Stop& stop) {
+  if (!origin.source_ami.empty() || origin.source_ami_filter.empty()) return origin.source_ami;
+  AwsParameters parameters = aws_image_parameters(origin.source_ami_filter);
+  AwsElement found = client.query("ec2", "DescribeImages", parameters, deadline, stop);
+  return choose_aws_image(found, origin.source_ami_filter).text_at("imageId");
+}
 
 AmiConfig without_handing_on(AmiConfig ami) {
   ami.ami_regions.clear();

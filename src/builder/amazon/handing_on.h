@@ -25,6 +25,9 @@ struct ImageOrigin {
   AwsImageFilterConfig source_ami_filter;
 };
 
+/// The source AMI as it would be chosen now: another one makes another AMI. "": made from nothing.
+std::string source_image_now(AwsClient& client, const ImageOrigin& origin, const Deadline& deadline, const Stop& stop);
+
 /// A builder whose artifact is an AMI and its copies.
 class ImageBuilder : public Builder {
  public:

@@ -69,7 +69,7 @@ void add_metadata(AwsParameters& p, const MetadataOptions& options, const std::s
 
 /// What an instance and a launch template have in common.
 void add_common(AwsParameters& p, const RunConfig& config, const InstanceValues& values, const std::string& prefix) {
-  p[prefix + "ImageId"] = values.source_ami;
+  p[prefix + "ImageId"] = values.state_ami.empty() ? values.source_ami : values.state_ami;
   p[prefix + "EbsOptimized"] = word(config.ebs_optimized);
   set(p, prefix + "InstanceType", values.instance_type);
   set(p, prefix + "KeyName", values.key_name);

@@ -17,6 +17,7 @@ struct Network {
 /// What of an instance the steps before have found or made.
 struct InstanceValues {
   std::string source_ami;
+  std::string state_ami;      ///< started instead of it: what a build kept that had begun with it (states.h)
   std::string instance_type;  ///< empty for a spot fleet, which has its own list
   Network network;
   std::vector<std::string> security_group_ids;

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "builder/amazon/states.h"
 
 namespace kiln {
 
@@ -93,6 +94,10 @@ void AmazonMachine::collect_evidence(const std::filesystem::path& directory) {
   };
   keep("GetConsoleOutput", {{"InstanceId", running_->instance_id}, {"Latest", "true"}}, "output", "console.log");
   keep("GetConsoleScreenshot", which, "imageData", "screen.jpg");
+}
+
+std::unique_ptr<PendingState> AmazonMachine::save_state(const std::filesystem::path&, StageContext& context) {
+  return begin_state(running_, context);
 }
 
 std::string render_text(const std::string& text, const Running& running, const StageContext& context,

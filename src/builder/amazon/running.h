@@ -44,6 +44,8 @@ class AmazonMachine : public Machine {
   Value build_data() override;
   /// The console's output and a screenshot of it.
   void collect_evidence(const std::filesystem::path& directory) override;
+  /// An AMI of its own (states.h).
+  std::unique_ptr<PendingState> save_state(const std::filesystem::path& directory, StageContext& context) override;
   const std::shared_ptr<Running>& running() { return running_; }
 
  private:

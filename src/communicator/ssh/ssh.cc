@@ -270,6 +270,11 @@ void remove_temporary_key(const CommunicatorConfig& config, Communicator& commun
   const std::string& name = config.temporary_key_pair_name;
   if (!config.ssh_clear_authorized_keys || name.empty() || config.communicator != "ssh") return;
   context.ui.say("Trying to remove ephemeral keys from authorized_keys files");
+  remove_key_lines(name, communicator, context);
+}
+
+void remove_key_lines(const std::string& name, Communicator& communicator, StageContext& context) {
+  if (name.empty()) return;
   std::string pattern;
   for (char c : name)
     pattern += contains(".*[]^$/\\", std::string(1, c)) ? std::string("\\") + c : std::string(1, c);

@@ -38,5 +38,7 @@ std::unique_ptr<Communicator> connect_ssh(const CommunicatorConfig& config, cons
 /// set. What cannot be removed is logged, never an error.
 void remove_temporary_key(const CommunicatorConfig& config, Communicator& communicator,
                           StageContext& context);
+/// The lines whose comment is `name`, likewise; nothing when it is empty.
+void remove_key_lines(const std::string& name, Communicator& communicator, StageContext& context);
 
 }  // namespace kiln
