@@ -22,6 +22,8 @@ struct RemoteFile {
   std::string path;
   uint64_t size = 0;  ///< exact: protocols announce it first
   int mode = 0644;
+  /// The same bytes as a file of this host, for ways that need not carry them (borrowed; -1: there is none).
+  int local_file = -1;
 };
 
 using ProgressFn = std::function<void(uint64_t done, uint64_t total)>;

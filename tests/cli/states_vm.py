@@ -3,6 +3,7 @@
 was half-written or damaged is used, and what comes out is what a build from nothing makes.
 Usage: states_vm.py KILN SOURCE_DIRECTORY [TEST...]. KILN_TINY_GUEST names a tiny guest that is made already,
 QEMU_PEER another QEMU to do it all with besides."""
+import hashlib
 import json
 import os
 import pathlib
@@ -278,6 +279,33 @@ def a_machine_booted_from_a_state_has_a_memory_of_its_own(site, guest):
     assert "-incoming defer" in site.take_calls()[0][0]
 
 
+def much_data_comes_as_a_disk(site, guest):
+    """A big file reaches a machine as a disk that is plugged in for a moment, wherever the machine takes one."""
+    size = (33 << 20) + 777  # no multiple of what disks count in
+    data = random.Random(SEED).randbytes(size)
+    (site.directory / "it's big").write_bytes(data)
+    (site.directory / "it's big").chmod(0o751)
+    digest = hashlib.sha256(data).hexdigest()
+    for machine_type, how in (("pc", "was sent as a disk"), ("q35", "takes no new disks")):
+        build = Build(site, guest, "big" + machine_type)
+        build.machine["machine_type"] = machine_type
+        build.steps = [{"type": "file", "source": "it's big", "destination": "/it's big"},
+                       shell("sha256sum \"/it's big\"; stat -c %s:%a \"/it's big\"; ls -d /sys/block/vd*")]
+        log = site.directory / f"{machine_type}.log"
+        site.env.update(PACKER_LOG="1", PACKER_LOG_PATH=str(log))
+        output = build.run()
+        has(output, digest, f"{size}:751", "/sys/block/vda")
+        has_not(output, "/sys/block/vdb")
+        has(log.read_text(), how)
+        # The state behind it has no such disk, and goes on.
+        build.steps[1] = shell("sha256sum \"/it's big\"; ls -d /sys/block/vd*")
+        output = build.run()
+        has(output, "Cached: provisioner file (step 2)", digest)
+        has_not(output, "Boots from the disks", "/sys/block/vdb")
+        for name in ("PACKER_LOG", "PACKER_LOG_PATH"):
+            del site.env[name]
+
+
 def damage_is_seen_and_made_anew(site, guest):
     build = Build(site, guest, "damaged")
     build.steps = [shell("echo damaged one >/one"), shell("echo two >/two")]
@@ -507,7 +535,7 @@ TESTS = [goes_on_from_the_last_unchanged_step, steps_say_how_long_they_keep, a_f
          forks_have_an_identity_of_their_own_where_asked, builds_at_once_make_a_state_once,
          forks_of_one_run_start_from_one_memory,
          killed_while_working_nothing_half_is_found, what_steps_leave_in_tmp_is_there,
-         a_machine_booted_from_a_state_has_a_memory_of_its_own, damage_is_seen_and_made_anew, a_state_of_another_qemu_is_refused,
+         a_machine_booted_from_a_state_has_a_memory_of_its_own, much_data_comes_as_a_disk, damage_is_seen_and_made_anew, a_state_of_another_qemu_is_refused,
          a_newer_qemu_keeps_states_of_its_own, a_full_disk_costs_states_not_the_build,
          a_rootfs_goes_on_from_its_states, what_comes_out_is_what_a_build_from_nothing_makes, gc_leaves_nothing]
 

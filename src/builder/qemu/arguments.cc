@@ -307,9 +307,11 @@ std::vector<std::string> img_create_backed(const Config& config, const std::stri
 std::vector<std::string> img_convert(const Config& config, const std::string& from, const std::string& from_format,
                                      const std::string& to, bool compress) {
   std::vector<std::string> argv{"qemu-img", "convert", "-p"};
-  if (compress) argv.push_back("-c");
+  // Out of order, clusters are compressed on all processors: qemu-img does one after the other else.
+  if (compress) append(argv, {"-c", "-W", "-m", "8"});
   if (!from_format.empty()) append(argv, {"-f", from_format});
   append(argv, {"-O", config.format});
+  if (compress && config.disk_compression_type == "zstd") append(argv, {"-o", "compression_type=zstd"});
   append(argv, config.qemu_img_args.convert);
   append(argv, {from, to});
   return argv;

@@ -1,5 +1,6 @@
 #include "builder/qemu/arguments.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/error.h"
@@ -343,7 +344,12 @@ TEST(QemuImg, CommandLines) {
   EXPECT_EQ(join(img_create_backed(config, "d", "/b", "raw", ""), " "),
             "qemu-img create -f qcow2 -b /b -F raw -o preallocation=metadata d");
   EXPECT_EQ(join(img_convert(config, "a", "qcow2", "b", true), " "),
-            "qemu-img convert -p -c -f qcow2 -O qcow2 -o cluster_size=2M a b");
+            "qemu-img convert -p -c -W -m 8 -f qcow2 -O qcow2 -o cluster_size=2M a b");
+  EXPECT_EQ(join(img_convert(config, "a", "qcow2", "b", false), " "),
+            "qemu-img convert -p -f qcow2 -O qcow2 -o cluster_size=2M a b");
+  Config small = config;
+  small.disk_compression_type = "zstd";
+  EXPECT_THAT(img_convert(small, "a", "qcow2", "b", true), testing::Contains("compression_type=zstd"));
   EXPECT_EQ(join(img_resize(config, "d", "1G"), " "), "qemu-img resize -f qcow2 --preallocation=off d 1G");
 }
 
@@ -409,6 +415,14 @@ TEST(QemuConfig, RawIsNeverRewritten) {
   auto [config, complaints] = prepared({{"format", "raw"}, {"disk_compression", true}});
   EXPECT_TRUE(config.skip_compaction);
   EXPECT_FALSE(config.disk_compression);
+}
+
+TEST(QemuConfig, WhatIsCompressedIsRewritten) {
+  auto [config, complaints] = prepared({{"skip_compaction", true}, {"disk_compression", true}});
+  EXPECT_TRUE(plan_disks(config)[0].rewrite);
+  auto [plain, none] = prepared({{"skip_compaction", true}});
+  EXPECT_FALSE(plan_disks(plain)[0].rewrite);
+  EXPECT_TRUE(prepared({{"disk_compression_type", "lzma"}}).complains("disk_compression_type must be zlib or zstd"));
 }
 
 TEST(QemuConfig, AFreshMachineHasASeedForItsKeyAndNotTheBuildsUserData) {

@@ -54,6 +54,7 @@ struct Config {
   std::string disk_detect_zeroes;
   bool skip_compaction = false;
   bool disk_compression = false;
+  std::string disk_compression_type;  ///< "zlib" or "zstd"
   std::string format;
   bool headless = false;
   bool disk_image = false;

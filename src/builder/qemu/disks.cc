@@ -87,7 +87,7 @@ std::vector<Disk> plan_disks(const Config& config) {
     disk.working = named ? disk.final : fs::path(disk.final.string() + ".kiln-part");
     disk.size = i == 0 ? config.disk_size : config.disk_additional_size[i - 1];
     disk.format = config.disk_image ? "" : config.format;
-    disk.rewrite = !config.skip_compaction;
+    disk.rewrite = !config.skip_compaction || config.disk_compression;  // as Packer
     disks.push_back(std::move(disk));
   }
   return disks;

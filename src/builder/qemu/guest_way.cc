@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "builder/qemu/lent_disk.h"
 
 namespace kiln::qemu {
 
@@ -13,6 +14,7 @@ constexpr auto agent_limit = std::chrono::seconds(60);   // to be sent and start
 constexpr auto answer_limit = std::chrono::seconds(20);  // of an agent that is there
 constexpr auto silence = std::chrono::seconds(2);
 constexpr size_t seed_bytes = 256;
+constexpr uint64_t worth_a_disk = 32 << 20;  // bytes: less is through the channel before a disk is plugged in
 constexpr auto flush_limit = std::chrono::minutes(2);
 constexpr const char* flush_command =
     "sync && test -z \"$(find /tmp /dev/shm -type f ! -path '/tmp/systemd-private-*' 2>/dev/null | head -n "
@@ -38,6 +40,16 @@ std::string renew_script() {
       "else exit 1; fi\n"
       "$s date -s @{1} >/dev/null\n",
       seed, now);
+}
+
+/// What went wrong, without what dd always says.
+std::string complaint_of_dd(const std::string& said) {
+  std::string out;
+  for (const auto& line : split(said, '\n')) {
+    bool usual = line.ends_with("records in") || line.ends_with("records out") || contains(line, " copied");
+    if (!usual && !trim(line).empty()) out += (out.empty() ? "" : "; ") + std::string(trim(line));
+  }
+  return out.empty() ? "it is not as long as it should be" : out;
 }
 
 }  // namespace
@@ -124,7 +136,42 @@ int GuestWay::run(const std::string& command, const Sink& out, const Sink& err, 
 
 void GuestWay::upload(const RemoteFile& file, const ByteSource& source, const Deadline& deadline,
                       const Stop& stop) {
-  way(stop).upload(file, source, deadline, stop);
+  Communicator& now = way(stop);
+  bool much = file.local_file >= 0 && file.size >= worth_a_disk;
+  if (much && &now == channel_.get() && takes_disks(stop) && upload_by_disk(file, deadline, stop)) return;
+  now.upload(file, source, deadline, stop);
+}
+
+bool GuestWay::takes_disks(const Stop& stop) {
+  auto drop = [](std::string_view) {};
+  if (!takes_disks_) {
+    takes_disks_ = channel_->run(takes_disks_command(), drop, drop, Deadline::in(agent_limit), stop) == 0;
+    if (!*takes_disks_) log_.line("the guest takes no new disks: files come through its channel");
+  }
+  return *takes_disks_;
+}
+
+/// False: no disk reached the guest, and nothing was written.
+bool GuestWay::upload_by_disk(const RemoteFile& file, const Deadline& deadline, const Stop& stop) {
+  std::optional<LentDisk> disk;
+  try {
+    disk.emplace(qmp_, file.local_file, stop);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::remote || qmp_.closed()) throw;
+    log_.line("a file is not sent as a disk: " + error.message());
+    takes_disks_ = false;
+    return false;
+  }
+  std::string said;
+  auto note = [&](std::string_view bytes) { said += bytes; };
+  int status = channel_->run(copy_from_disk_command(disk->serial(), file.size, file.path, file.mode), note, note,
+                             deadline, stop);
+  disk->take_back(stop);
+  takes_disks_ = status != no_lent_disk;
+  log_.line(fmt::format("{} {} as a disk", file.path, *takes_disks_ ? "was sent" : "did not reach the guest"));
+  if (status != 0 && *takes_disks_)
+    throw Error(ErrorKind::remote, fmt::format("cannot write {}: {}", file.path, complaint_of_dd(said)));
+  return *takes_disks_;
 }
 
 void GuestWay::upload_tree(const fs::path& from, const std::string& to, const ProgressFn& progress,

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "communicator/guest/guest_channel.h"
 #include "core/stage_context.h"
+#include "wire/qmp.h"
 
 namespace kiln::qemu {
 
@@ -15,8 +16,8 @@ class GuestWay : public Communicator {
  public:
   using Connect = std::function<std::unique_ptr<Communicator>()>;
   /// `channel_socket`: QEMU's. `log` says why there is no channel.
-  GuestWay(Connect connect, fs::path channel_socket, const Log& log)
-      : connect_(std::move(connect)), socket_(std::move(channel_socket)), log_(log) {}
+  GuestWay(Connect connect, fs::path channel_socket, QmpClient& qmp, const Log& log)
+      : connect_(std::move(connect)), socket_(std::move(channel_socket)), qmp_(qmp), log_(log) {}
   /// Connects over the network, then puts the agent in.
   void open(const Stop& stop);
   /// Connects to the agent that the restored machine has in its memory; false: there is none.
@@ -48,13 +49,17 @@ class GuestWay : public Communicator {
   bool answers(const Stop& stop);
   Communicator& network();
   void put_agent_in(const Stop& stop);
+  bool takes_disks(const Stop& stop);
+  bool upload_by_disk(const RemoteFile& file, const Deadline& deadline, const Stop& stop);
 
   Connect connect_;
   fs::path socket_;
+  QmpClient& qmp_;
   const Log& log_;
   std::unique_ptr<Communicator> network_;
   std::unique_ptr<GuestChannel> channel_;
   Clock::time_point last_used_ = Clock::now();
+  std::optional<bool> takes_disks_;  ///< whether disks can be lent to it; nullopt: not known yet
   int tries_left_ = most_tries;  ///< to put the agent in: a guest that is just up may not know its port yet
 };
 

@@ -346,7 +346,7 @@ std::unique_ptr<Communicator> connect_by_network(const Config& config, Running& 
 
 std::unique_ptr<GuestWay> make_way(const Config& config, Running& running, StageContext& context) {
   auto connect = [&config, &running, &context] { return connect_by_network(config, running, context); };
-  return std::make_unique<GuestWay>(connect, running.values.guest_channel, context.log);
+  return std::make_unique<GuestWay>(connect, running.values.guest_channel, running.vm->qmp(), context.log);
 }
 
 }  // namespace

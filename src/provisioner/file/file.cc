@@ -204,6 +204,7 @@ void FileProvisioner::upload_one(Communicator& communicator, const std::string& 
   remote.path = directory ? destination + base_of(source) : destination;
   remote.size = static_cast<uint64_t>(status.st_size);
   remote.mode = static_cast<int>(status.st_mode & 0777);
+  remote.local_file = file.get();
   uint64_t sent = 0;
   auto bytes = [&](char* buffer, size_t size) -> size_t {
     ssize_t got = ::read(file.get(), buffer, size);
