@@ -231,6 +231,7 @@ int run_ec2_status(Invocation&, CommandOptions&, const std::vector<std::string>&
 int run_ec2_ls(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_ec2_console(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_ec2_import(Invocation&, CommandOptions&, const std::vector<std::string>&);
+int run_ec2_export(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_ec2_userdata(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_ec2_serve(Invocation&, CommandOptions&, const std::vector<std::string>&);
 int run_ec2_imds(Invocation&, CommandOptions&, const std::vector<std::string>&);

@@ -11,9 +11,11 @@
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/ec2_place.h"
+#include "cli/image_text.h"
 #include "cli/signals.h"
 #include "cli/text_table.h"
 #include "core/image_store.h"
+#include "endpoint/disks.h"
 
 namespace kiln {
 
@@ -102,6 +104,51 @@ bool is_ami_id(const std::string& id) {
          id.find_first_not_of("0123456789abcdef", 4) == std::string::npos;
 }
 
+std::string format_of_name(const fs::path& file) {
+  std::string end = lower(file.extension().string());
+  for (auto format : {"qcow2", "raw", "vmdk", "vdi", "vhdx"}) {
+    if (end == std::string(".") + format) return format;
+  }
+  if (end == ".img") return "raw";
+  throw Error(ErrorKind::user,
+              fmt::format("{}: its end must say the format: .qcow2, .raw, .img, .vmdk, .vdi or .vhdx", file.string()));
+}
+
+/// A disk of an AMI and where it is to be written.
+struct ExportedDisk {
+  ec2::Snapshot snapshot;
+  fs::path file;
+};
+
+/// The root device's first.
+std::vector<ExportedDisk> disks_to_export(ec2::State& state, const ec2::Image& image, const fs::path& file) {
+  std::vector<ExportedDisk> out;
+  for (const auto& device : image.devices) {
+    const auto* snapshot = state.find<ec2::Snapshot>(device.snapshot_id);
+    if (snapshot == nullptr || snapshot->file.empty()) continue;
+    bool root = device.device == image.root_device;
+    fs::path beside =
+        file.parent_path() / fmt::format("{}-{}{}", file.stem().string(), fs::path(device.device).filename().string(),
+                                         file.extension().string());
+    out.insert(root ? out.begin() : out.end(), {*snapshot, root ? file : beside});
+  }
+  return out;
+}
+
+/// What was exported is an image like one that was built here.
+ImageRecord keep_exported(const ec2::Image& image, const std::vector<ExportedDisk>& disks, Journal& journal,
+                          const Stop& stop) {
+  ImageRecord record;
+  record.name = image.name;
+  record.builder_id = "kiln.ec2";
+  record.artifact_id = disks[0].file.string();
+  record.description = fmt::format("{} of the local EC2 endpoint, made {}", image.id, image.created);
+  record.state = Value::empty_object();
+  std::vector<std::string> files;
+  for (const auto& disk : disks) files.push_back(disk.file.string());
+  return open_image_store(image_store_directory(), &journal)->add(std::move(record), files, stop);
+}
+
 }  // namespace
 
 int run_ec2_ls(Invocation& invocation, CommandOptions& options, const std::vector<std::string>& arguments) {
@@ -182,6 +229,33 @@ int run_ec2_import(Invocation& invocation, CommandOptions& options,
   ec2::State state(ec2_directory());
   ec2::Image image = ec2::import_image(state, *journal, request, stop);
   invocation.ui().say(image.id);
+  return 0;
+}
+
+int run_ec2_export(Invocation& invocation, CommandOptions& options, const std::vector<std::string>& arguments) {
+  if (arguments.size() != 2) return show_help;
+  Stop stop;
+  SignalWatch signals(stop, [](const std::string&) {});
+  std::string format = format_of_name(arguments[1]);
+  auto state = open_ec2_state();
+  auto [image, disks] = [&] {
+    auto lock = state->lock();
+    ec2::Image found = find_ec2_image(*state, arguments[0]);
+    return std::pair(found, disks_to_export(*state, found, fs::absolute(arguments[1])));
+  }();
+  if (image.state != "available" || disks.empty())
+    throw Error(ErrorKind::user, fmt::format("{} is {}: it has no disk to export", image.id, image.state));
+  for (const auto& disk : disks) {
+    if (!options.force && fs::exists(disk.file))
+      throw Error(ErrorKind::user, disk.file.string() + " is there already: -force overwrites it");
+  }
+  auto journal = open_journal(state_directory(), invocation.run_id);
+  for (const auto& disk : disks) {
+    ec2::export_disk(*state, disk.snapshot, disk.file, format, *journal, stop);
+    invocation.ui().say(fmt::format("{}: {}", disk.file.string(), format_bytes(fs::file_size(disk.file))));
+  }
+  ImageRecord kept = keep_exported(image, disks, *journal, stop);
+  invocation.ui().say(fmt::format("{} is image {} of `kiln images`", image.id, kept.id));
   return 0;
 }
 

@@ -66,17 +66,6 @@ class Trial {
   std::unique_ptr<ec2::Endpoint> endpoint_;
 };
 
-const ec2::Image& find_image(const ec2::State& state, const std::string& reference) {
-  const ec2::Image* found = nullptr;
-  for (const auto& [id, image] : state.images) {
-    if (id == reference) return image;
-    if (image.name == reference && (!found || found->created < image.created)) found = &image;
-  }
-  if (!found)
-    throw Error(ErrorKind::user, "There is no AMI " + go_quote(reference) + " (`kiln ec2 ls` shows them).");
-  return *found;
-}
-
 /// A file of the other state under the same name: as a link, so that it stays even when it is deleted there.
 void link_file(const fs::path& from, const fs::path& to) {
   std::error_code error;
@@ -89,7 +78,7 @@ void link_file(const fs::path& from, const fs::path& to) {
 ec2::Image lend_image(ec2::State& from, ec2::State& to, const std::string& reference) {
   auto from_lock = from.lock();
   auto to_lock = to.lock();
-  const ec2::Image& image = find_image(from, reference);
+  const ec2::Image& image = find_ec2_image(from, reference);
   if (image.state != "available") {
     throw Error(ErrorKind::user, fmt::format("The AMI {} is {}.", image.id, image.state));
   }

@@ -51,6 +51,10 @@ void declare_ec2_import(FlagSet& flags, CommandOptions& all) {
                    "-root-device=NAME");
 }
 
+void declare_ec2_export(FlagSet& flags, CommandOptions& o) {
+  flags.add_bool("force", &o.force, "Overwrite files that are there.");
+}
+
 void declare_ec2_userdata(FlagSet& flags, CommandOptions& all) {
   Ec2Options& o = all.ec2;
   flags.add_string("ami", &o.ami, "The AMI to start, by id or name.", "-ami=AMI");
@@ -79,6 +83,7 @@ std::vector<Subcommand> make_ec2_commands() {
        "state below ~/.local/state/kiln/ec2. docs/ec2-local.md tells more.\n\nSubcommands:\n"
        "    console      An instance's serial console\n"
        "    down         Shut instances down and end the endpoint\n"
+       "    export       Write an AMI into a file\n"
        "    import       Make an AMI of a disk image\n"
        "    ls           Instances and AMIs\n"
        "    status       Whether it runs, and where\n"
@@ -149,6 +154,19 @@ std::vector<Subcommand> make_ec2_commands() {
         {"ec2 import atlas/base -name atlas-base -id ami-0123456789abcdef0",
          "of the store, under the id that a template names"}},
        run_ec2_import,
+       Subcommand::Shown::never,
+       true},
+      {"ec2 export",
+       "",
+       "ec2 export [options] AMI FILE",
+       "Writes an AMI's disk into FILE, whose end says the format: .qcow2, .raw, .img (raw),\n"
+       ".vmdk, .vdi or .vhdx. It becomes an image of `images`, too. AMI is an id or a name.\n"
+       "Further volumes are written beside it, as FILE with the device's name before the\n"
+       "end. Whether the endpoint runs or not.",
+       declare_ec2_export,
+       {{"ec2 export ami-0123456789abcdef0 app.qcow2", ""},
+        {"ec2 export -force app app.vmdk", "the newest of that name"}},
+       run_ec2_export,
        Subcommand::Shown::never,
        true},
       {"ec2 userdata",

@@ -100,6 +100,16 @@ std::unique_ptr<ec2::State> open_ec2_state() {
   return std::make_unique<ec2::State>(ec2_directory());
 }
 
+const ec2::Image& find_ec2_image(const ec2::State& state, const std::string& reference) {
+  const ec2::Image* found = nullptr;
+  for (const auto& [id, image] : state.images) {
+    if (id == reference) return image;
+    if (image.name == reference && (!found || found->created < image.created)) found = &image;
+  }
+  if (!found) throw Error(ErrorKind::user, "There is no AMI " + go_quote(reference) + " (`kiln ec2 ls` shows them).");
+  return *found;
+}
+
 std::string instance_state_now(const ec2::Instance& instance) {
   bool has_ended =
       instance.pid > 0 && process_start_time(static_cast<pid_t>(instance.pid)) != instance.pid_start;

@@ -38,6 +38,8 @@ ec2::MachineOptions ec2_machine_options(const Invocation& invocation, const Ec2O
                                         const Stop& stop);
 /// The state, which must be there: throws Error{user} that says how to begin.
 std::unique_ptr<ec2::State> open_ec2_state();
+/// By its id or its name (the newest). Throws Error{user} when there is none. The state's lock is held.
+const ec2::Image& find_ec2_image(const ec2::State& state, const std::string& reference);
 /// Its state as far as anybody can see without an endpoint, which writes down what happens: a machine that has ended
 /// since does not run.
 std::string instance_state_now(const ec2::Instance& instance);

@@ -56,12 +56,26 @@ class Unfinished {
   int64_t id_;
 };
 
+/// A file to read and one to write.
+struct Ends {
+  Ends(const fs::path& from, const fs::path& to)
+      : in(::open(from.c_str(), O_RDONLY | O_CLOEXEC)),
+        out(::open(to.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600)) {
+    if (!in.is_open()) throw_errno("open " + from.string());
+    if (!out.is_open()) throw_errno("open " + to.string());
+  }
+  Fd in, out;
+};
+
+/// Without copying anything; false where the file system cannot.
+bool shared_content(const fs::path& from, const fs::path& to) {
+  Ends ends(from, to);
+  return share_content(ends.in.get(), ends.out.get());
+}
+
 void copy_disk(const fs::path& from, const fs::path& to) {
-  Fd in(::open(from.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!in.is_open()) throw_errno("open " + from.string());
-  Fd out(::open(to.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600));
-  if (!out.is_open()) throw_errno("open " + to.string());
-  if (share_content(in.get(), out.get())) return;
+  if (shared_content(from, to)) return;
+  auto [in, out] = Ends(from, to);
   if (int error = copy_content(in.get(), out.get()); error != 0) {
     throw Error(ErrorKind::environment,
                 fmt::format("copy {} to {}: {}", from.string(), to.string(), go_errno_text(error)));
@@ -130,11 +144,23 @@ int64_t import_disk(const State& state, const fs::path& image, const std::string
   fs::path to = snapshot_file(state, snapshot_id + ".qcow2");
   made(to.parent_path());
   Unfinished unfinished(to, journal);
-  run_checked({.argv = {"qemu-img", "convert", "-q", "-f", json.value("format", "raw"), "-O", "qcow2",
-                        image.string(), unfinished.path().string()}},
-              Deadline::in(disk_limit), stop);
+  bool as_it_is = json.value("format", "raw") == "qcow2" && !json.contains("backing-filename");
+  if (!as_it_is || !shared_content(image, unfinished.path())) {
+    run_checked({.argv = {"qemu-img", "convert", "-q", "-f", json.value("format", "raw"), "-O", "qcow2", image.string(),
+                          unfinished.path().string()}},
+                Deadline::in(disk_limit), stop);
+  }
   unfinished.finish();
   return std::max<int64_t>(1, (size + gib - 1) / gib);
+}
+
+void export_disk(const State& state, const Snapshot& snapshot, const fs::path& to, const std::string& format,
+                 Journal& journal, const Stop& stop) {
+  Unfinished unfinished(to, journal);
+  run_checked({.argv = {"qemu-img", "convert", "-q", "-U", "-f", "qcow2", "-O", format,
+                        snapshot_file(state, snapshot.file).string(), unfinished.path().string()}},
+              Deadline::in(disk_limit), stop);
+  unfinished.finish();
 }
 
 fs::path upload_file(const State& state, const std::string& snapshot_id) {

@@ -38,6 +38,11 @@ TakenContent take_content(const State& state, const Volume& volume, const std::s
 int64_t import_disk(const State& state, const std::filesystem::path& image, const std::string& snapshot_id,
                     Journal& journal, const Stop& stop);
 
+/// Writes a snapshot's whole content as one image of a format of qemu-img's; nothing half-written gets the name. No
+/// lock is held: `snapshot` is a copy. Throws Error.
+void export_disk(const State& state, const Snapshot& snapshot, const std::filesystem::path& to,
+                 const std::string& format, Journal& journal, const Stop& stop);
+
 /// Where a snapshot's content is put together that a client writes block by block: a raw image.
 std::filesystem::path upload_file(const State& state, const std::string& snapshot_id);
 /// Makes it the snapshot's file.

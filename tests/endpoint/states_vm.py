@@ -131,6 +131,22 @@ def killed(build, kept):
     assert kept in {s["details"]["ami"] for s in build.states()}
 
 
+def exported(site, guest, image):
+    """An AMI as a file and as an image of the store, from which it becomes an AMI again."""
+    said = site.kiln("ec2", "export", "tiny", "tiny.vmdk")
+    assert f"{image} is image" in said, said
+    compare = ["qemu-img", "compare", str(guest / "tiny-bios.qcow2"), "tiny.vmdk"]
+    assert "identical" in subprocess.run(compare, stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert "-force overwrites it" in site.kiln("ec2", "export", image, "tiny.vmdk", exits=1)
+    site.kiln("ec2", "export", "-force", image, "tiny.vmdk")
+    assert "its end must say the format" in site.kiln("ec2", "export", image, "tiny.disk", exits=1)
+    assert "There is no AMI" in site.kiln("ec2", "export", "ami-0", "x.qcow2", exits=1)
+    os.remove("tiny.vmdk")
+    again = site.kiln("ec2", "import", "-name=again", f"-region={REGION}", "tiny").split()[-1]
+    (found,) = site.client(region=REGION).describe_images(ImageIds=[again])["Images"]
+    assert found["State"] == "available", found
+
+
 def main():
     guest = tiny_guest(sys.argv[2])
     with local_ec2(sys.argv[1]) as site:
@@ -140,6 +156,7 @@ def main():
         image = site.kiln("ec2", "import", "-name=tiny", f"-region={REGION}", str(guest / "tiny-bios.qcow2")).split()[-1]
         site.client(region=REGION).import_key_pair(KeyName="tiny",
                                                    PublicKeyMaterial=(guest / "id_ed25519.pub").read_bytes())
+        exported(site, guest, image)
         build = Build(site, guest, image)
         first = goes_on(build)
         kept = useless(build, first)
