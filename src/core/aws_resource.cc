@@ -295,16 +295,30 @@ std::string aws_endpoint_to_ask(const AwsResource& resource, const AwsEnvironmen
   return is_loopback_url(now) ? now : resource.endpoint;
 }
 
+namespace {
+
+/// The service that has the thing is asked where it was made. So are the others (STS, for a role), unless that is an
+/// address of AWS' own, which has no other: those are AWS then, whatever the environment says now.
+AwsEndpoints endpoints_of(const AwsResource& resource, const AwsEnvironment& env) {
+  std::string there = aws_endpoint_to_ask(resource, env);
+  bool of_aws = is_aws_url(there);
+  std::string own = "AWS_ENDPOINT_URL_" + upper(aws_service_of(resource.thing));
+  AwsEnvironment only_own = [=](const std::string& name) -> std::optional<std::string> {
+    if (name.starts_with("AWS_ENDPOINT_URL")) return of_aws && name == own ? std::optional(there) : std::nullopt;
+    return env(name);
+  };
+  return {of_aws ? "" : there, only_own};
+}
+
+}  // namespace
+
 void remove_aws_resource(const Resource& entry) {
   auto resource = parse_aws_resource(entry.name);
   if (!resource) throw Error(ErrorKind::environment, "a later Kiln made this and knows how to remove it");
   AwsEnvironment process_environment = [](const std::string& name) { return get_env(name.c_str()); };
   AwsSettings settings;
   settings.region = resource->region;
-  AwsEnvironment without_endpoints = [&](const std::string& name) {
-    return name.starts_with("AWS_ENDPOINT_URL") ? std::nullopt : process_environment(name);
-  };
-  settings.endpoints = {aws_endpoint_to_ask(*resource, process_environment), without_endpoints};
+  settings.endpoints = endpoints_of(*resource, process_environment);
   settings.credentials.region = resource->region;
   settings.credentials.profile = resource->profile;
   settings.credentials.shared_credentials_file = resource->shared_credentials_file;

@@ -190,6 +190,11 @@ TEST(AwsEndpoint, IsTheCustomOneOrTheEnvironmentsOrTheRegions) {
                                 "http://127.evil.example", ""})
     EXPECT_FALSE(is_loopback_url(elsewhere)) << elsewhere;
   EXPECT_EQ(aws_endpoint_url("ssm", "eu-west-1", env), "http://ssm");
+  AwsEndpoints vpc{"https://vpce-1.ec2.eu-west-1.vpce.amazonaws.com", {}};
+  EXPECT_EQ(aws_endpoint_url("ec2", "eu-west-1", vpc), "https://vpce-1.ec2.eu-west-1.vpce.amazonaws.com");
+  EXPECT_EQ(aws_endpoint_url("sts", "eu-west-1", vpc), "https://sts.eu-west-1.amazonaws.com");
+  EXPECT_TRUE(is_aws_url("https://ec2.cn-north-1.amazonaws.com.cn:443/"));
+  EXPECT_FALSE(is_aws_url("https://amazonaws.com.example"));
 }
 
 TEST(AwsError, FallsIntoAClass) {

@@ -102,6 +102,12 @@ std::string json_text(const nlohmann::json& object, std::initializer_list<const 
   return "";
 }
 
+/// With its port, in lower case; "" when it is no URL.
+std::string host_of(const std::string& url) {
+  size_t begin = url.find("://");
+  return begin == std::string::npos ? "" : lower(url.substr(begin + 3, url.find('/', begin + 3) - begin - 3));
+}
+
 Refusal read_json_refusal(const nlohmann::json& body) {
   Refusal refusal;
   refusal.code = json_text(body, {"__type", "code", "Code"});
@@ -120,7 +126,8 @@ std::string aws_endpoint_override(const std::string& service, const AwsEndpoints
   auto env = [&](const std::string& name) { return endpoints.env ? endpoints.env(name).value_or("") : ""; };
   std::string own = env(endpoint_variable(service));
   if (service != "ec2" && !own.empty()) return with_scheme(own);
-  if (!endpoints.custom.empty()) return with_scheme(endpoints.custom);
+  bool has_service = service == "ec2" || !is_aws_url(with_scheme(endpoints.custom));
+  if (!endpoints.custom.empty() && has_service) return with_scheme(endpoints.custom);
   if (!own.empty()) return with_scheme(own);
   if (std::string all = env("AWS_ENDPOINT_URL"); !all.empty()) return with_scheme(all);
   return "";
@@ -137,12 +144,16 @@ std::string aws_endpoint_url(const std::string& service, const std::string& regi
   return fmt::format("https://{}.{}.{}", service, region, domain);
 }
 
+bool is_aws_url(const std::string& url) {
+  std::string host = host_of(url);
+  host = host.substr(0, host.find(':'));
+  return host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn");
+}
+
 bool is_loopback_url(const std::string& url) {
-  size_t begin = url.find("://");
-  if (begin == std::string::npos) return false;
-  std::string host = url.substr(begin + 3, url.find('/', begin + 3) - begin - 3);
+  std::string host = host_of(url);
   if (host.starts_with("[::1]")) return true;
-  host = lower(host.substr(0, host.find(':')));
+  host = host.substr(0, host.find(':'));
   in_addr address{};
   return host == "localhost" || (host.starts_with("127.") && ::inet_pton(AF_INET, host.c_str(), &address) == 1);
 }

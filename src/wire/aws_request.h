@@ -17,7 +17,9 @@ using AwsEnvironment = std::function<std::optional<std::string>(const std::strin
 
 /// Where requests go.
 struct AwsEndpoints {
-  std::string custom;  ///< custom_endpoint_ec2: for every service and region; empty: AWS_ENDPOINT_URL[_SERVICE], or AWS
+  /// custom_endpoint_ec2: for every service and region, unless it is AWS' own (a VPC endpoint), which has EC2 alone;
+  /// empty: AWS_ENDPOINT_URL[_SERVICE], or AWS.
+  std::string custom;
   AwsEnvironment env;  ///< may be empty
 };
 
@@ -28,6 +30,8 @@ std::string aws_endpoint_override(const std::string& service, const AwsEndpoints
 std::string aws_endpoint_url(const std::string& service, const std::string& region, const AwsEndpoints& endpoints);
 /// Whether a URL leads to this very machine: localhost, 127.x.x.x, [::1]. Pure.
 bool is_loopback_url(const std::string& url);
+/// Whether a URL is one of AWS' own: of one service and no other. Pure.
+bool is_aws_url(const std::string& url);
 /// The region a request to the service is signed for: IAM has one for the whole partition. Pure.
 std::string aws_signing_region(const std::string& service, const std::string& region);
 
