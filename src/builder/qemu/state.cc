@@ -305,7 +305,11 @@ std::shared_ptr<PageFile> memory_of(const std::vector<MachineState>& line, bool 
     std::weak_ptr<PageFile> memory;
     bool asked = false;
   };
-  static auto* known = new Guarded<std::map<std::string, Known>>();
+  struct All {
+    std::map<std::string, Known> of_state;
+    std::shared_ptr<PageFile> last;  // stays between two forks that are not up at the same time
+  };
+  static auto* known = new Guarded<All>();
   const MachineState& last = line.back();
   const Value* size = last.details.find("memory");
   if (!size || size->kind() != Value::Kind::number)
@@ -320,9 +324,13 @@ std::shared_ptr<PageFile> memory_of(const std::vector<MachineState>& line, bool 
   // The first machine that goes on writes into what was read for it. Those after it copy what is read once
   // for all.
   auto common = known->with([&](auto& all) {
-    Known& one = all[last.instance];
+    Known& one = all.of_state[last.instance];
     auto memory = one.memory.lock();
-    if (!memory && (share || one.asked)) one.memory = memory = make();
+    if (!memory && (share || one.asked)) {
+      all.last.reset();  // before there is another
+      one.memory = memory = make();
+    }
+    if (memory) all.last = memory;
     one.asked = true;
     return memory;
   });

@@ -28,8 +28,8 @@ std::string why_not_hot(const MachineState& last, const std::string& accelerator
                         const std::string& definition);
 /// Whether its disks alone are a state to boot from.
 bool can_boot(const MachineState& state);
-/// The memory of the line's last state. Machines that do not go on (`share`) have one of it in common, as
-/// long as one of them is there; those that do each have their own.
+/// The memory of the line's last state. Machines that do not go on (`share`) have one of it in common; those
+/// that do each have their own. What is in common stays until another state's is asked for.
 std::shared_ptr<PageFile> memory_of(const std::vector<MachineState>& line, bool share, const Stop& stop);
 /// Loads the devices' state into a machine that waits for it, and lets it run.
 void thaw(Running& running, const MachineState& last, StageContext& context);
