@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
+
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/guarded.h"
@@ -12,6 +14,7 @@ namespace kiln {
 namespace {
 
 constexpr size_t most_words = 2000;  // lines of a step's output that are kept
+constexpr int most_unwritten = 3;    // states at a time: each holds the pages that changed
 
 MachineState state_for(const StatePlan& plan, const Stage& stage, size_t number) {
   const PlannedState& planned = plan.states[number];
@@ -41,6 +44,7 @@ struct StageStates::Writing {
     std::string error;  ///< why nothing more can be kept
   };
   Guarded<Last> last;
+  std::atomic<int> unwritten = 0;
 };
 
 /// Hands every event on and remembers what a person saw.
@@ -276,19 +280,24 @@ bool StageStates::save(Machine& machine, size_t number, std::chrono::nanoseconds
   }
 }
 
-/// One state after the other: each builds on the one before.
+/// One state after the other: each builds on the one before. The machine goes on meanwhile.
 void StageStates::write(std::unique_ptr<PendingState> pending, MachineState state,
                         std::filesystem::path directory, std::optional<FileLock> making) {
-  settle();
-  std::string error = writing_->last.with([](auto& last) { return last.error; });
-  if (!error.empty()) return give_up(error);
+  if (writing_->unwritten >= most_unwritten) settle();
+  auto failed_before = [](Writing& writing) { return writing.last.with([](auto& last) { return last.error; }); };
+  if (std::string error = failed_before(*writing_); !error.empty()) return give_up(error);
+  ++writing_->unwritten;
   writer_ =
-      std::thread([pending = std::move(pending), state = std::move(state), directory = std::move(directory),
-                   making = std::move(making), writing = writing_, run = run_.get(), cache = plan_.cache,
-                   stop = context_.stop, log = &context_.log]() mutable {
+      std::jthread([before = std::move(writer_), failed_before, pending = std::move(pending),
+                    state = std::move(state), directory = std::move(directory), making = std::move(making),
+                    writing = writing_, run = run_.get(), cache = plan_.cache, stop = context_.stop,
+                    log = &context_.log]() mutable {
+        if (before.joinable()) before.join();
         auto parent = writing->last.with([](auto& last) { return last.state; });
         try {
           only_errors([&] {
+            if (std::string error = failed_before(*writing); !error.empty())
+              throw Error(ErrorKind::environment, error);
             if (parent) {
               state.parent = parent->key;
               state.parent_instance = parent->instance;
@@ -309,6 +318,7 @@ void StageStates::write(std::unique_ptr<PendingState> pending, MachineState stat
               directory, ignored);  // at once: the disk may be full, and the machine writes to it
           writing->last.with([&](auto& last) { last.error = failure.message(); });
         }
+        --writing->unwritten;
       });
 }
 

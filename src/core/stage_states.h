@@ -64,7 +64,7 @@ class StageStates {
   std::vector<Event> words_;                 ///< of the steps since the last state that was kept
   std::chrono::nanoseconds passed_cost_{0};  ///< of those before the last of them
   std::shared_ptr<Writing> writing_;
-  std::thread writer_;
+  std::jthread writer_;  ///< of the newest state; it waits for the one before
 };
 
 }  // namespace kiln
