@@ -155,8 +155,9 @@ void declare_shell(FlagSet& flags, CommandOptions& o) {
 
 void declare_run(FlagSet& flags, CommandOptions& o) {
   declare_targets(flags, o);
-  flags.add_int("parallel", &o.parallel, "How many stages run at once. (Default: the number of CPUs, at least 2)",
-                "-parallel=N");
+  flags.add_int("parallel", &o.parallel,
+                "How many stages run at once. (Default: the number of CPUs, at least 2, or twice\nas many that only fork "
+                "machines)", "-parallel=N");
   flags.add_bool("fail-fast", &o.fail_fast, "Start nothing more once a stage has failed.");
   flags.add_bool("keep-going", &o.keep_going, "A failed stage stops only what needs it. (Default)");
   flags.add_bool("resume", &o.resume,

@@ -21,6 +21,10 @@ namespace kiln {
 
 namespace {
 
+/// Of the slot "stages". A stage that boots a machine keeps a processor busy; one that only forks a machine that is up
+/// waits half of its time, for its guest and for the disk.
+constexpr int64_t units_of_stage = 2;
+
 /// "custom[staging]" and custom["staging"] are the same.
 std::string bare_name(std::string name) {
   std::erase(name, '"');
@@ -167,6 +171,7 @@ bool PipelineRun::forecast(bool put_back) {
   put_back_ = put_back;
   if (put_back) lock_ = std::make_unique<Lock>(pipeline_state_directory(loaded_.path) / "lock");
   if (!select()) return false;
+  if (put_back && wants_states(options_, true)) states_ = open_state_cache(state_cache_directory());
   for (size_t i : pipeline_.order()) {
     if (wanted_[i]) forecast_one(i);
   }
@@ -285,6 +290,14 @@ bool PipelineRun::forecast_tests(size_t instance, const PreparedStage& prepared,
   return passed;
 }
 
+/// Whether machines that are up already are all it needs.
+bool PipelineRun::only_forks(const PreparedStage& prepared) const {
+  if (!states_ || !options_.rebuild_from.empty()) return false;
+  return std::all_of(prepared.states.begin(), prepared.states.end(), [&](const auto& states) {
+    return reach_of(*make_state_plan(options_, states_, states)).index.has_value();
+  });
+}
+
 bool PipelineRun::forecast_one(size_t instance) {
   StageForecast& out = forecasts_[instance];
   PreparedStage prepared = preparer_->prepare(instance, true, true);
@@ -325,6 +338,7 @@ bool PipelineRun::forecast_one(size_t instance) {
     out.what = StageForecast::What::run;
     if (out.reasons.empty()) out.reasons = why_it_runs(instance, prepared);
     if (!check_places(instance, prepared)) return false;
+    out.forks = only_forks(prepared);
   }
   if (!forecast_tests(instance, prepared, out)) {
     if (out.what == StageForecast::What::up_to_date) out.what = StageForecast::What::test;
@@ -375,7 +389,7 @@ void PipelineRun::limit_slots(Slots& slots) const {
   limits.emplace("memory", memory_of_machine());
   for (const auto& [name, units] : limits) slots.limit(name, units);
   int parallel = options_.parallel > 0 ? options_.parallel : static_cast<int>(std::max<int64_t>(2, cpus_of_machine()));
-  slots.limit("stages", parallel);
+  slots.limit("stages", units_of_stage * parallel);
 }
 
 /// Instances that are wanted, and one passive node for each stage that is needed as a whole.
@@ -389,7 +403,8 @@ std::vector<GraphNode> PipelineRun::graph(std::vector<size_t>& of_node) const {
     nodes.emplace_back();
     of_node.push_back(i);
     GraphNode node;
-    node.slots = {{"stages", 1}};
+    bool half = forecasts_[i].forks && options_.parallel == 0;
+    node.slots = {{"stages", half ? units_of_stage / 2 : units_of_stage}};
     if (forecasts_[i].what != StageForecast::What::up_to_date) {
       Diagnostics ignored;
       for (const auto& [name, units] : pipeline_.evaluate(i, ignored).slots) {
@@ -417,7 +432,6 @@ std::vector<GraphNode> PipelineRun::graph(std::vector<size_t>& of_node) const {
 }
 
 bool PipelineRun::run(const Stop& stop) {
-  if (wants_states(options_, true)) states_ = open_state_cache(state_cache_directory());
   Slots slots;
   limit_slots(slots);
   std::vector<size_t> of_node;

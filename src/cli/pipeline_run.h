@@ -27,6 +27,7 @@ struct StageForecast {
   std::vector<std::string> reasons;
   std::vector<ImageRecord> images;  ///< of its builds, when they are there
   std::string template_path;
+  bool forks = false;  ///< of a run: its machines go on from states that are there, none is booted
   std::vector<OutlinedBuild> builds;  ///< with CommandOptions::steps
 };
 
@@ -76,6 +77,7 @@ class PipelineRun {
                                                           std::vector<std::string>& reasons);
   std::string image_name(size_t instance, const Stage& build, size_t builds) const;
   std::vector<GraphNode> graph(std::vector<size_t>& of_node) const;
+  bool only_forks(const PreparedStage& prepared) const;
   void limit_slots(Slots& slots) const;
 
   void run_instance(size_t instance, const Stop& stop);
