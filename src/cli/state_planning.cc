@@ -80,7 +80,7 @@ std::vector<std::string> fates_of_states(const StatePlan& plan) {
     else if (!reach.why_not_next.empty())
       out.push_back("runs, because " + reach.why_not_next);
     else
-      out.push_back(plan.states[i].passed ? "runs: its state is not kept" : "runs: no state of it is there");
+      out.push_back("runs: " + (plan.states[i].passed.empty() ? "no state of it is there" : plan.states[i].passed));
   }
   return out;
 }

@@ -35,11 +35,23 @@ MachineState failed_state(const Stage& stage) {
   return *newest;
 }
 
+/// " -at=3 is the machine before it.", where one is kept.
+std::string state_before(const StatePlan& plan, size_t index) {
+  while (index > 0 && !plan.states[index - 1].passed.empty()) --index;
+  if (index == 0) return "";
+  return fmt::format(" -at={} is the machine before it.", index == 1 ? "boot" : std::to_string(index));
+}
+
 MachineState state_after(const Stage& stage, const std::string& called) {
   if (called == "failed") return failed_state(stage);
   size_t index = state_index(stage.states->states, called, "-at");
   auto found = stage.states->cache->find(stage.states->states[index].key);
   if (found.state) return *found.state;
+  if (const auto& planned = stage.states->states[index]; !planned.passed.empty()) {
+    throw Error(ErrorKind::user,
+                fmt::format("there is no state of {} after {}: {}.{}", stage.info.display_name, planned.what,
+                            planned.passed, state_before(*stage.states, index)));
+  }
   std::string why = found.why_not.empty() ? "none was kept with the template as it is now" : found.why_not;
   throw Error(
       ErrorKind::user,

@@ -12,6 +12,8 @@ class Provisioner {
   virtual ~Provisioner() = default;
   virtual void prepare(const PrepareInput& input) = 0;
   virtual void run(Communicator& communicator, StageContext& context) = 0;
+  /// Whether running it again takes less than keeping the state of the machine behind it. After prepare(); cheap.
+  virtual bool is_quick() const { return false; }
 };
 
 }  // namespace kiln

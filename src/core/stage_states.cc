@@ -123,7 +123,7 @@ std::optional<Artifact> StageStates::finished_before() {
     if (!state.keep) return std::nullopt;
     if (state.max_age.count() == 0) continue;
     StateReach reach = reach_of(plan_);  // how old it is, its state tells
-    if (!reach.index || *reach.index + 1 != plan_.states.size()) return std::nullopt;
+    if (!reach.index || next_kept(plan_, *reach.index + 1) < plan_.states.size()) return std::nullopt;
     break;
   }
   auto image = plan_.images->find_by_key(plan_.result_key);
@@ -169,9 +169,10 @@ std::unique_ptr<Machine> StageStates::resume() {
   if (!lease) return nullptr;
   size_t undo_before = context_.undo.size();
   try {
-    bool goes_on = !plan_.read_only && *reach.index + 1 < plan_.states.size();
+    bool goes_on = !plan_.read_only && next_kept(plan_, *reach.index + 1) < plan_.states.size();
     auto machine = stage_.builder->restore(plan_.cache->lineage(*reach.state), goes_on, context_);
     if (!machine) return nullptr;
+    can_save_ = goes_on;
     resumed_ = reach.index;
     resumed_state_ = *reach.state;
     writing_->last.with([&](auto& last) {
@@ -237,7 +238,7 @@ void StageStates::record(const std::function<void(StageContext& context)>& step)
 
 void StageStates::keep(Machine& machine, size_t number, std::chrono::nanoseconds cost) {
   if (!keeping_ || plan_.read_only || number >= plan_.states.size()) return;
-  if (plan_.states[number].passed) {
+  if (!plan_.states[number].passed.empty()) {
     if (number > 0) passed_cost_ += cost;
     return;
   }
@@ -247,7 +248,7 @@ void StageStates::keep(Machine& machine, size_t number, std::chrono::nanoseconds
 
 void StageStates::keep_failed(Machine& machine, size_t number) {
   bool chosen_only = stage_.builder->keeps_chosen_states();
-  if (!keeping_ || chosen_only || plan_.read_only || number >= plan_.states.size()) return;
+  if (!keeping_ || !can_save_ || chosen_only || plan_.read_only || number >= plan_.states.size()) return;
   if (!save(machine, number, {}, true)) return;
   settle();
   context_.ui.say(

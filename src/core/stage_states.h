@@ -61,6 +61,7 @@ class StageStates {
   std::string why_next_;
   std::optional<FileLock> making_;
   bool keeping_ = true;
+  bool can_save_ = true;  ///< the machine was not brought back as one that keeps no states
   std::vector<Event> words_;                 ///< of the steps since the last state that was kept
   std::chrono::nanoseconds passed_cost_{0};  ///< of those before the last of them
   std::shared_ptr<Writing> writing_;

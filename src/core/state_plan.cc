@@ -12,6 +12,15 @@ namespace kiln {
 
 namespace {
 
+constexpr const char* not_chosen = "its state is not kept (`cache = true` keeps it)";
+constexpr const char* too_quick = "that takes less than keeping its state";
+
+/// The last step is kept for itself alone.
+void pass_quick_end(PlannedState& state, const PlannedProvisioner& provisioner) {
+  bool as_usual = !provisioner.declaration.cache && state.max_age.count() == 0 && state.passed.empty();
+  if (as_usual && provisioner.component->is_quick()) state.passed = too_quick;
+}
+
 /// What the key of a state is made of, for people: with the steps that it was passed through since the one before.
 Value document_with(Value::List passed, const Value& sources, Value document) {
   if (passed.empty()) return document;
@@ -41,7 +50,7 @@ std::vector<PlannedState> planned_states(const Stage& stage, const OutlinedBuild
   for (auto& state : state_keys(outline, sources, digests)) {
     size_t number = out.size();
     PlannedState planned{
-        std::move(state.key), std::move(state.document), "boot", "the start of the machine", true, chosen_only, {}};
+        std::move(state.key), std::move(state.document), "boot", "the start of the machine", true, chosen_only ? not_chosen : "", {}};
     if (number > 0) {
       const auto& declaration = stage.provisioners.at(number - 1).declaration;
       planned.step = declaration.type;
@@ -50,10 +59,10 @@ std::vector<PlannedState> planned_states(const Stage& stage, const OutlinedBuild
           declaration.name.empty() ? declaration.type : declaration.type + " " + go_quote(declaration.name),
           number + 1);
       planned.keep = declaration.cache.value_or(true);
-      planned.passed = chosen_only && !declaration.cache;
+      if (declaration.cache) planned.passed.clear();
       planned.max_age = declaration.max_age;
     }
-    if (planned.passed) {
+    if (!planned.passed.empty()) {
       if (passed.empty()) sources_passed = *planned.document.find("sources");
       for (const auto& step : planned.document.find("steps")->as_list()) passed.push_back(step);
     } else {
@@ -61,11 +70,12 @@ std::vector<PlannedState> planned_states(const Stage& stage, const OutlinedBuild
     }
     out.push_back(std::move(planned));
   }
+  if (out.size() > 1) pass_quick_end(out.back(), stage.provisioners.at(out.size() - 2));
   return out;
 }
 
 size_t next_kept(const StatePlan& plan, size_t index) {
-  while (index < plan.states.size() && plan.states[index].passed) ++index;
+  while (index < plan.states.size() && !plan.states[index].passed.empty()) ++index;
   return index;
 }
 
@@ -74,7 +84,7 @@ StateReach reach_of(const StatePlan& plan) {
   bool gap = false;  // behind the last state that may be used
   for (size_t i = 0; i < plan.states.size(); ++i) {
     const PlannedState& planned = plan.states[i];
-    if (planned.passed && i < plan.rebuild_from) continue;
+    if (!planned.passed.empty() && i < plan.rebuild_from) continue;
     bool barred = !planned.keep || i >= plan.rebuild_from;
     StateCache::Found found;
     if (!barred) found = plan.cache->find(planned.key);
@@ -102,7 +112,7 @@ std::vector<std::string> why_state_is_missing(const StatePlan& plan, size_t inde
   const MachineState* before = nullptr;
   auto all = plan.cache->list();
   size_t first = index;  // that the state before has not seen
-  while (first > 0 && plan.states[first - 1].passed) --first;
+  while (first > 0 && !plan.states[first - 1].passed.empty()) --first;
   const std::string parent_key = first == 0 ? "" : plan.states[first - 1].key;
   for (const auto& state : all) {
     // The same step of the same line, made last.

@@ -19,7 +19,7 @@ struct PlannedState {
   std::string step;                     ///< "boot", or the provisioner's type
   std::string what;                     ///< for people: "provisioner shell (step 2)"
   bool keep = true;                     ///< neither it nor anything after it is kept when false
-  bool passed = false;                  ///< not kept, for its builder keeps chosen ones; those after it may be
+  std::string passed;                   ///< why it is not kept, though those after it may be; empty: it is
   std::chrono::nanoseconds max_age{0};  ///< 0: for ever
 };
 

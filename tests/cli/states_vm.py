@@ -212,6 +212,37 @@ def forks_of_one_run_start_from_one_memory(site, guest):
         assert len(machines) == 3 and all("-incoming" in line for line in machines), machines
 
 
+def a_last_step_that_sends_a_little_is_done_again(site, guest):
+    build = Build(site, guest, "little")
+    site.write("little.conf", "first\n")
+    send = {"type": "file", "source": "little.conf", "destination": "/little"}
+    build.steps = [shell("echo little >/one"), send]
+    build.run()
+    assert max(state["number"] for state in build.own_states()) == 1, build.own_states()
+    code, said = site.kiln("shell", "-at=3", "little.json")
+    assert code == 1, said
+    has(said, "after provisioner file (step 3): that takes less than keeping its state", "-at=2 is the machine before it")
+
+    # It is a fork like those that only look.
+    site.write("little.conf", "second\n")
+    site.take_calls()
+    has(build.run(), "Cached: provisioner shell (step 2)", "Uploading little.conf")
+    machines = site.take_calls()[0]
+    assert len(machines) == 1 and "-incoming" in machines[0] and "share=off" in machines[0], machines
+    has(build.run(), "Cached: nothing changed since the image was made")
+
+    # When it fails there is the machine before it.
+    build.steps[1] = dict(send, destination="/one/is/no/directory")
+    has_not(build.run(exits=1), "The machine is kept as the failure left it")
+    has(build.at(2, "cat /one /little\n"), "little", "No such file")
+
+    # Something behind it: a step like any other.
+    build.steps[1:] = [send, shell("cat /one /little")]
+    has(build.run(), "Cached: provisioner shell (step 2)", "second")
+    build.steps[2] = shell("cat /little")
+    has(build.run(), "Cached: provisioner file (step 3)", "second")
+
+
 def killed_while_working_nothing_half_is_found(site, guest):
     build = Build(site, guest, "killed")
     build.steps = [shell("echo one >/one"), shell("echo HOLDING; sleep 1000")]
@@ -533,7 +564,7 @@ def gc_leaves_nothing(site, guest):
 TESTS = [goes_on_from_the_last_unchanged_step, steps_say_how_long_they_keep, a_failed_step_is_kept_and_gone_on_from,
          a_reboot_in_a_step_is_behind_the_state, forks_are_machines_of_their_own,
          forks_have_an_identity_of_their_own_where_asked, builds_at_once_make_a_state_once,
-         forks_of_one_run_start_from_one_memory,
+         forks_of_one_run_start_from_one_memory, a_last_step_that_sends_a_little_is_done_again,
          killed_while_working_nothing_half_is_found, what_steps_leave_in_tmp_is_there,
          a_machine_booted_from_a_state_has_a_memory_of_its_own, much_data_comes_as_a_disk, damage_is_seen_and_made_anew, a_state_of_another_qemu_is_refused,
          a_newer_qemu_keeps_states_of_its_own, a_full_disk_costs_states_not_the_build,

@@ -18,6 +18,9 @@ namespace kiln {
 
 namespace {
 
+constexpr uintmax_t quick_bytes = 1 << 20;
+constexpr size_t most_quick_files = 4;
+
 struct FileConfig {
   std::string content;
   std::string source;
@@ -83,6 +86,7 @@ class FileProvisioner : public Provisioner {
  public:
   void prepare(const PrepareInput& input) override;
   void run(Communicator& communicator, StageContext& context) override;
+  bool is_quick() const override;
 
  private:
   void upload(Communicator& communicator, StageContext& context) const;
@@ -125,6 +129,19 @@ void FileProvisioner::prepare(const PrepareInput& input) {
   if (config_.destination.empty()) {
     input.diagnostics.error("Destination must be specified.", "", place("destination"));
   }
+}
+
+/// A few files that are known now, no more than quick_bytes together.
+bool FileProvisioner::is_quick() const {
+  if (config_.direction != "upload" || config_.generated || config_.sources.size() > most_quick_files) return false;
+  uintmax_t bytes = config_.content.size();
+  for (const auto& source : config_.sources) {
+    std::error_code error;
+    if (!fs::is_regular_file(source, error)) return false;
+    bytes += fs::file_size(source, error);
+    if (error) return false;
+  }
+  return bytes <= quick_bytes;
 }
 
 std::string FileProvisioner::render(const std::string& text, StageContext& context) const {

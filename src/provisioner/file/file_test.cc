@@ -33,6 +33,27 @@ TEST(File, ReportsMistakesInPackersWords) {
   EXPECT_THAT(judge_file({{"source", "x"}, {"destination", "y"}, {"direction", "download"}}), ElementsAre());
 }
 
+TEST(File, IsQuickWhenItSendsALittle) {
+  TestStage stage;
+  std::string little = (stage.directory.path() / "little").string();
+  std::string large = (stage.directory.path() / "large").string();
+  write_file_atomically(little, "1");
+  write_file_atomically(large, std::string((1 << 20) + 1, 'x'));
+  auto is_quick = [&](Value::Object config) {
+    config.push_back({"destination", "y"});
+    auto file = file_provisioner().make();
+    stage.prepare(*file, Value(std::move(config)));
+    return file->is_quick();
+  };
+  EXPECT_TRUE(is_quick({{"source", little}}));
+  EXPECT_TRUE(is_quick({{"content", "x"}}));
+  EXPECT_FALSE(is_quick({{"source", large}}));
+  EXPECT_FALSE(is_quick({{"source", stage.directory.path().string()}}));
+  EXPECT_FALSE(is_quick({{"source", "{{ build `ID` }}"}}));
+  EXPECT_FALSE(is_quick({{"source", little}, {"generated", true}}));
+  EXPECT_FALSE(is_quick({{"source", little}, {"direction", "download"}}));
+}
+
 struct FileRun {
   FileRun() {
     root = stage.directory.path();
