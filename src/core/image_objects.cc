@@ -163,13 +163,15 @@ TakenFile ImageObjects::take(const ImageIntake& intake, const fs::path& file, co
   TakenFile taken;
   taken.temp = intake.path() / hex_encode(random_bytes(8));
   taken.mode = static_cast<int>(before.st_mode & permission_bits);
+  bool linked = false;
   if (!write_copy(source.get(), taken.temp, object_mode, true, stop)) {
-    if (before.st_size > copied_always && link_open_file(source.get(), taken.temp))
-      sync_file(source.get(), file);
-    else
-      write_copy(source.get(), taken.temp, object_mode, false, stop);
+    linked = before.st_size > copied_always && link_open_file(source.get(), taken.temp);
+    if (!linked) write_copy(source.get(), taken.temp, object_mode, false, stop);
   }
+  // The disk writes while the content is digested.
+  if (linked) ::sync_file_range(source.get(), 0, 0, SYNC_FILE_RANGE_WRITE);
   taken.digest = file_sha256(taken.temp, {}, stop);
+  if (linked) sync_file(source.get(), file);
   FileStamp after = stamp_of(status_of(source.get(), file));
   if (!(after == stamp_of(before))) {
     throw Error(ErrorKind::environment,
