@@ -595,7 +595,7 @@ void PipelineRun::hand_on(size_t instance, const PreparedStage& keyed, const Sto
   for (size_t i = 0; i < end.images.size(); ++i) {
     const Stage& build = keyed.plan.stages[i];
     ImageRecord& image = end.images[i];
-    if (!build.builder->hands_on() || image.artifact_id.empty()) continue;
+    if (build.builder->handing_on().is_null() || image.artifact_id.empty()) continue;
     std::string name = image_name(instance, build, keyed.builds) + " handed on";
     {
       std::lock_guard lock(mutex_);

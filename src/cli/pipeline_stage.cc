@@ -370,6 +370,9 @@ std::vector<OutlinedBuild> StagePreparer::outline(size_t instance, const Prepare
       Value::List waits(test.wait_for.begin(), test.wait_for.end());
       if (!waits.empty()) options.set("wait_for", Value(std::move(waits)));
     }
+    if (Value handing_on = prepared.plan.stages[i].builder->handing_on(); !handing_on.is_null())
+      add("hand-on", prepared.plan.stages[i].source.type, "", handing_on,
+          find_component(component_table().builders, prepared.plan.stages[i].source.type)->options());
     for (const auto& publish : loaded_.pipeline->publishes(instance, artifact, told)) {
       add("publish", publish.type, publish.name, publish.config,
           find_component(component_table().post_processors, publish.type)->options());

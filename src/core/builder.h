@@ -76,8 +76,8 @@ class Builder {
     (void)inputs_key, (void)stop;
     return known;
   }
-  /// Whether hand_on() has anything to do.
-  virtual bool hands_on() const { return false; }
+  /// What hand_on() has to do, by its options; null: nothing. After prepare().
+  virtual Value handing_on() const { return {}; }
   /// The configuration with which restore() brings a machine up beside the build's own, working below `scratch` (which
   /// does not exist yet): use it, never finish() it.
   virtual Value throw_away_machine(Value config, const std::filesystem::path& scratch) const {

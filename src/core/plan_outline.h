@@ -10,7 +10,8 @@ namespace kiln {
 
 /// One step of a build.
 struct OutlinedStep {
-  /// "source", "provisioner", "error-cleanup-provisioner", "post-processor"; in a pipeline also "test", "publish"
+  /// "source", "provisioner", "error-cleanup-provisioner", "post-processor"; in a pipeline also "test",
+  /// "hand-on", "publish"
   std::string kind;
   std::string type;
   std::string name;

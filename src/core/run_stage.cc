@@ -88,7 +88,7 @@ class StageRun {
       artifact = stage_.builder->find_made(info_.inputs_key, std::nullopt, context_.stop);
       if (!artifact) return;
       context_.ui.say("Nothing changed since this was made: " + artifact->id);
-      if (!info_.hand_on_later && stage_.builder->hands_on())
+      if (!info_.hand_on_later && !stage_.builder->handing_on().is_null())
         artifact = stage_.builder->hand_on(*artifact, context_);
     });
     return artifact;

@@ -143,7 +143,7 @@ class ScriptedBuilder : public Builder {
                                     const Stop&) override {
     return script_->find_made ? script_->find_made(key) : known;
   }
-  bool hands_on() const override { return script_->hand_on != nullptr; }
+  Value handing_on() const override { return script_->hand_on ? Value::empty_object() : Value(); }
   Artifact hand_on(const Artifact& artifact, StageContext& context) override {
     return script_->hand_on(artifact, context);
   }

@@ -90,10 +90,16 @@ StageStates::StageStates(const Stage& stage, StageContext& context, const Redact
   context_.states = run_.get();
 }
 
-StageStates::~StageStates() { settle(); }
+StageStates::~StageStates() { wait_for_writer(); }
+
+void StageStates::wait_for_writer() {
+  if (writer_.joinable()) writer_.join();
+}
 
 void StageStates::settle() {
-  if (writer_.joinable()) writer_.join();
+  wait_for_writer();
+  std::string error = writing_->last.with([](auto& last) { return last.error; });
+  if (!error.empty() && !context_.stop.requested()) give_up(error);
 }
 
 void StageStates::give_up(const std::string& why) {
@@ -284,7 +290,7 @@ bool StageStates::save(Machine& machine, size_t number, std::chrono::nanoseconds
 /// One state after the other: each builds on the one before. The machine goes on meanwhile.
 void StageStates::write(std::unique_ptr<PendingState> pending, MachineState state,
                         std::filesystem::path directory, std::optional<FileLock> making) {
-  if (writing_->unwritten >= most_unwritten) settle();
+  if (writing_->unwritten >= most_unwritten) wait_for_writer();
   auto failed_before = [](Writing& writing) { return writing.last.with([](auto& last) { return last.error; }); };
   if (std::string error = failed_before(*writing_); !error.empty()) return give_up(error);
   ++writing_->unwritten;

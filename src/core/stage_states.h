@@ -38,10 +38,11 @@ class StageStates {
   void keep(Machine& machine, size_t number, std::chrono::nanoseconds cost);
   /// Keeps the machine as the failing step left it, to be looked at.
   void keep_failed(Machine& machine, size_t number);
-  /// Waits until everything is on disk.
+  /// Waits until everything is on disk; says what could not be kept.
   void settle();
 
  private:
+  void wait_for_writer();
   class Recording;
   struct Writing;
   bool wait_for_maker(size_t next);

@@ -32,6 +32,13 @@ def is_alive(pid):
         return False
 
 
+def command_line(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ")
+    except OSError:
+        return ""
+
+
 def where_it_stands(pid):
     """Its threads, each with what it waits for in the kernel."""
     lines = []
@@ -101,9 +108,10 @@ class Site:
         return [line for line in new if "-netdev" in line], new
 
     def live_machines(self):
-        """Of all that the wrapper started."""
+        """Of all that the wrapper started; a number may be another process' by now."""
         lines = self.calls.read_text().splitlines() if self.calls.exists() else []
-        return [int(line.split()[0]) for line in lines if "-netdev" in line and is_alive(line.split()[0])]
+        pids = [int(line.split()[0]) for line in lines if "-netdev" in line]
+        return [pid for pid in pids if is_alive(pid) and str(self.directory) in command_line(pid)]
 
     def end_machines(self):
         for pid in self.live_machines():

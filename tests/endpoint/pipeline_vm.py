@@ -104,6 +104,8 @@ def gate(site, guest, source, seen):
 def unchanged(site, seen, images):
     plan = site.kiln("plan", "app.kiln.hcl")
     assert "up to date" in plan, plan
+    steps = site.kiln("plan", "-steps", "app.kiln.hcl")
+    assert "hand-on amazon-ebs" in steps and f'ami_regions = ["{ABROAD}"]' in steps and FRIEND in steps, steps
     said = site.kiln("run", "-color=false", "app.kiln.hcl")
     assert seen.starts() == 5 and (seen.app()["ImageId"], seen.copies()[0]["ImageId"]) == images, said
 

@@ -149,13 +149,21 @@ AmiConfig without_handing_on(AmiConfig ami) {
   return ami;
 }
 
-bool has_handing_on(const AmiConfig& ami) {
-  bool shared = false;
-  for (const auto* list : {&ami.ami_users, &ami.ami_groups, &ami.ami_org_arns, &ami.ami_ou_arns,
-                           &ami.snapshot_users, &ami.snapshot_groups, &ami.ami_regions}) {
-    shared |= !list->empty();
-  }
-  return shared;
+Value handing_on_of(const AmiConfig& ami) {
+  Value out;
+  auto add = [&](const char* option, const std::vector<std::string>& list) {
+    if (list.empty()) return;
+    if (out.is_null()) out = Value::empty_object();
+    out.set(option, Value(Value::List(list.begin(), list.end())));
+  };
+  add("ami_regions", ami.ami_regions);
+  add("ami_users", ami.ami_users);
+  add("ami_groups", ami.ami_groups);
+  add("ami_org_arns", ami.ami_org_arns);
+  add("ami_ou_arns", ami.ami_ou_arns);
+  add("snapshot_users", ami.snapshot_users);
+  add("snapshot_groups", ami.snapshot_groups);
+  return out;
 }
 
 std::optional<Artifact> ImageBuilder::find_made(const std::string& inputs_key, const std::optional<Artifact>&,

@@ -11,8 +11,8 @@ namespace kiln::amazon {
 
 /// The configuration of an AMI that nobody else sees and that is in no other region yet. Pure.
 AmiConfig without_handing_on(AmiConfig ami);
-/// Whether without_handing_on() takes anything away. Pure.
-bool has_handing_on(const AmiConfig& ami);
+/// What without_handing_on() takes away, by its options; null: nothing. Pure.
+Value handing_on_of(const AmiConfig& ami);
 
 /// What the builds of one builder have in common.
 struct ImageOrigin {
@@ -35,7 +35,7 @@ class ImageBuilder : public Builder {
   /// there, others may lack, for hand_on() makes them. Throws AwsError, Error.
   std::optional<Artifact> find_made(const std::string& inputs_key, const std::optional<Artifact>& known,
                                     const Stop& stop) final;
-  bool hands_on() const final { return makes_image() && has_handing_on(origin().ami); }
+  Value handing_on() const final { return makes_image() ? handing_on_of(origin().ami) : Value(); }
   /// Copies where there is no copy yet, then shares. Everything is taken from the AMI as it is: its name, its
   /// tags.
   Artifact hand_on(const Artifact& artifact, StageContext& context) final;

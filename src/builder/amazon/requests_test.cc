@@ -211,7 +211,7 @@ TEST(AmazonSessionManager, WhichProgramsTakeTheTokenByTheirEnvironment) {
 TEST(AmazonHandingOn, IsWhatOthersCanSee) {
   AmiConfig ami;
   ami.ami_name = "n";
-  EXPECT_FALSE(has_handing_on(ami));
+  EXPECT_TRUE(handing_on_of(ami).is_null());
   ami.ami_product_codes = {"p"};
   ami.skip_save_build_region = true;
   ami.ami_regions = {"eu-west-1"};
@@ -221,9 +221,9 @@ TEST(AmazonHandingOn, IsWhatOthersCanSee) {
   ami.snapshot_groups = {"all"};
   ami.ami_org_arns = {"o"};
   ami.ami_ou_arns = {"ou"};
-  EXPECT_TRUE(has_handing_on(ami));
+  EXPECT_FALSE(handing_on_of(ami).is_null());
   AmiConfig own = without_handing_on(ami);
-  EXPECT_FALSE(has_handing_on(own));
+  EXPECT_TRUE(handing_on_of(own).is_null());
   EXPECT_EQ(own.ami_name, "n");
   EXPECT_THAT(own.ami_product_codes, ElementsAre("p"));
   EXPECT_FALSE(image_is_temporary(own, "us-east-1")) << "it is what is tested";
