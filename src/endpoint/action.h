@@ -53,6 +53,7 @@ std::vector<Action> snapshot_actions();
 std::vector<Action> key_actions();
 std::vector<Action> group_actions();
 std::vector<Action> network_actions();
+std::vector<Action> interface_actions();
 std::vector<Action> tag_actions();
 std::vector<Action> template_actions();
 std::vector<Action> sts_actions();

@@ -164,11 +164,13 @@ void put_rule(Context& context, Xml& out, const SecurityGroup& group, const Rule
     });
   }
   out.opt("description", rule.description);
+  put_tags(out, context.state.tags_of(rule.id));
 }
 
 void authorize(Context& context, const Params& params, Xml& out, bool egress) {
   SecurityGroup group = group_of(context, params);
   auto rules = rules_of(context, params, egress);
+  Tags tags = tags_for(params, "security-group-rule");
   for (const auto& rule : rules) {
     for (const auto& other : group.rules) {
       if (!rule.same_as(other)) continue;
@@ -182,6 +184,7 @@ void authorize(Context& context, const Params& params, Xml& out, bool egress) {
     group.rules.push_back(rule);
   }
   context.state.put(group);
+  for (const auto& rule : rules) context.state.set_tags(rule.id, tags);
   apply_to_machines(context, group.id);
   answer_true(out);
   out.list("securityGroupRuleSet", rules, [&](const Rule& rule) { put_rule(context, out, group, rule); });
@@ -194,6 +197,54 @@ void authorize_egress(Context& context, const Params& params, Xml& out) {
   authorize(context, params, out, true);
 }
 
+void forget_tags(Context& context, const std::string& id) {
+  if (context.state.tag_sets.contains(id)) context.state.erase<TagSet>(id);
+}
+
+/// A rule that was made, as the request has it now: whole, but for its way and its id.
+Rule rule_of_request(Context& context, const Params& params, const Rule& before) {
+  Params item;
+  item.set("IpProtocol", params.required("IpProtocol"));
+  item.set("FromPort", params.text("FromPort"));
+  item.set("ToPort", params.text("ToPort"));
+  struct Name {
+    const char* given;
+    const char* of_permissions;
+    const char* list;
+  };
+  for (const auto& [given, member, list] : {Name{"CidrIpv4", "CidrIp", "IpRanges"},
+                                            {"CidrIpv6", "CidrIpv6", "Ipv6Ranges"},
+                                            {"PrefixListId", "PrefixListId", "PrefixListIds"},
+                                            {"ReferencedGroupId", "GroupId", "Groups"}}) {
+    if (!params.has(given)) continue;
+    item.set(fmt::format("{}.1.{}", list, member), params.text(given));
+    item.set(fmt::format("{}.1.Description", list), params.text("Description"));
+  }
+  std::vector<Rule> rules;
+  add_rules(context, item, before.egress, rules);
+  if (rules.size() != 1) throw ApiError("InvalidParameterValue", "A security group rule has one source.");
+  rules.front().id = before.id;
+  return rules.front();
+}
+
+void modify_rules(Context& context, const Params& params, Xml& out) {
+  SecurityGroup group = need_group(context, params.required("GroupId"));
+  for (const Params* item : params.items("SecurityGroupRule")) {
+    std::string id = item->required("SecurityGroupRuleId");
+    auto rule = std::find_if(group.rules.begin(), group.rules.end(), [&](auto& one) { return one.id == id; });
+    if (rule == group.rules.end()) {
+      throw ApiError("InvalidSecurityGroupRuleId.NotFound",
+                     fmt::format("The security group rule ID '{}' does not exist", id));
+    }
+    const Params* wanted = item->find("SecurityGroupRule");
+    if (!wanted) throw missing_parameter("SecurityGroupRule");
+    *rule = rule_of_request(context, *wanted, *rule);
+  }
+  context.state.put(group);
+  apply_to_machines(context, group.id);
+  answer_true(out);
+}
+
 void revoke(Context& context, const Params& params, Xml& out, bool egress) {
   SecurityGroup group = group_of(context, params);
   auto ids = params.list("SecurityGroupRuleId");
@@ -201,7 +252,9 @@ void revoke(Context& context, const Params& params, Xml& out, bool egress) {
   if (ids.empty()) gone = rules_of(context, params, egress);
   std::erase_if(group.rules, [&](const Rule& rule) {
     bool by_id = std::find(ids.begin(), ids.end(), rule.id) != ids.end();
-    return by_id || std::any_of(gone.begin(), gone.end(), [&](auto& one) { return one.same_as(rule); });
+    if (!by_id && std::none_of(gone.begin(), gone.end(), [&](auto& one) { return one.same_as(rule); })) return false;
+    forget_tags(context, rule.id);
+    return true;
   });
   size_t before = context.state.groups.at(group.id).rules.size();
   if (before == group.rules.size() && group.vpc_id.empty()) {
@@ -318,6 +371,12 @@ void describe_rules(Context& context, const Params& params, Xml& out) {
       if (good) rules.emplace_back(group, rule);
     }
   }
+  for (const auto& id : ids) {
+    if (std::none_of(rules.begin(), rules.end(), [&](auto& one) { return one.second.id == id; }) && filters.empty()) {
+      throw ApiError("InvalidSecurityGroupRuleId.NotFound",
+                     fmt::format("The security group rule ID '{}' does not exist", id));
+    }
+  }
   put_page(out, params, "securityGroupRuleSet", rules,
            [&](const auto& one) { put_rule(context, out, one.first, one.second); });
 }
@@ -342,6 +401,7 @@ void delete_group(Context& context, const Params& params, Xml& out) {
       throw ApiError("DependencyViolation", fmt::format("resource {} has a dependent object", group.id));
     }
   }
+  for (const auto& rule : group.rules) forget_tags(context, rule.id);
   context.state.erase<SecurityGroup>(group.id);
   answer_true(out);
   out.put("groupId", group.id);
@@ -373,6 +433,7 @@ std::vector<Action> group_actions() {
   return {{"ec2", "CreateSecurityGroup", create_group},
           {"ec2", "DescribeSecurityGroups", describe_groups},
           {"ec2", "DescribeSecurityGroupRules", describe_rules},
+          {"ec2", "ModifySecurityGroupRules", modify_rules},
           {"ec2", "DeleteSecurityGroup", delete_group},
           {"ec2", "AuthorizeSecurityGroupIngress", authorize_ingress},
           {"ec2", "AuthorizeSecurityGroupEgress", authorize_egress},

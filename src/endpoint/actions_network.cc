@@ -103,6 +103,18 @@ void describe_vpcs(Context& context, const Params& params, Xml& out) {
   });
 }
 
+/// Names are resolved by nobody here; the answers are those of a default VPC.
+void describe_vpc_attribute(Context& context, const Params& params, Xml& out) {
+  std::string vpc = params.required("VpcId");
+  if (vpc != default_vpc(context.region))
+    throw ApiError("InvalidVpcID.NotFound", fmt::format("The vpc ID '{}' does not exist", vpc));
+  std::string attribute = params.required("Attribute");
+  bool dns = attribute == "enableDnsSupport" || attribute == "enableDnsHostnames";
+  if (!dns && attribute != "enableNetworkAddressUsageMetrics") throw invalid_value("attribute", attribute);
+  out.put("vpcId", vpc);
+  out.in(attribute, [&] { out.put("value", dns); });
+}
+
 const char* subnet_cidr(size_t index) {
   constexpr const char* parts[] = {"169.254.0.0/18", "169.254.64.0/18", "169.254.128.0/18"};
   return parts[index % 3];
@@ -273,6 +285,7 @@ void describe_account_attributes(Context& context, const Params& params, Xml& ou
 void describe_no_gateways(Context&, const Params&, Xml& out) {
   out.put("internetGatewaySet", std::string_view());
 }
+void describe_no_lists(Context&, const Params&, Xml& out) { out.put("networkAclSet", std::string_view()); }
 void describe_no_tables(Context&, const Params&, Xml& out) { out.put("routeTableSet", std::string_view()); }
 void describe_no_offers(Context&, const Params&, Xml& out) {
   out.put("spotPriceHistorySet", std::string_view());
@@ -284,11 +297,13 @@ std::vector<Action> network_actions() {
   return {{"ec2", "DescribeRegions", describe_regions},
           {"ec2", "DescribeAvailabilityZones", describe_zones},
           {"ec2", "DescribeVpcs", describe_vpcs},
+          {"ec2", "DescribeVpcAttribute", describe_vpc_attribute},
           {"ec2", "DescribeSubnets", describe_subnets},
           {"ec2", "DescribeInstanceTypes", describe_instance_types},
           {"ec2", "DescribeInstanceTypeOfferings", describe_type_offerings},
           {"ec2", "DescribeAccountAttributes", describe_account_attributes},
           {"ec2", "DescribeInternetGateways", describe_no_gateways},
+          {"ec2", "DescribeNetworkAcls", describe_no_lists},
           {"ec2", "DescribeRouteTables", describe_no_tables},
           {"ec2", "DescribeSpotPriceHistory", describe_no_offers}};
 }

@@ -279,6 +279,7 @@ std::vector<Instance> make_instances(Context& context, const Params& request) {
   auto devices = wanted_devices(image, params);
   Tags instance_tags = tags_for(params, "instance");
   Tags volume_tags = tags_for(params, "volume");
+  Tags interface_tags = tags_for(params, "network-interface");
   std::vector<std::vector<Volume>> volumes(static_cast<size_t>(most));
   for (auto& some : volumes) {
     for (const auto& device : devices) some.push_back(volume_of(context, device, plain.zone));
@@ -306,6 +307,7 @@ std::vector<Instance> make_instances(Context& context, const Params& request) {
     }
     context.state.put(instance);
     context.state.set_tags(instance.id, instance_tags);
+    context.state.set_tags(instance.interface_id, interface_tags);
     context.machines.start(instance.id);
     out.push_back(instance);
   }

@@ -10,19 +10,13 @@ struct KnownKind {
   const char* prefix;
   const char* type;
 };
-constexpr KnownKind kinds[] = {{"i-", "instance"},
-                               {"ami-", "image"},
-                               {"vol-", "volume"},
-                               {"snap-", "snapshot"},
-                               {"sg-", "security-group"},
-                               {"key-", "key-pair"},
-                               {"eipalloc-", "elastic-ip"},
-                               {"lt-", "launch-template"},
-                               {"vpc-", "vpc"},
-                               {"subnet-", "subnet"},
-                               {"sir-", "spot-instances-request"},
-                               {"fleet-", "fleet"},
-                               {"eni-", "network-interface"}};
+constexpr KnownKind kinds[] = {{"i-", "instance"},         {"ami-", "image"},
+                               {"vol-", "volume"},         {"snap-", "snapshot"},
+                               {"sg-", "security-group"},  {"sgr-", "security-group-rule"},
+                               {"key-", "key-pair"},       {"eipalloc-", "elastic-ip"},
+                               {"lt-", "launch-template"}, {"vpc-", "vpc"},
+                               {"subnet-", "subnet"},      {"sir-", "spot-instances-request"},
+                               {"fleet-", "fleet"},        {"eni-", "network-interface"}};
 
 const char* type_of(const std::string& id) {
   for (const auto& kind : kinds) {
@@ -94,8 +88,14 @@ struct OneTag {
 bool is_of_region(Context& context, const std::string& id) {
   auto region_is = [&](const auto* record) { return record && record->region == context.region; };
   State& s = context.state;
-  return region_is(s.find<Instance>(id)) || region_is(s.find<Image>(id)) || region_is(s.find<Volume>(id)) ||
-         region_is(s.find<Snapshot>(id)) || region_is(s.find<SecurityGroup>(id)) ||
+  bool rule = std::any_of(s.groups.begin(), s.groups.end(), [&](auto& one) {
+    auto& rules = one.second.rules;
+    return region_is(&one.second) && std::any_of(rules.begin(), rules.end(), [&](auto& r) { return r.id == id; });
+  });
+  bool interface = std::any_of(s.instances.begin(), s.instances.end(),
+                               [&](auto& one) { return one.second.interface_id == id && region_is(&one.second); });
+  return rule || interface || region_is(s.find<Instance>(id)) || region_is(s.find<Image>(id)) ||
+         region_is(s.find<Volume>(id)) || region_is(s.find<Snapshot>(id)) || region_is(s.find<SecurityGroup>(id)) ||
          region_is(s.find<KeyPairRecord>(id)) || region_is(s.find<Address>(id)) ||
          region_is(s.find<LaunchTemplate>(id)) || id == default_vpc(context.region);
 }

@@ -90,6 +90,8 @@ void forget_terminated(State& state) {
       old.push_back(id);
   }
   for (const auto& id : old) {
+    std::string interface = state.instances.at(id).interface_id;
+    if (state.tag_sets.contains(interface)) state.erase<TagSet>(interface);
     state.erase<Instance>(id);
     std::error_code ignored;
     fs::remove_all(state.directory() / "instances" / id, ignored);
@@ -106,10 +108,9 @@ bool is_region_name(const std::string& text) {
 const std::vector<Action>& all_actions() {
   static const std::vector<Action> all = [] {
     std::vector<Action> out;
-    for (auto rows :
-         {image_actions, image_attribute_actions, instance_actions, run_actions, instance_attribute_actions,
-          volume_actions, snapshot_actions, key_actions, group_actions, network_actions, tag_actions,
-          template_actions, sts_actions, iam_actions}) {
+    for (auto rows : {image_actions, image_attribute_actions, instance_actions, run_actions, instance_attribute_actions,
+                      volume_actions, snapshot_actions, key_actions, group_actions, network_actions, interface_actions,
+                      tag_actions, template_actions, sts_actions, iam_actions}) {
       for (const auto& row : rows()) out.push_back(row);
     }
     return out;

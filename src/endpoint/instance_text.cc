@@ -21,7 +21,20 @@ FilterValues attachment_values(const Instance& instance, std::string Attachment:
   return out;
 }
 
-void put_interface(Context& context, Xml& out, const Instance& instance) {
+void put_metadata_options(Xml& out, const MetadataOptions& options) {
+  out.in("metadataOptions", [&] {
+    out.put("state", "applied");
+    out.put("httpTokens", options.http_tokens);
+    out.put("httpPutResponseHopLimit", options.hop_limit);
+    out.put("httpEndpoint", options.http_endpoint);
+    out.put("httpProtocolIpv6", "disabled");
+    out.put("instanceMetadataTags", options.instance_tags);
+  });
+}
+
+}  // namespace
+
+void put_interface(Context& context, Xml& out, const Instance& instance, bool alone) {
   std::string ip = private_ip_of(instance.address);
   out.put("networkInterfaceId", instance.interface_id);
   out.put("subnetId", instance.subnet_id);
@@ -29,6 +42,7 @@ void put_interface(Context& context, Xml& out, const Instance& instance) {
   out.put("description", std::string_view());
   out.put("ownerId", context.account);
   out.put("status", "in-use");
+  out.put("interfaceType", "interface");
   out.put("macAddress", instance.mac);
   out.put("privateIpAddress", ip);
   out.put("privateDnsName", private_dns_of(instance.address, instance.region));
@@ -41,6 +55,10 @@ void put_interface(Context& context, Xml& out, const Instance& instance) {
     out.put("attachTime", instance.launched);
     out.put("deleteOnTermination", true);
     out.put("networkCardIndex", 0);
+    if (alone) {
+      out.put("instanceId", instance.id);
+      out.put("instanceOwnerId", context.account);
+    }
   });
   out.in("association", [&] {
     out.put("publicIp", instance.address);
@@ -54,20 +72,11 @@ void put_interface(Context& context, Xml& out, const Instance& instance) {
       out.put("primary", true);
     });
   });
+  if (!alone) return;
+  out.put("availabilityZone", instance.zone);
+  out.put("requesterManaged", false);
+  put_tags(out, context.state.tags_of(instance.interface_id));
 }
-
-void put_metadata_options(Xml& out, const MetadataOptions& options) {
-  out.in("metadataOptions", [&] {
-    out.put("state", "applied");
-    out.put("httpTokens", options.http_tokens);
-    out.put("httpPutResponseHopLimit", options.hop_limit);
-    out.put("httpEndpoint", options.http_endpoint);
-    out.put("httpProtocolIpv6", "disabled");
-    out.put("instanceMetadataTags", options.instance_tags);
-  });
-}
-
-}  // namespace
 
 int state_code(const std::string& state) {
   if (state == "pending") return 0;
@@ -145,7 +154,7 @@ void put_instance(Context& context, Xml& out, const Instance& instance) {
   put_tags(out, context.state.tags_of(instance.id));
   out.put("hypervisor", "xen");
   out.in("networkInterfaceSet", [&] {
-    if (placed) out.in("item", [&] { put_interface(context, out, instance); });
+    if (placed) out.in("item", [&] { put_interface(context, out, instance, false); });
   });
   if (!instance.profile_arn.empty()) {
     out.in("iamInstanceProfile", [&] {

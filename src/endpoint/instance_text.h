@@ -13,6 +13,8 @@ void put_instance(Context& context, Xml& out, const Instance& instance);
 void put_reservation(Context& context, Xml& out, const std::vector<Instance>& instances);
 std::optional<FilterValues> instance_filter(Context& context, const Instance& instance,
                                             const std::string& name);
+/// The instance's network interface, as a part of it or, `alone`, as a thing that is listed by itself.
+void put_interface(Context& context, Xml& out, const Instance& instance, bool alone);
 void put_group_set(Context& context, Xml& out, const Instance& instance);
 
 }  // namespace kiln::ec2

@@ -108,6 +108,9 @@ def network(ec2):
     ec2.describe_account_attributes()
     ec2.describe_internet_gateways()
     ec2.describe_route_tables()
+    ec2.describe_network_acls()
+    for attribute in ("enableDnsSupport", "enableDnsHostnames", "enableNetworkAddressUsageMetrics"):
+        ec2.describe_vpc_attribute(VpcId=vpc["VpcId"], Attribute=attribute)
     ec2.describe_spot_price_history()
     refused("InvalidVpcID.NotFound", ec2.describe_vpcs, VpcIds=["vpc-1"])
 
@@ -124,6 +127,17 @@ def keys_and_groups(ec2):
     permission = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0", "Description": "all"}]}
     rules = ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[permission])["SecurityGroupRules"]
     assert rules[0]["CidrIpv4"] == "0.0.0.0/0"
+    one = {"SecurityGroupRuleIds": [rules[0]["SecurityGroupRuleId"]]}
+    ec2.create_tags(Resources=one["SecurityGroupRuleIds"], Tags=[{"Key": "of", "Value": "rule"}])
+    ec2.modify_security_group_rules(GroupId=group, SecurityGroupRules=[
+        {"SecurityGroupRuleId": rules[0]["SecurityGroupRuleId"],
+         "SecurityGroupRule": {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 23, "CidrIpv4": "10.0.0.0/8", "Description": "some"}}])
+    (rule,) = ec2.describe_security_group_rules(**one)["SecurityGroupRules"]
+    assert (rule["ToPort"], rule["CidrIpv4"], rule["Description"]) == (23, "10.0.0.0/8", "some") and rule["Tags"], rule
+    assert ec2.describe_tags(Filters=[{"Name": "resource-type", "Values": ["security-group-rule"]}])["Tags"]
+    ec2.revoke_security_group_ingress(GroupId=group, **one)
+    refused("InvalidSecurityGroupRuleId.NotFound", ec2.describe_security_group_rules, **one)
+    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[permission])
     ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[
         {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group}]}])
     ec2.authorize_security_group_egress(GroupId=group, IpPermissions=[permission])
@@ -188,7 +202,8 @@ def instances(ec2, image, group):
     launch = dict(ImageId=image, InstanceType="t2.nano", KeyName="k", SecurityGroupIds=[group], MinCount=1, MaxCount=1,
                   UserData="#!/bin/sh\ntrue\n", ClientToken="token-1",
                   TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": "one"}]},
-                                     {"ResourceType": "volume", "Tags": [{"Key": "v", "Value": "w"}]}],
+                                     {"ResourceType": "volume", "Tags": [{"Key": "v", "Value": "w"}]},
+                                     {"ResourceType": "network-interface", "Tags": [{"Key": "n", "Value": "i"}]}],
                   MetadataOptions={"HttpTokens": "required"}, BlockDeviceMappings=[{"DeviceName": "/dev/sdb", "Ebs": {"VolumeSize": 1}}])
     one = ec2.run_instances(**launch)["Instances"][0]["InstanceId"]
     assert ec2.run_instances(**launch)["Instances"][0]["InstanceId"] == one
@@ -199,6 +214,11 @@ def instances(ec2, image, group):
     (seen,) = ec2.describe_instances(Filters=[{"Name": "tag:Name", "Values": ["o*"]}])["Reservations"][0]["Instances"]
     assert seen["PublicIpAddress"].startswith("127.31.") and seen["NetworkInterfaces"][0]["Attachment"]["DeviceIndex"] == 0
     assert len(seen["BlockDeviceMappings"]) == 2
+    by_group = [{"Name": "group-id", "Values": [group]}]
+    (interface,) = ec2.describe_network_interfaces(Filters=by_group)["NetworkInterfaces"]
+    assert interface["Attachment"]["InstanceId"] == one and interface["TagSet"] == [{"Key": "n", "Value": "i"}], interface
+    assert ec2.describe_network_interfaces(NetworkInterfaceIds=[interface["NetworkInterfaceId"]])["NetworkInterfaces"] == [interface]
+    refused("InvalidNetworkInterfaceID.NotFound", ec2.describe_network_interfaces, NetworkInterfaceIds=["eni-0123456789abcdef0"])
     for attribute in ("instanceType", "userData", "disableApiStop", "disableApiTermination", "instanceInitiatedShutdownBehavior",
                       "groupSet", "blockDeviceMapping", "rootDeviceName", "enaSupport", "sourceDestCheck", "ebsOptimized"):
         ec2.describe_instance_attribute(InstanceId=one, Attribute=attribute)
