@@ -42,6 +42,25 @@ Profile& need_profile(Context& context, const std::string& name) {
   return *profile;
 }
 
+/// Tags of a role or a profile, as IAM writes them.
+void put_iam_tags(Context& context, Xml& out, const std::string& id) {
+  out.list(
+      "Tags", context.state.tags_of(id),
+      [&](const auto& tag) {
+        out.put("Key", tag.first);
+        out.put("Value", tag.second);
+      },
+      "member");
+}
+
+Tags iam_tags_of(const Params& params) { return tags_of_items(params.items("Tags.member")); }
+
+void untag(Context& context, const Params& params, const std::string& id) {
+  TagSet set{id, context.state.tags_of(id)};
+  for (const auto& key : params.list("TagKeys.member")) set.tags.erase(key);
+  context.state.put(set);
+}
+
 void put_role(Context& context, Xml& out, const Role& role) {
   out.put("Path", role.path);
   out.put("RoleName", role.name);
@@ -49,7 +68,9 @@ void put_role(Context& context, Xml& out, const Role& role) {
   out.put("Arn", fmt::format("arn:aws:iam::{}:role{}{}", context.account, role.path, role.name));
   out.put("CreateDate", role.created);
   out.put("AssumeRolePolicyDocument", aws_uri_encode(role.trust));
-  out.put("MaxSessionDuration", 3600);
+  out.opt("Description", role.description);
+  out.put("MaxSessionDuration", role.session_seconds);
+  put_iam_tags(context, out, role.id);
 }
 
 void put_profile(Context& context, Xml& out, const Profile& profile) {
@@ -65,6 +86,15 @@ void put_profile(Context& context, Xml& out, const Profile& profile) {
         out.in("member", [&] { put_role(context, out, *role); });
     }
   });
+  put_iam_tags(context, out, profile.id);
+}
+
+void take_role_options(const Params& params, Role& role) {
+  if (params.has("Description")) role.description = params.text("Description");
+  role.session_seconds = params.number("MaxSessionDuration").value_or(role.session_seconds);
+  if (role.session_seconds < 3600 || role.session_seconds > 43200) {
+    throw ApiError("ValidationError", "A session lasts from 3600 to 43200 seconds.");
+  }
 }
 
 void create_role(Context& context, const Params& params, Xml& out) {
@@ -78,14 +108,43 @@ void create_role(Context& context, const Params& params, Xml& out) {
   role.unique_id = "AROA" + upper(hex_encode(random_bytes(8)));
   if (params.has("Path")) role.path = params.text("Path");
   role.trust = params.required("AssumeRolePolicyDocument");
+  take_role_options(params, role);
   role.created = now_text();
+  Tags tags = iam_tags_of(params);
   context.state.put(role);
+  context.state.set_tags(role.id, tags);
   out.in("Role", [&] { put_role(context, out, role); });
 }
 
 void get_role(Context& context, const Params& params, Xml& out) {
   const Role& role = need_role(context, checked_name(params, "RoleName"));
   out.in("Role", [&] { put_role(context, out, role); });
+}
+
+void update_role(Context& context, const Params& params, Xml&) {
+  Role role = need_role(context, checked_name(params, "RoleName"));
+  role.description = "";  // the request says all that it wants
+  take_role_options(params, role);
+  context.state.put(role);
+}
+
+void update_trust(Context& context, const Params& params, Xml&) {
+  Role role = need_role(context, checked_name(params, "RoleName"));
+  role.trust = params.required("PolicyDocument");
+  context.state.put(role);
+}
+
+void tag_role(Context& context, const Params& params, Xml&) {
+  context.state.set_tags(need_role(context, checked_name(params, "RoleName")).id, iam_tags_of(params));
+}
+
+void untag_role(Context& context, const Params& params, Xml&) {
+  untag(context, params, need_role(context, checked_name(params, "RoleName")).id);
+}
+
+void list_role_tags(Context& context, const Params& params, Xml& out) {
+  put_iam_tags(context, out, need_role(context, checked_name(params, "RoleName")).id);
+  out.put("IsTruncated", false);
 }
 
 void delete_role(Context& context, const Params& params, Xml&) {
@@ -105,6 +164,19 @@ void put_role_policy(Context& context, const Params& params, Xml&) {
   Role role = need_role(context, checked_name(params, "RoleName"));
   role.policies[checked_name(params, "PolicyName")] = params.required("PolicyDocument");
   context.state.put(role);
+}
+
+void get_role_policy(Context& context, const Params& params, Xml& out) {
+  const Role& role = need_role(context, checked_name(params, "RoleName"));
+  std::string name = checked_name(params, "PolicyName");
+  auto policy = role.policies.find(name);
+  if (policy == role.policies.end()) {
+    throw ApiError("NoSuchEntity", fmt::format("The role policy with name {} cannot be found.", name),
+                   not_found_status);
+  }
+  out.put("RoleName", role.name);
+  out.put("PolicyName", name);
+  out.put("PolicyDocument", aws_uri_encode(policy->second));
 }
 
 void delete_role_policy(Context& context, const Params& params, Xml&) {
@@ -160,13 +232,28 @@ void create_profile(Context& context, const Params& params, Xml& out) {
   profile.unique_id = "AIPA" + upper(hex_encode(random_bytes(8)));
   if (params.has("Path")) profile.path = params.text("Path");
   profile.created = now_text();
+  Tags tags = iam_tags_of(params);
   context.state.put(profile);
+  context.state.set_tags(profile.id, tags);
   out.in("InstanceProfile", [&] { put_profile(context, out, profile); });
 }
 
 void get_profile(Context& context, const Params& params, Xml& out) {
   const Profile& profile = need_profile(context, checked_name(params, "InstanceProfileName"));
   out.in("InstanceProfile", [&] { put_profile(context, out, profile); });
+}
+
+void tag_profile(Context& context, const Params& params, Xml&) {
+  context.state.set_tags(need_profile(context, checked_name(params, "InstanceProfileName")).id, iam_tags_of(params));
+}
+
+void untag_profile(Context& context, const Params& params, Xml&) {
+  untag(context, params, need_profile(context, checked_name(params, "InstanceProfileName")).id);
+}
+
+void list_profile_tags(Context& context, const Params& params, Xml& out) {
+  put_iam_tags(context, out, need_profile(context, checked_name(params, "InstanceProfileName")).id);
+  out.put("IsTruncated", false);
 }
 
 void delete_profile(Context& context, const Params& params, Xml&) {
@@ -228,8 +315,14 @@ void list_account_aliases(Context&, const Params&, Xml& out) {
 std::vector<Action> iam_actions() {
   return {{"iam", "CreateRole", create_role},
           {"iam", "GetRole", get_role},
+          {"iam", "UpdateRole", update_role},
+          {"iam", "UpdateAssumeRolePolicy", update_trust},
+          {"iam", "TagRole", tag_role},
+          {"iam", "UntagRole", untag_role},
+          {"iam", "ListRoleTags", list_role_tags},
           {"iam", "DeleteRole", delete_role},
           {"iam", "PutRolePolicy", put_role_policy},
+          {"iam", "GetRolePolicy", get_role_policy},
           {"iam", "DeleteRolePolicy", delete_role_policy},
           {"iam", "ListRolePolicies", list_role_policies},
           {"iam", "AttachRolePolicy", attach_role_policy},
@@ -237,6 +330,9 @@ std::vector<Action> iam_actions() {
           {"iam", "ListAttachedRolePolicies", list_attached_policies},
           {"iam", "CreateInstanceProfile", create_profile},
           {"iam", "GetInstanceProfile", get_profile},
+          {"iam", "TagInstanceProfile", tag_profile},
+          {"iam", "UntagInstanceProfile", untag_profile},
+          {"iam", "ListInstanceProfileTags", list_profile_tags},
           {"iam", "DeleteInstanceProfile", delete_profile},
           {"iam", "AddRoleToInstanceProfile", add_role_to_profile},
           {"iam", "RemoveRoleFromInstanceProfile", remove_role_from_profile},

@@ -29,7 +29,8 @@ std::string xml_of_answer(const std::string& service, const std::string& action,
   }
   const char* space = service == "sts" ? "https://sts.amazonaws.com/doc/2011-06-15/"
                                        : "https://iam.amazonaws.com/doc/2010-05-08/";
-  std::string result = members.empty() ? "" : fmt::format("<{0}Result>{1}</{0}Result>", action, members);
+  bool has_result = !members.empty() || action == "UpdateRole";  // the one that has a result with nothing in it
+  std::string result = has_result ? fmt::format("<{0}Result>{1}</{0}Result>", action, members) : "";
   return head +
          fmt::format(
              "<{0}Response xmlns=\"{1}\">{2}<ResponseMetadata><RequestId>{3}</RequestId></ResponseMetadata>"

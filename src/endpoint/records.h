@@ -262,12 +262,14 @@ struct Role {
   std::string unique_id;
   std::string path = "/";
   std::string trust;  ///< the document
+  std::string description;
+  int64_t session_seconds = 3600;  ///< how long a session may be; kept, not heeded
   std::string created;
   std::map<std::string, std::string> policies;
   std::vector<std::string> attached;
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Role, id, name, unique_id, path, trust, created, policies,
-                                                attached)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Role, id, name, unique_id, path, trust, description, session_seconds,
+                                                created, policies, attached)
 
 struct Profile {
   std::string id;  ///< "profile/NAME"

@@ -289,13 +289,24 @@ def identity(site):
     assert other.get_caller_identity()["Arn"].endswith("assumed-role/r/session")
     sts.get_session_token()
     sts.decode_authorization_message(EncodedMessage="message")
-    iam.create_role(RoleName="r", AssumeRolePolicyDocument="{}")
-    iam.get_role(RoleName="r")
+    iam.create_role(RoleName="r", AssumeRolePolicyDocument="{}", Tags=[{"Key": "a", "Value": "b"}], Description="d")
+    iam.update_role(RoleName="r", Description="e", MaxSessionDuration=7200)
+    iam.update_assume_role_policy(RoleName="r", PolicyDocument='{"a": 1}')
+    iam.tag_role(RoleName="r", Tags=[{"Key": "c", "Value": "d"}])
+    iam.untag_role(RoleName="r", TagKeys=["a"])
+    role = iam.get_role(RoleName="r")["Role"]
+    assert role["Tags"] == iam.list_role_tags(RoleName="r")["Tags"] == [{"Key": "c", "Value": "d"}], role
+    assert (role["Description"], role["MaxSessionDuration"], role["AssumeRolePolicyDocument"]) == ("e", 7200, {"a": 1}), role
     iam.put_role_policy(RoleName="r", PolicyName="p", PolicyDocument="{}")
+    assert iam.get_role_policy(RoleName="r", PolicyName="p")["PolicyDocument"] == {}
+    refused("NoSuchEntity", iam.get_role_policy, RoleName="r", PolicyName="q")
     iam.list_role_policies(RoleName="r")
     iam.attach_role_policy(RoleName="r", PolicyArn="arn:aws:iam::aws:policy/ReadOnlyAccess")
     iam.list_attached_role_policies(RoleName="r")
-    iam.create_instance_profile(InstanceProfileName="p")
+    iam.create_instance_profile(InstanceProfileName="p", Tags=[{"Key": "a", "Value": "b"}])
+    iam.tag_instance_profile(InstanceProfileName="p", Tags=[{"Key": "c", "Value": "d"}])
+    iam.untag_instance_profile(InstanceProfileName="p", TagKeys=["a"])
+    assert iam.list_instance_profile_tags(InstanceProfileName="p")["Tags"] == [{"Key": "c", "Value": "d"}]
     iam.add_role_to_instance_profile(InstanceProfileName="p", RoleName="r")
     iam.get_instance_profile(InstanceProfileName="p")
     iam.list_instance_profiles_for_role(RoleName="r")
