@@ -92,6 +92,11 @@ std::vector<BlockDevice> block_devices_of(const Params& params,
 std::vector<std::string> groups_of_request(Context& context, const Params& params);
 /// The default group of the region, made when it is first asked for.
 std::string default_group(Context& context);
+/// Takes what the request chooses of the instance's unheeded options, below the prefixes ("" or "Name.").
+/// Throws ApiError.
+void take_private_names(const Params& params, const std::string& prefix, Unheeded& out);
+void take_auto_recovery(const Params& params, const std::string& prefix, Unheeded& out);
+void take_capacity(const Params& params, Unheeded& out);
 /// RunInstances' work for other actions: instances made and started; their ids.
 std::vector<std::string> run_instances(Context& context, const Params& params);
 /// A snapshot record of a volume, "pending".

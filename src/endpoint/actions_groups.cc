@@ -367,6 +367,8 @@ void describe_rules(Context& context, const Params& params, Xml& out) {
       for (const auto& filter : filters) {
         if (filter.name == "group-id") good &= any_matches(filter.patterns, {group.id});
         if (filter.name == "security-group-rule-id") good &= any_matches(filter.patterns, {rule.id});
+        auto tagged = tag_filter_values(context.state.tags_of(rule.id), filter.name);
+        if (tagged) good &= any_matches(filter.patterns, *tagged);
       }
       if (good) rules.emplace_back(group, rule);
     }

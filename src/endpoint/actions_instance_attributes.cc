@@ -146,6 +146,38 @@ void modify_metadata_options(Context& context, const Params& params, Xml& out) {
   });
 }
 
+/// One of the choices, or what it was when the request says nothing.
+void choose(const Params& params, const std::string& name, const std::vector<std::string>& choices, std::string& out) {
+  std::string value = params.text(name);
+  if (value.empty()) return;
+  if (std::find(choices.begin(), choices.end(), value) == choices.end()) throw invalid_value(name.c_str(), value);
+  out = value;
+}
+
+void modify_private_names(Context& context, const Params& params, Xml& out) {
+  Instance instance = need_instance(context, params.required("InstanceId"));
+  need_stopped(instance, "private names");
+  take_private_names(params, "", instance.unheeded);
+  context.state.put(instance);
+  answer_true(out);
+}
+
+void modify_maintenance(Context& context, const Params& params, Xml& out) {
+  Instance instance = need_instance(context, params.required("InstanceId"));
+  take_auto_recovery(params, "", instance.unheeded);
+  context.state.put(instance);
+  out.put("instanceId", instance.id);
+  out.put("autoRecovery", instance.unheeded.auto_recovery);
+}
+
+void modify_capacity(Context& context, const Params& params, Xml& out) {
+  Instance instance = need_instance(context, params.required("InstanceId"));
+  need_stopped(instance, "capacity reservation");
+  take_capacity(params, instance.unheeded);
+  context.state.put(instance);
+  answer_true(out);
+}
+
 void describe_credits(Context& context, const Params& params, Xml& out) {
   std::vector<Instance> instances;
   for (const auto& id : params.list("InstanceId")) instances.push_back(need_instance(context, id));
@@ -170,10 +202,29 @@ void modify_credits(Context& context, const Params& params, Xml& out) {
 
 }  // namespace
 
+void take_private_names(const Params& params, const std::string& prefix, Unheeded& out) {
+  for (const char* name : {"HostnameType", "PrivateDnsHostnameType"})  // as RunInstances has it, and its change
+    choose(params, prefix + name, {"ip-name", "resource-name"}, out.hostname_type);
+  out.name_has_a = params.boolean(prefix + "EnableResourceNameDnsARecord").value_or(out.name_has_a);
+  out.name_has_aaaa = params.boolean(prefix + "EnableResourceNameDnsAAAARecord").value_or(out.name_has_aaaa);
+}
+
+void take_auto_recovery(const Params& params, const std::string& prefix, Unheeded& out) {
+  choose(params, prefix + "AutoRecovery", {"default", "disabled"}, out.auto_recovery);
+}
+
+void take_capacity(const Params& params, Unheeded& out) {
+  choose(params, "CapacityReservationSpecification.CapacityReservationPreference",
+         {"open", "none", "capacity-reservations-only"}, out.capacity_preference);
+}
+
 std::vector<Action> instance_attribute_actions() {
   return {{"ec2", "ModifyInstanceAttribute", modify_instance_attribute},
           {"ec2", "DescribeInstanceAttribute", describe_instance_attribute},
           {"ec2", "ModifyInstanceMetadataOptions", modify_metadata_options},
+          {"ec2", "ModifyPrivateDnsNameOptions", modify_private_names},
+          {"ec2", "ModifyInstanceMaintenanceOptions", modify_maintenance},
+          {"ec2", "ModifyInstanceCapacityReservationAttributes", modify_capacity},
           {"ec2", "DescribeInstanceCreditSpecifications", describe_credits},
           {"ec2", "ModifyInstanceCreditSpecification", modify_credits}};
 }

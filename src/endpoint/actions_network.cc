@@ -182,6 +182,61 @@ std::optional<FilterValues> type_filter(const std::string& type, const std::stri
   return std::nullopt;
 }
 
+void put_words(Xml& out, std::string_view name, const std::vector<std::string>& words) {
+  out.in(name, [&] {
+    for (const auto& word : words) out.put("item", word);
+  });
+}
+
+void put_instance_type(Xml& out, const std::string& type) {
+  Shape shape = *shape_of(type);
+  out.put("instanceType", type);
+  out.put("currentGeneration", true);
+  out.put("freeTierEligible", type == "t2.micro" || type == "t3.micro");
+  put_words(out, "supportedUsageClasses", {"on-demand", "spot"});
+  put_words(out, "supportedRootDeviceTypes", {"ebs"});
+  put_words(out, "supportedVirtualizationTypes", {"hvm"});
+  out.put("bareMetal", false);
+  out.put("hypervisor", "nitro");
+  out.in("processorInfo", [&] {
+    put_words(out, "supportedArchitectures", {"x86_64"});
+    out.put("sustainedClockSpeedInGhz", "2.5");
+  });
+  out.in("vCpuInfo", [&] {
+    std::string cores = std::to_string(std::max(1, shape.cpus / 2));
+    out.put("defaultVCpus", shape.cpus);
+    out.put("defaultCores", cores);
+    out.put("defaultThreadsPerCore", 2);
+    put_words(out, "validCores", {cores});
+    put_words(out, "validThreadsPerCore", {"2"});
+  });
+  out.in("memoryInfo", [&] { out.put("sizeInMiB", shape.memory); });
+  out.put("instanceStorageSupported", false);
+  out.in("ebsInfo", [&] {
+    out.put("ebsOptimizedSupport", "supported");
+    out.put("encryptionSupport", "supported");
+    out.put("nvmeSupport", "unsupported");
+  });
+  out.in("networkInfo", [&] {
+    out.put("networkPerformance", "Moderate");
+    out.put("maximumNetworkInterfaces", 1);
+    out.put("maximumNetworkCards", 1);
+    out.put("defaultNetworkCardIndex", 0);
+    out.put("ipv4AddressesPerInterface", 1);
+    out.put("ipv6AddressesPerInterface", 0);
+    out.put("ipv6Supported", false);
+    out.put("enaSupport", "supported");
+    out.put("efaSupported", false);
+    out.put("encryptionInTransitSupported", false);
+  });
+  out.in("placementGroupInfo", [&] { put_words(out, "supportedStrategies", {"partition", "spread"}); });
+  out.put("hibernationSupported", false);
+  out.put("burstablePerformanceSupported", is_burstable(type));
+  out.put("dedicatedHostsSupported", false);
+  out.put("autoRecoverySupported", false);
+  put_words(out, "supportedBootModes", {"legacy-bios", "uefi"});
+}
+
 void describe_instance_types(Context&, const Params& params, Xml& out) {
   auto types = params.list("InstanceType");
   for (const auto& type : types) {
@@ -194,50 +249,7 @@ void describe_instance_types(Context&, const Params& params, Xml& out) {
   std::erase_if(types, [&](const auto& type) {
     return !passes_all(params, [&](const std::string& filter) { return type_filter(type, filter); });
   });
-  put_page(out, params, "instanceTypeSet", types, [&](const std::string& type) {
-    Shape shape = *shape_of(type);
-    out.put("instanceType", type);
-    out.put("currentGeneration", true);
-    out.put("freeTierEligible", type == "t2.micro" || type == "t3.micro");
-    out.in("supportedUsageClasses", [&] {
-      out.put("item", "on-demand");
-      out.put("item", "spot");
-    });
-    out.put("bareMetal", false);
-    out.put("hypervisor", "nitro");
-    out.in("processorInfo", [&] {
-      out.in("supportedArchitectures", [&] { out.put("item", "x86_64"); });
-      out.put("sustainedClockSpeedInGhz", "2.5");
-    });
-    out.in("vCpuInfo", [&] {
-      out.put("defaultVCpus", shape.cpus);
-      out.put("defaultCores", std::max(1, shape.cpus / 2));
-      out.put("defaultThreadsPerCore", 2);
-    });
-    out.in("memoryInfo", [&] { out.put("sizeInMiB", shape.memory); });
-    out.put("instanceStorageSupported", false);
-    out.in("ebsInfo", [&] {
-      out.put("ebsOptimizedSupport", "supported");
-      out.put("encryptionSupport", "supported");
-      out.put("nvmeSupport", "unsupported");
-    });
-    out.in("networkInfo", [&] {
-      out.put("networkPerformance", "Moderate");
-      out.put("maximumNetworkInterfaces", 1);
-      out.put("ipv4AddressesPerInterface", 1);
-      out.put("ipv6AddressesPerInterface", 0);
-      out.put("ipv6Supported", false);
-      out.put("enaSupport", "supported");
-    });
-    out.put("hibernationSupported", false);
-    out.put("burstablePerformanceSupported", is_burstable(type));
-    out.put("dedicatedHostsSupported", false);
-    out.put("autoRecoverySupported", false);
-    out.in("supportedBootModes", [&] {
-      out.put("item", "legacy-bios");
-      out.put("item", "uefi");
-    });
-  });
+  put_page(out, params, "instanceTypeSet", types, [&](const std::string& type) { put_instance_type(out, type); });
 }
 
 void describe_type_offerings(Context& context, const Params& params, Xml& out) {

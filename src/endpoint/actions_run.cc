@@ -235,6 +235,9 @@ Instance instance_of_request(Context& context, const Params& params, const Image
   if (params.has("CreditSpecification.CpuCredits"))
     out.cpu_credits = params.text("CreditSpecification.CpuCredits");
   out.metadata = metadata_options_of(params, image);
+  take_private_names(params, "PrivateDnsNameOptions.", out.unheeded);
+  take_auto_recovery(params, "MaintenanceOptions.", out.unheeded);
+  take_capacity(params, out.unheeded);
   out.launched = now_text();
   return out;
 }

@@ -162,6 +162,33 @@ TEST_F(EndpointTest, SecurityGroups) {
   EXPECT_EQ(error("DeleteSecurityGroup", "GroupId=" + id), "InvalidGroup.NotFound");
 }
 
+TEST_F(EndpointTest, ARuleIsChangedInPlaceAndKeepsItsTags) {
+  std::string group = one("CreateSecurityGroup", "GroupName=web&GroupDescription=d", "groupId");
+  std::string rule = one("AuthorizeSecurityGroupIngress",
+                         "GroupId=" + group +
+                             "&IpPermissions.1.IpProtocol=tcp&IpPermissions.1.FromPort=80&IpPermissions.1.ToPort=80"
+                             "&IpPermissions.1.IpRanges.1.CidrIp=10.0.0.0/8&TagSpecification.1.Tag.1.Key=a"
+                             "&TagSpecification.1.ResourceType=security-group-rule",
+                         "securityGroupRuleSet/item/securityGroupRuleId");
+  std::string change = "GroupId=" + group + "&SecurityGroupRule.1.SecurityGroupRuleId=" + rule +
+                       "&SecurityGroupRule.1.SecurityGroupRule.IpProtocol=tcp"
+                       "&SecurityGroupRule.1.SecurityGroupRule.FromPort=443"
+                       "&SecurityGroupRule.1.SecurityGroupRule.ToPort=443";
+  std::string source = "&SecurityGroupRule.1.SecurityGroupRule.CidrIpv4=";
+  EXPECT_EQ(error("ModifySecurityGroupRules", change), "InvalidParameterValue") << "no source";
+  EXPECT_EQ(error("ModifySecurityGroupRules", change + source + "x"), "InvalidParameterValue");
+  EXPECT_EQ(error("ModifySecurityGroupRules", "GroupId=" + group + "&SecurityGroupRule.1.SecurityGroupRuleId=sgr-1"),
+            "InvalidSecurityGroupRuleId.NotFound");
+  EXPECT_EQ(one("ModifySecurityGroupRules", change + source + "192.0.2.0/24", "return"), "true");
+  std::string named = "SecurityGroupRuleId.1=" + rule;
+  EXPECT_EQ(one("DescribeSecurityGroupRules", named, "securityGroupRuleSet/item/fromPort"), "443");
+  EXPECT_EQ(one("DescribeSecurityGroupRules", named, "securityGroupRuleSet/item/cidrIpv4"), "192.0.2.0/24");
+  EXPECT_EQ(one("DescribeSecurityGroupRules", named, "securityGroupRuleSet/item/tagSet/item/key"), "a");
+  call("DeleteSecurityGroup", "GroupId=" + group);
+  EXPECT_THAT(all("DescribeTags", "", "tagSet/item/key"), IsEmpty());
+  EXPECT_EQ(error("DescribeSecurityGroupRules", named), "InvalidSecurityGroupRuleId.NotFound");
+}
+
 TEST_F(EndpointTest, ImagesByFilterOwnerAndTag) {
   std::string debian = add_image("debian-12-amd64", "136693071363");
   std::string mine = add_image("mine/app");

@@ -32,6 +32,17 @@ void put_metadata_options(Xml& out, const MetadataOptions& options) {
   });
 }
 
+void put_unheeded(Xml& out, const Unheeded& chosen) {
+  out.in("capacityReservationSpecification",
+         [&] { out.put("capacityReservationPreference", chosen.capacity_preference); });
+  out.in("privateDnsNameOptions", [&] {
+    out.put("hostnameType", chosen.hostname_type);
+    out.put("enableResourceNameDnsARecord", chosen.name_has_a);
+    out.put("enableResourceNameDnsAAAARecord", chosen.name_has_aaaa);
+  });
+  out.in("maintenanceOptions", [&] { out.put("autoRecovery", chosen.auto_recovery); });
+}
+
 }  // namespace
 
 void put_interface(Context& context, Xml& out, const Instance& instance, bool alone) {
@@ -169,7 +180,7 @@ void put_instance(Context& context, Xml& out, const Instance& instance) {
     out.put("coreCount", std::max(1, shape_of(instance.type).value_or(Shape()).cpus / 2));
     out.put("threadsPerCore", 2);
   });
-  out.in("capacityReservationSpecification", [&] { out.put("capacityReservationPreference", "open"); });
+  put_unheeded(out, instance.unheeded);
   out.in("hibernationOptions", [&] { out.put("configured", false); });
   put_metadata_options(out, instance.metadata);
   out.in("enclaveOptions", [&] { out.put("enabled", false); });

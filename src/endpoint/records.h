@@ -82,6 +82,17 @@ struct MetadataOptions {
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(MetadataOptions, http_tokens, http_endpoint, hop_limit,
                                                 instance_tags)
 
+/// What a request chose of an instance and nothing here heeds: it is said again as it was put.
+struct Unheeded {
+  std::string hostname_type = "ip-name";
+  bool name_has_a = false;     ///< enableResourceNameDnsARecord
+  bool name_has_aaaa = false;  ///< enableResourceNameDnsAAAARecord
+  std::string auto_recovery = "default";
+  std::string capacity_preference = "open";
+};
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Unheeded, hostname_type, name_has_a, name_has_aaaa, auto_recovery,
+                                                capacity_preference)
+
 struct Instance {
   std::string id;
   std::string region;
@@ -127,6 +138,7 @@ struct Instance {
   std::string client_token;
   std::string request_digest;  ///< of the RunInstances that made it
   MetadataOptions metadata;
+  Unheeded unheeded;
   std::string token_secret;  ///< hex: with it the metadata service signs its tokens
   int64_t pid = 0;           ///< of QEMU; 0: there is none
   int64_t pid_start = 0;     ///< its start time, so that it is not taken for another process
@@ -134,13 +146,15 @@ struct Instance {
   bool reachable = false;  ///< since it was last started, its system has taken its network card
   std::string impaired;    ///< why it does not go on, when it does not: the host's disk is full
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(
-    Instance, id, region, zone, reservation_id, launch_index, image_id, type, architecture, root_device,
-    boot_mode, key_name, public_key, user_data, state, state_reason_code, state_reason, transition_reason,
-    launched, ended, address, uuid, mac, interface_id, subnet_id, vpc_id, groups, attachments, profile_arn,
-    profile_id, shutdown_behavior, no_termination, no_stop, ebs_optimized, source_dest_check, ena, sriov,
-    lifecycle, spot_request_id, cpu_credits, tenancy, monitoring, client_token, request_digest, metadata,
-    token_secret, pid, pid_start, journal_id, reachable, impaired)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Instance, id, region, zone, reservation_id, launch_index, image_id,
+                                                type, architecture, root_device, boot_mode, key_name, public_key,
+                                                user_data, state, state_reason_code, state_reason, transition_reason,
+                                                launched, ended, address, uuid, mac, interface_id, subnet_id, vpc_id,
+                                                groups, attachments, profile_arn, profile_id, shutdown_behavior,
+                                                no_termination, no_stop, ebs_optimized, source_dest_check, ena, sriov,
+                                                lifecycle, spot_request_id, cpu_credits, tenancy, monitoring,
+                                                client_token, request_digest, metadata, unheeded, token_secret, pid,
+                                                pid_start, journal_id, reachable, impaired)
 
 struct Volume {
   std::string id;

@@ -240,6 +240,13 @@ def instances(ec2, image, group):
     ec2.get_waiter("volume_available").wait(VolumeIds=[extra])
     ec2.stop_instances(InstanceIds=[one], Force=True)
     ec2.get_waiter("instance_stopped").wait(InstanceIds=[one])
+    ec2.modify_private_dns_name_options(InstanceId=one, PrivateDnsHostnameType="resource-name", EnableResourceNameDnsARecord=True)
+    ec2.modify_instance_maintenance_options(InstanceId=one, AutoRecovery="disabled")
+    ec2.modify_instance_capacity_reservation_attributes(
+        InstanceId=one, CapacityReservationSpecification={"CapacityReservationPreference": "none"})
+    (seen,) = ec2.describe_instances(InstanceIds=[one])["Reservations"][0]["Instances"]
+    assert seen["PrivateDnsNameOptions"]["HostnameType"] == "resource-name" and seen["MaintenanceOptions"]["AutoRecovery"] == "disabled"
+    assert seen["CapacityReservationSpecification"]["CapacityReservationPreference"] == "none", seen
     ec2.attach_volume(InstanceId=one, VolumeId=extra, Device="/dev/sdf")
     refused("VolumeInUse", ec2.delete_volume, VolumeId=extra)
     ec2.detach_volume(VolumeId=extra)
