@@ -379,7 +379,8 @@ void Machine::ended() {
   instance.state = terminate ? "terminated" : "stopped";
   if (terminate) release_instance(state_, instance);
   state_.put(instance);
-  all_.options_.log(fmt::format("{} is {}", id_, instance.state));
+  bool by_accident = instance.state_reason_code == "Server.InternalError";
+  all_.options_.log(fmt::format("{} is {}{}", id_, instance.state, by_accident ? ": " + instance.state_reason : ""));
 }
 
 /// It could not be started: EC2 then terminates a new instance and leaves one that was stopped as it was.
