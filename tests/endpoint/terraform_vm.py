@@ -140,7 +140,8 @@ resource "aws_iam_role" "it" {
 resource "aws_iam_role_policy" "it" {
   name   = "reads"
   role   = aws_iam_role.it.id
-  policy = jsonencode({ Version = "2012-10-17", Statement = [{ Effect = "Allow", Action = "ec2:Describe*", Resource = "*" }] })
+  policy = jsonencode({ Version = "2012-10-17", Statement = [
+    { Effect = "Allow", Action = "ec2:Describe*", Resource = "*" }] })
 }
 
 resource "aws_iam_instance_profile" "it" {
