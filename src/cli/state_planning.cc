@@ -71,6 +71,9 @@ std::shared_ptr<StatePlan> make_state_plan(const CommandOptions& options, std::s
 std::vector<std::string> fates_of_states(const StatePlan& plan) {
   StateReach reach = reach_of(plan);
   size_t next = reach.index ? *reach.index + 1 : 0;
+  // What is behind the last state that is kept need not run either where the image itself is there.
+  bool all_kept = next_kept(plan, next) == plan.states.size() && plan.rebuild_from == SIZE_MAX;
+  if (all_kept && plan.images && plan.images->find_by_key(plan.result_key)) next = plan.states.size();
   std::vector<std::string> out;
   for (size_t i = 0; i < plan.states.size(); ++i) {
     if (i < next)

@@ -86,8 +86,14 @@ StageStates::StageStates(const Stage& stage, StageContext& context, const Redact
       context_.ui.say(fmt::format("States of this machine are not kept: {}.", why));
     return;
   }
-  run_ = plan_.cache->open_run();
-  context_.states = run_.get();
+  try {
+    run_ = plan_.cache->open_run();
+    context_.states = run_.get();
+  } catch (const Error& error) {  // the disk is full, say: that costs states, not the build
+    if (plan_.read_only) throw;
+    keeping_ = false;
+    context_.ui.say("States of this machine are neither used nor kept: " + error.message());
+  }
 }
 
 StageStates::~StageStates() { wait_for_writer(); }

@@ -26,16 +26,22 @@ constexpr uint64_t default_budget = uint64_t{20} << 30U;
 constexpr const char* manifest_name = "state.json";
 constexpr const char* used_name = "used";  // its mtime says when the state was used last
 
+[[noreturn]] void throw_cache_errno(const std::string& what, int error) {
+  const char* hint = error == ENOSPC || error == EDQUOT
+                         ? ". `kiln cache gc -all` makes room; KILN_CACHE_DIR puts the cache elsewhere"
+                         : "";
+  throw Error(ErrorKind::environment, fmt::format("{}: {}{}", what, go_errno_text(error), hint));
+}
+
 void make_directory(const fs::path& path) {
   std::error_code error;
   fs::create_directories(path, error);
-  if (error) throw_store_errno("make " + path.string(), error.value());
+  if (error) throw_cache_errno("make " + path.string(), error.value());
 }
 
 void sync_path(const fs::path& path, int flags) {
   Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | flags));
-  if (!fd.is_open() || (::fsync(fd.get()) != 0 && flags == 0))
-    throw_store_errno("write " + path.string(), errno);
+  if (!fd.is_open() || (::fsync(fd.get()) != 0 && flags == 0)) throw_cache_errno("write " + path.string(), errno);
 }
 
 uint64_t bytes_on_disk(const fs::path& path) {
@@ -224,7 +230,7 @@ class DirectoryCache : public StateCache {
         sync_path(root_ / "states", O_DIRECTORY);
         return;
       }
-      if (errno != EEXIST && errno != ENOTEMPTY) throw_store_errno("write " + to.string(), errno);
+      if (errno != EEXIST && errno != ENOTEMPTY) throw_cache_errno("write " + to.string(), errno);
       std::error_code ignored;
       fs::path old = root_ / "tmp" / ("old-" + random_uuid());
       fs::rename(to, old, ignored);
@@ -360,7 +366,7 @@ std::string DirectoryRun::outside_tag() const { return cache_.id() + "/" + rando
 
 fs::path DirectoryRun::begin() {
   fs::path path = intake_.path() / fmt::format("{}", next_++);
-  if (::mkdir(path.c_str(), 0700) != 0) throw_store_errno("make " + path.string(), errno);
+  if (::mkdir(path.c_str(), 0700) != 0) throw_cache_errno("make " + path.string(), errno);
   return path;
 }
 

@@ -71,8 +71,7 @@ class Faults:
 
 def points(total):
     every = EVERY or max(1, total // SAMPLES)
-    first = FROM or 1 + (every // 2 if not EVERY else 0)
-    return range(first, total + 1, every)
+    return range(FROM or 1, total + 1, every)
 
 
 def killed_at_any_write(faults):

@@ -230,6 +230,8 @@ def a_last_step_that_sends_a_little_is_done_again(site, guest):
     machines = site.take_calls()[0]
     assert len(machines) == 1 and "-incoming" in machines[0] and "share=off" in machines[0], machines
     has(build.run(), "Cached: nothing changed since the image was made")
+    code, why = site.kiln("cache", "why", "little.json")
+    assert code == 0 and "runs" not in why, why
 
     # When it fails there is the machine before it.
     build.steps[1] = dict(send, destination="/one/is/no/directory")
