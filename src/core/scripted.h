@@ -24,6 +24,10 @@ class Story {
     std::lock_guard lock(mutex_);
     return lines_;
   }
+  void clear() {
+    std::lock_guard lock(mutex_);
+    lines_.clear();
+  }
   size_t count(const std::string& what) const {
     auto all = lines();
     return static_cast<size_t>(std::count(all.begin(), all.end(), what));
@@ -81,8 +85,12 @@ class StorySink : public EventSink {
 /// A machine that is nowhere; commands succeed.
 class ScriptedMachine : public Machine, public Communicator {
  public:
-  explicit ScriptedMachine(Value data, std::function<void(const std::filesystem::path&)> evidence = {})
-      : data_(std::move(data)), evidence_(std::move(evidence)) {}
+  using Save = std::function<std::unique_ptr<PendingState>()>;
+  explicit ScriptedMachine(Value data, std::function<void(const std::filesystem::path&)> evidence = {}, Save save = {})
+      : data_(std::move(data)), evidence_(std::move(evidence)), save_(std::move(save)) {}
+  std::unique_ptr<PendingState> save_state(const std::filesystem::path&, StageContext&) override {
+    return save_ ? save_() : nullptr;
+  }
   Communicator& communicator() override { return *this; }
   Value build_data() override { return data_; }
   void collect_evidence(const std::filesystem::path& directory) override {
@@ -98,6 +106,7 @@ class ScriptedMachine : public Machine, public Communicator {
  private:
   Value data_;
   std::function<void(const std::filesystem::path&)> evidence_;
+  Save save_;
 };
 
 /// What the scripted components do; unset members do nothing and succeed. `argument` is the config's "do".
@@ -113,6 +122,9 @@ struct Script {
   std::function<std::optional<Artifact>(const std::string& inputs_key)> find_made;
   std::function<Artifact(const Artifact&, StageContext&)> hand_on;
   std::function<void(const std::filesystem::path&)> evidence;
+  ScriptedMachine::Save save;  ///< with it machines have states
+  std::function<void(const std::vector<MachineState>& line)> restore;
+  bool keeps_chosen_states = false;
   Value build_data = Value::empty_object();
   std::vector<std::string> data_names;
   std::function<void(const std::string& argument, StageContext&)> provision;
@@ -136,7 +148,13 @@ class ScriptedBuilder : public Builder {
   std::vector<std::string> generated_data_names() const override { return script_->data_names; }
   std::unique_ptr<Machine> start(StageContext& context) override {
     if (script_->start) script_->start(context);
-    return std::make_unique<ScriptedMachine>(script_->build_data, script_->evidence);
+    return std::make_unique<ScriptedMachine>(script_->build_data, script_->evidence, script_->save);
+  }
+  std::string keeps_no_states() const override { return script_->save ? "" : builder_without_states; }
+  bool keeps_chosen_states() const override { return script_->keeps_chosen_states; }
+  std::unique_ptr<Machine> restore(const std::vector<MachineState>& line, bool, StageContext&) override {
+    if (script_->restore) script_->restore(line);
+    return std::make_unique<ScriptedMachine>(script_->build_data, script_->evidence, script_->save);
   }
   std::optional<Artifact> finish(Machine&, StageContext& context) override { return script_->finish(context); }
   std::optional<Artifact> find_made(const std::string& key, const std::optional<Artifact>& known,
