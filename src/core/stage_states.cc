@@ -114,18 +114,27 @@ void StageStates::give_up(const std::string& why) {
   making_.reset();
 }
 
+/// False: somebody else makes it now. What cannot be locked, on a full disk, is not kept.
+bool StageStates::take_lock(size_t next) {
+  making_.reset();  // it may be the very lock that is held
+  try {
+    making_ = plan_.cache->try_make(plan_.states[next].key);
+    return making_.has_value();
+  } catch (const Error& error) {
+    give_up(error.message());
+    return true;
+  }
+}
+
 /// Whether the state after this one is ours to make; if another run makes it now, waits until it has ended.
 bool StageStates::wait_for_maker(size_t next) {
   next = next_kept(plan_, next);
   if (plan_.read_only || next >= plan_.states.size() || !plan_.states[next].keep) return true;
-  making_ = plan_.cache->try_make(plan_.states[next].key);
-  if (making_) return true;
+  if (take_lock(next)) return true;
   context_.ui.say(
       fmt::format("Another build is making the state after {}: waiting for it.", plan_.states[next].what));
-  while (!making_) {
-    sleep_for(std::chrono::milliseconds(100), context_.stop);
-    making_ = plan_.cache->try_make(plan_.states[next].key);
-  }
+  do sleep_for(std::chrono::milliseconds(100), context_.stop);
+  while (!take_lock(next));
   return false;
 }
 
@@ -167,8 +176,7 @@ void StageStates::keep_result(const Artifact& artifact) {
 
 void StageStates::lock_next(size_t next) {
   next = next_kept(plan_, next);
-  if (next < plan_.states.size() && plan_.states[next].keep)
-    making_ = plan_.cache->try_make(plan_.states[next].key);
+  if (next < plan_.states.size() && plan_.states[next].keep) take_lock(next);
 }
 
 std::unique_ptr<Machine> StageStates::resume() {
@@ -181,7 +189,7 @@ std::unique_ptr<Machine> StageStates::resume() {
   if (!lease) return nullptr;
   size_t undo_before = context_.undo.size();
   try {
-    bool goes_on = !plan_.read_only && next_kept(plan_, *reach.index + 1) < plan_.states.size();
+    bool goes_on = keeping_ && !plan_.read_only && next_kept(plan_, *reach.index + 1) < plan_.states.size();
     auto machine = stage_.builder->restore(plan_.cache->lineage(*reach.state), goes_on, context_);
     if (!machine) return nullptr;
     can_save_ = goes_on;

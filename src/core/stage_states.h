@@ -51,6 +51,7 @@ class StageStates {
              std::optional<FileLock> making);
   void give_up(const std::string& why);
   void lock_next(size_t next);
+  bool take_lock(size_t next);
 
   const Stage& stage_;
   StageContext& context_;

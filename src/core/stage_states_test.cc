@@ -104,6 +104,16 @@ TEST_F(States, WhatCannotBeWrittenEndsTheKeepingAndIsSaid) {
   }
 }
 
+TEST_F(States, WhatAnotherBuildBeganAndDidNotMakeIsMadeHere) {
+  auto other = cache->try_make("boot");
+  ASSERT_TRUE(other);
+  run.sink.on_event = [&](const Event& event) {
+    if (event.text.starts_with("Another build is making")) other.reset();
+  };
+  EXPECT_EQ(build({"a"}).error, "");
+  EXPECT_TRUE(cache->find("boot-a").state);
+}
+
 TEST_F(States, OnlyChosenOnesAreKept) {
   run.script->keeps_chosen_states = true;
   EXPECT_EQ(build({"a", "b", "c"}, {"b"}).error, "");
