@@ -212,6 +212,29 @@ def forks_of_one_run_start_from_one_memory(site, guest):
         assert len(machines) == 3 and all("-incoming" in line for line in machines), machines
 
 
+def many_forks_at_once_end_well(site, guest):
+    """KILN_TEST_FORKS of them (8), all up at the same time, however few the processors."""
+    build = Build(site, guest, "crowd")
+    build.steps = [shell("echo common >/common; sync")]
+    build.run()
+    names = [f"one-{i}" for i in range(int(os.environ.get("KILN_TEST_FORKS", "8")))]
+    builders = [dict(build.machine, name=name, output_directory=f"out-{name}", vnc_port_max=6500) for name in names]
+    send = {"type": "file", "content": "{{build_name}}\n", "destination": "/own"}
+    site.write("crowd.json", json.dumps({"builders": builders, "provisioners": build.steps + [send]}))
+    site.take_calls()
+    code, output = site.kiln("build", "-color=false", "-force", "-cache", "crowd.json")
+    assert code == 0, output
+    machines = site.take_calls()[0]
+    assert len(machines) == len(names) and all("share=off" in line for line in machines), machines
+    if os.geteuid() == 0 and not missing_programs("mount", "sfdisk"):
+        for name in (names[0], names[-1]):
+            content = content_of(site.directory / f"out-{name}" / "disk", site.directory)
+            assert content["own"][3] == f"{name}\n".encode() and content["common"][3] == b"common\n", content["own"]
+    for name in names:
+        assert (site.directory / f"out-{name}" / "disk").stat().st_size > 0
+        shutil.rmtree(site.directory / f"out-{name}")
+
+
 def a_last_step_that_sends_a_little_is_done_again(site, guest):
     build = Build(site, guest, "little")
     site.write("little.conf", "first\n")
@@ -566,7 +589,7 @@ def gc_leaves_nothing(site, guest):
 TESTS = [goes_on_from_the_last_unchanged_step, steps_say_how_long_they_keep, a_failed_step_is_kept_and_gone_on_from,
          a_reboot_in_a_step_is_behind_the_state, forks_are_machines_of_their_own,
          forks_have_an_identity_of_their_own_where_asked, builds_at_once_make_a_state_once,
-         forks_of_one_run_start_from_one_memory, a_last_step_that_sends_a_little_is_done_again,
+         forks_of_one_run_start_from_one_memory, many_forks_at_once_end_well, a_last_step_that_sends_a_little_is_done_again,
          killed_while_working_nothing_half_is_found, what_steps_leave_in_tmp_is_there,
          a_machine_booted_from_a_state_has_a_memory_of_its_own, much_data_comes_as_a_disk, damage_is_seen_and_made_anew, a_state_of_another_qemu_is_refused,
          a_newer_qemu_keeps_states_of_its_own, a_full_disk_costs_states_not_the_build,

@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 
-PATIENCE = 240  # seconds for a step of the machine; only a hang reaches it
+PATIENCE = int(os.environ.get("KILN_TEST_PATIENCE", "240"))  # seconds for a step of the machine; only a hang reaches it
 
 
 def missing_programs(*programs):
