@@ -2,7 +2,8 @@
 """The cache of machine states, with real machines: builds go on from the last unchanged step, forks differ, nothing that
 was half-written or damaged is used, and what comes out is what a build from nothing makes.
 Usage: states_vm.py KILN SOURCE_DIRECTORY [TEST...]. KILN_TINY_GUEST names a tiny guest that is made already,
-QEMU_PEER another QEMU to do it all with besides."""
+QEMU_PEER another QEMU to do it all with besides. KILN_TEST_FORKS=100 with KILN_TEST_PATIENCE=900 (seconds) forks a hundred
+machines at once."""
 import hashlib
 import json
 import os
