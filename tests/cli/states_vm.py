@@ -226,7 +226,8 @@ def many_forks_at_once_end_well(site, guest):
     code, output = site.kiln("build", "-color=false", "-force", "-cache", "crowd.json")
     assert code == 0, output
     machines = site.take_calls()[0]
-    assert len(machines) == len(names) and all("share=off" in line for line in machines), machines
+    # Where another took the port that was free a moment ago, QEMU is started again.
+    assert len(machines) >= len(names) and all("share=off" in line for line in machines), machines
     if os.geteuid() == 0 and not missing_programs("mount", "sfdisk"):
         for name in (names[0], names[-1]):
             content = content_of(site.directory / f"out-{name}" / "disk", site.directory)
