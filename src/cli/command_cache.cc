@@ -28,7 +28,7 @@ std::string step_text(const MachineState& state) {
 /// Removing a state does not reach what it has elsewhere.
 void say_left_outside(const std::vector<MachineState>& removed, const Ui& ui) {
   for (const auto& state : removed) {
-    if (std::string outside = state_outside(state); !outside.empty())
+    if (std::string outside = state_detail(state, "outside"); !outside.empty())
       ui.say(fmt::format("{} is no longer used: `kiln gc -aws` removes it", outside));
   }
 }
@@ -122,9 +122,9 @@ int run_cache(Invocation& invocation, CommandOptions& options, const std::vector
   std::vector<std::vector<std::string>> rows{{"KEY", "BUILD", "AFTER", "TOOK", "SIZE", "USED"}};
   for (const auto& state : states) {
     auto cost = std::chrono::duration_cast<std::chrono::milliseconds>(state.cost);
+    std::string outside = state_detail(state, "outside");
     rows.push_back({short_key(state), state.build, step_text(state), format_go_duration(cost),
-                    state_outside(state).empty() ? format_bytes(state.bytes) : state_outside(state),
-                    age_text(state.used, now)});
+                    outside.empty() ? format_bytes(state.bytes) : outside, age_text(state.used, now)});
   }
   ui.say(text_table(rows) + fmt::format("{}, {} of {} in {}", counted(states.size(), "state"),
                                         format_bytes(total_bytes(states)), format_bytes(state_cache_budget()),

@@ -88,7 +88,7 @@ void run_aws_gc(AwsClient& client, Journal& journal, StateCache& states, const G
   std::set<std::string> known;
   for (const auto& entry : journal.all()) known.insert(aws_run_tag_value(entry));
   std::set<std::string> kept;  // looked at after the journal: a state is in one of them at any time
-  for (const auto& state : states.list()) kept.insert(state_outside_tag(state));
+  for (const auto& state : states.list()) kept.insert(state_detail(state, "outside_tag"));
   const std::string cache_id = states.id();
   for (const auto& thing : find_aws_tagged(client, Deadline::in(aws_limit), Stop())) {
     if (thing.tag_value.empty() || known.contains(thing.tag_value)) continue;

@@ -68,11 +68,6 @@ std::optional<Fd> lock_shared(const fs::path& file) {
   return fd;
 }
 
-std::string text_detail(const MachineState& state, const char* name) {
-  const Value* value = state.details.is_object() ? state.details.find(name) : nullptr;
-  return value != nullptr && value->is_string() ? value->as_string() : "";
-}
-
 class DirectoryCache;
 
 class DirectoryRun : public StateRun {
@@ -397,8 +392,10 @@ MachineState DirectoryRun::commit(MachineState state, const fs::path& directory)
 
 }  // namespace
 
-std::string state_outside(const MachineState& state) { return text_detail(state, "outside"); }
-std::string state_outside_tag(const MachineState& state) { return text_detail(state, "outside_tag"); }
+std::string state_detail(const MachineState& state, const char* name) {
+  const Value* value = state.details.is_object() ? state.details.find(name) : nullptr;
+  return value != nullptr && value->is_string() ? value->as_string() : "";
+}
 
 std::unique_ptr<StateCache> open_state_cache(const fs::path& directory) {
   return std::make_unique<DirectoryCache>(fs::absolute(directory));

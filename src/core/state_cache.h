@@ -117,9 +117,8 @@ class StateCache {
   virtual std::vector<StateDamage> verify(const MachineState& state, const Stop& stop) = 0;
 };
 
-/// What a state has outside of the cache, for people; empty: nothing. And its mark.
-std::string state_outside(const MachineState& state);
-std::string state_outside_tag(const MachineState& state);
+/// A text among the state's details ("outside"); empty: there is none.
+std::string state_detail(const MachineState& state, const char* name);
 
 /// Opens (makes) the cache below `directory`.
 std::unique_ptr<StateCache> open_state_cache(const std::filesystem::path& directory);

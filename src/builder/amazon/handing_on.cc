@@ -12,6 +12,13 @@ namespace {
 
 constexpr auto look_limit = std::chrono::minutes(5);
 
+/// Where it goes, and who may have it.
+constexpr std::pair<const char*, std::vector<std::string> AmiConfig::*> handed_on[] = {
+    {"ami_regions", &AmiConfig::ami_regions},        {"ami_users", &AmiConfig::ami_users},
+    {"ami_groups", &AmiConfig::ami_groups},          {"ami_org_arns", &AmiConfig::ami_org_arns},
+    {"ami_ou_arns", &AmiConfig::ami_ou_arns},        {"snapshot_users", &AmiConfig::snapshot_users},
+    {"snapshot_groups", &AmiConfig::snapshot_groups}};
+
 /// The newest available AMI of one's own with the tag; "" when there is none.
 std::string tagged_image(AwsClient& client, const std::string& region, const std::string& value,
                          const Deadline& deadline, const Stop& stop) {
@@ -140,29 +147,18 @@ std::string source_image_now(AwsClient& client, const ImageOrigin& origin, const
 }
 
 AmiConfig without_handing_on(AmiConfig ami) {
-  ami.ami_regions.clear();
   ami.skip_save_build_region = false;
-  for (auto* list : {&ami.ami_users, &ami.ami_groups, &ami.ami_org_arns, &ami.ami_ou_arns,
-                     &ami.snapshot_users, &ami.snapshot_groups}) {
-    list->clear();
-  }
+  for (const auto& [option, list] : handed_on) (ami.*list).clear();
   return ami;
 }
 
 Value handing_on_of(const AmiConfig& ami) {
   Value out;
-  auto add = [&](const char* option, const std::vector<std::string>& list) {
-    if (list.empty()) return;
+  for (const auto& [option, list] : handed_on) {
+    if ((ami.*list).empty()) continue;
     if (out.is_null()) out = Value::empty_object();
-    out.set(option, Value(Value::List(list.begin(), list.end())));
-  };
-  add("ami_regions", ami.ami_regions);
-  add("ami_users", ami.ami_users);
-  add("ami_groups", ami.ami_groups);
-  add("ami_org_arns", ami.ami_org_arns);
-  add("ami_ou_arns", ami.ami_ou_arns);
-  add("snapshot_users", ami.snapshot_users);
-  add("snapshot_groups", ami.snapshot_groups);
+    out.set(option, Value(Value::List((ami.*list).begin(), (ami.*list).end())));
+  }
   return out;
 }
 

@@ -91,10 +91,7 @@ class PendingImage : public PendingState {
 }  // namespace
 
 KeptImage kept_image(const MachineState& state) {
-  auto text = [&](const char* name) {
-    const Value* value = state.details.find(name);
-    return value != nullptr && value->is_string() ? value->as_string() : std::string();
-  };
+  auto text = [&](const char* name) { return state_detail(state, name); };
   return {text("ami"), text("region"), text("source_ami"), text("key_name")};
 }
 
