@@ -11,6 +11,7 @@ namespace {
 
 constexpr auto plug_limit = std::chrono::seconds(10);
 constexpr auto unplug_limit = std::chrono::seconds(20);  // a guest under emulation takes a second
+constexpr auto drop_limit = std::chrono::seconds(2);     // when the build is about to end
 constexpr auto unplug_pause = std::chrono::milliseconds(20);
 constexpr uint64_t piece = 1 << 20;
 
@@ -33,24 +34,23 @@ LentDisk::LentDisk(QmpClient& qmp, int file, const Stop& stop)
                  limit, stop);
     device_ = true;
   } catch (const Error&) {
-    // A constructor that fails has no destructor.
-    try {
-      take_back(Stop());
-    } catch (const Error&) {
-    }
+    drop();  // a constructor that fails has no destructor
     throw;
   }
 }
 
-LentDisk::~LentDisk() {
+LentDisk::~LentDisk() { drop(); }
+
+void LentDisk::drop() {
   try {
-    take_back(Stop());
+    take_back(Deadline::in(drop_limit), Stop());
   } catch (const std::exception&) {
   }
 }
 
-void LentDisk::take_back(const Stop& stop) {
-  Deadline limit = Deadline::in(unplug_limit);
+void LentDisk::take_back(const Stop& stop) { take_back(Deadline::in(unplug_limit), stop); }
+
+void LentDisk::take_back(const Deadline& limit, const Stop& stop) {
   if (std::exchange(device_, false)) qmp_.execute("device_del", {{"id", serial_}}, limit, stop);
   while (node_) {
     try {

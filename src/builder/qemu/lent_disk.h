@@ -16,7 +16,7 @@ class LentDisk {
   LentDisk(QmpClient& qmp, int file, const Stop& stop);
   LentDisk(const LentDisk&) = delete;
   LentDisk& operator=(const LentDisk&) = delete;
-  /// Takes it back if take_back() was not called; never throws.
+  /// Takes it back if take_back() was not called, without waiting long; never throws.
   ~LentDisk();
   /// By which the guest knows it: /sys/block/vd*/serial.
   const std::string& serial() const { return serial_; }
@@ -24,6 +24,9 @@ class LentDisk {
   void take_back(const Stop& stop);
 
  private:
+  void take_back(const Deadline& limit, const Stop& stop);
+  void drop();
+
   QmpClient& qmp_;
   std::string serial_;
   int64_t fdset_ = -1;
