@@ -82,7 +82,8 @@ StageStates::StageStates(const Stage& stage, StageContext& context, const Redact
       writing_(std::make_shared<Writing>()) {
   if (std::string why = stage.builder->keeps_no_states(); !why.empty()) {
     keeping_ = false;
-    if (!plan_.read_only && why != builder_without_states)
+    bool wanted = next_kept(plan_, 0) < plan_.states.size();
+    if (wanted && !plan_.read_only && why != builder_without_states)
       context_.ui.say(fmt::format("States of this machine are not kept: {}.", why));
     return;
   }

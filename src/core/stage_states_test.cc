@@ -93,13 +93,20 @@ TEST_F(States, EachIsTheChildOfTheOneBefore) {
 }
 
 TEST_F(States, WhatCannotBeWrittenEndsTheKeepingAndIsSaid) {
+  auto said = [&] {
+    auto texts = run.sink.texts();
+    return std::count_if(texts.begin(), texts.end(), [](const std::string& text) {
+      return text.starts_with("No further states of this machine are kept: no space");
+    });
+  };
+  int times = 0;
   for (int state : {0, 2, 3}) {  // the first, one in between, the last
     failing = state;
     run.story.clear();
     cache = open_state_cache(directory.path() / fmt::format("{}", state));
     EXPECT_EQ(build({"a", "b", "c"}).error, "");
     EXPECT_THAT(run.story.lines(), Contains(fmt::format("takes back {}", state)));
-    EXPECT_THAT(run.sink.texts(), Contains(HasSubstr("No further states of this machine are kept: no space")));
+    EXPECT_EQ(said(), ++times);
     EXPECT_EQ(cache->list().size(), static_cast<size_t>(state)) << "those before it stay, those behind it are not kept";
   }
 }
