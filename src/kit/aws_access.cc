@@ -148,7 +148,8 @@ const OptionTable<AwsAccessConfig>& aws_access_options() {
                             .doc = "The region to work in, such as us-east-1."});
     t.add(&Config::custom_endpoint_ec2,
           {.name = "custom_endpoint_ec2",
-           .doc = "A URL to send all requests to instead of AWS: EC2's, and those of IAM, STS and SSM.",
+           .doc = "A URL to send all requests to instead of AWS: EC2's, and those of IAM, STS and SSM; one of AWS' own "
+                  "(a VPC endpoint) gets EC2's alone.",
            .in_key = false});
     t.add(&Config::decode_authorization_messages, {.name = "decode_authorization_messages",
                                                    .default_text = "false",

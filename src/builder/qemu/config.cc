@@ -109,7 +109,7 @@ void add_disk_options(OptionTable<Config>& t) {
   t.add(&Config::disk_compression_type,
         {.name = "disk_compression_type",
          .default_text = "zlib",
-         .doc = "zlib, or zstd: ten times faster and smaller, but only QEMU 5.1 and later read it. Kiln's own.",
+         .doc = "zlib, or zstd: several times faster, but only QEMU 5.1 and later read it. Kiln's own.",
          .at_end = true});
   t.add_block(&Config::qemu_img_args, {.name = "qemu_img_args", .doc = "Arguments for qemu-img.", .at_end = true},
               img_args_options());
