@@ -78,7 +78,7 @@ def run_watched(argv, cwd, env):
     output = b""
     while process.poll() is None:
         output += process.stdout.read() or b""
-        peak = max(peak, session_memory(process.pid))
+        peak = max(peak, tree_memory_of(process.pid))
         time.sleep(0.01)
     wall = time.monotonic() - start
     if process.returncode != 0:
@@ -86,17 +86,24 @@ def run_watched(argv, cwd, env):
     return wall, 0.0, peak
 
 
-def session_memory(session):
-    """Proportional set size, in KiB, of every process of a session."""
-    total = 0
-    for pid in filter(str.isdigit, os.listdir("/proc")):
+def tree_memory_of(root):
+    """Proportional set size, in KiB, of a process and all below it, whatever sessions they are in."""
+    parents = {}
+    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
         try:
-            if os.getsid(int(pid)) != session:
-                continue
-            with open(f"/proc/{pid}/smaps_rollup") as f:
-                total += sum(int(line.split()[1]) for line in f if line.startswith("Pss:"))
-        except (OSError, ProcessLookupError):
+            with open(f"/proc/{pid}/stat") as f:
+                parents[pid] = int(f.read().rpartition(") ")[2].split()[1])
+        except OSError:
             continue
+    total, family = 0, {root}
+    while family:
+        for pid in family:
+            try:
+                with open(f"/proc/{pid}/smaps_rollup") as f:
+                    total += sum(int(line.split()[1]) for line in f if line.startswith("Pss:"))
+            except OSError:
+                continue
+        family = {pid for pid, parent in parents.items() if parent in family}
     return total
 
 

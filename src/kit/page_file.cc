@@ -9,7 +9,9 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <exception>
 #include <functional>
+#include <mutex>
 #include <thread>
 #include <utility>
 
@@ -40,17 +42,25 @@ const PageDigest& digest_of_zeroes() {
   return zeroes;
 }
 
-/// Does the work for all numbers below `count`, on some threads.
+/// Does the work for all numbers below `count`, on some threads. What one of them throws is thrown.
 void in_parallel(size_t count, const std::function<void(size_t)>& work) {
   std::atomic<size_t> next = 0;
+  std::exception_ptr failed;
+  std::mutex mutex;
   auto run = [&] {
-    for (size_t i = next++; i < count; i = next++) work(i);
+    try {
+      for (size_t i = next++; i < count; i = next++) work(i);
+    } catch (...) {
+      std::scoped_lock lock(mutex);
+      failed = std::current_exception();
+    }
   };
   unsigned workers = std::clamp(std::thread::hardware_concurrency(), 1U, most_workers);
   std::vector<std::thread> threads;
   for (unsigned i = 1; i < workers; ++i) threads.emplace_back(run);
   run();
   for (auto& thread : threads) thread.join();
+  if (failed) std::rethrow_exception(failed);
 }
 
 /// Whether each slice holds anything at all: holes of the file are zeroes, and need not be looked at (looking
@@ -65,6 +75,35 @@ std::vector<bool> slices_with_data(int fd, uint64_t size) {
       out[static_cast<size_t>(slice)] = true;
     at = extent->end;
   }
+}
+
+PageChanges::Part part_of(size_t slice) {
+  PageChanges::Part out;
+  out.slice_first = slice * slice_pages;
+  return out;
+}
+
+size_t pages_of(size_t slice, size_t all) { return std::min(slice_pages, all - slice * slice_pages); }
+
+/// Notes the page when it is not as it was known, and knows it from now on. Whether its content is to be told.
+bool note_change(PageChanges::Part& part, size_t page, PageDigest& known, const PageDigest& now) {
+  if (now == known) return false;
+  known = now;
+  bool zero = now == digest_of_zeroes();
+  part.pages.push_back(static_cast<uint32_t>(page));
+  part.zero.push_back(zero);
+  return !zero;
+}
+
+/// Copies the page to its place among the slice's.
+void keep_content(std::unique_ptr<char[]>& slice, size_t pages, size_t page, const char* content) {
+  if (!slice) slice.reset(new char[pages * page_size]);
+  std::memcpy(slice.get() + page * page_size, content, page_size);
+}
+
+PageChanges changes_in(uint64_t size, std::vector<PageChanges::Part> parts) {
+  std::erase_if(parts, [](const auto& part) { return part.pages.empty(); });
+  return {size, std::move(parts)};
 }
 
 struct FreeCompressor {
@@ -287,17 +326,6 @@ void PageFile::put_zeroes(uint64_t first, uint64_t count) {
     std::memset(mapped_ + at, 0, static_cast<size_t>(size));
 }
 
-PageFile PageFile::copy() const {
-  PageFile out = memory(size_);
-  if (int error = copy_content(fd_.get(), out.fd_.get()); error != 0) {
-    errno = error;
-    throw_errno("copy " + name_);
-  }
-  out.known_ = known_;
-  out.held_before_ = held_before_;
-  return out;
-}
-
 uint64_t PageFile::bytes_held() const {
   struct stat status {};
   return ::fstat(fd_.get(), &status) == 0 ? static_cast<uint64_t>(status.st_blocks) * 512 : 0;
@@ -311,17 +339,14 @@ void PageFile::copy_ahead() {
   in_parallel(ahead_.size(), [&](size_t slice) {
     if (!with_data[slice]) return;
     size_t first = slice * slice_pages;
-    size_t count = std::min(slice_pages, known_.size() - first);
+    size_t count = pages_of(slice, known_.size());
     Ahead& ahead = ahead_[slice];
     for (size_t i = 0; i < count; ++i) {
       const char* page = mapped_ + (first + i) * page_size;
       if (digest_of(page) == known_[first + i]) continue;
-      if (!ahead.content) {
-        ahead.content.reset(new char[count * page_size]);
-        ahead.copied.resize(count);
-      }
       // The digest is the copy's: the page may be another by now.
-      std::memcpy(ahead.content.get() + i * page_size, page, page_size);
+      keep_content(ahead.content, count, i, page);
+      ahead.copied.resize(count);
       ahead.copied[i] = digest_of(ahead.content.get() + i * page_size);
     }
   });
@@ -333,28 +358,66 @@ PageChanges PageFile::take_changes() {
   ahead_.resize(parts.size());
   in_parallel(parts.size(), [&](size_t slice) {
     size_t first = slice * slice_pages;
-    size_t count = std::min(slice_pages, known_.size() - first);
-    PageChanges::Part& part = parts[slice];
+    size_t count = pages_of(slice, known_.size());
     Ahead& ahead = ahead_[slice];
-    part.slice_first = first;
+    PageChanges::Part part = part_of(slice);
     part.content = std::move(ahead.content);
     for (size_t i = 0; i < count; ++i) {
       const char* page = mapped_ + (first + i) * page_size;
       PageDigest now = with_data[slice] ? digest_of(page) : digest_of_zeroes();
-      if (now == known_[first + i]) continue;
-      known_[first + i] = now;
-      bool zero = now == digest_of_zeroes();
-      part.pages.push_back(static_cast<uint32_t>(i));
-      part.zero.push_back(zero);
-      if (zero || (!ahead.copied.empty() && ahead.copied[i] == now)) continue;
-      if (!part.content) part.content.reset(new char[count * page_size]);
-      std::memcpy(part.content.get() + i * page_size, page, page_size);
+      if (!note_change(part, i, known_[first + i], now)) continue;
+      if (ahead.copied.empty() || ahead.copied[i] != now) keep_content(part.content, count, i, page);
     }
+    parts[slice] = std::move(part);
   });
   ahead_.clear();
   held_before_ = bytes_held();
-  std::erase_if(parts, [](const auto& part) { return part.pages.empty(); });
-  return {size_, std::move(parts)};
+  return changes_in(size_, std::move(parts));
+}
+
+ForkedPages::ForkedPages(const ProcessMemory& process, uint64_t address, std::shared_ptr<const PageFile> common)
+    : process_(process), address_(address), common_(std::move(common)), known_(common_->known_) {}
+
+ForkedPages::ForkedPages(const ProcessMemory& process, uint64_t address, uint64_t bytes)
+    : process_(process), address_(address), known_(bytes / page_size, digest_of_zeroes()) {}
+
+PageChanges ForkedPages::take_changes() {
+  size_t slices = (known_.size() + slice_pages - 1) / slice_pages;
+  std::vector<std::vector<ProcessMemory::Pages>> own(slices);  // relative to their slice
+  for (auto run : process_.own_pages(address_, known_.size())) {
+    while (run.count > 0) {
+      size_t slice = run.first / slice_pages, at = run.first % slice_pages;
+      size_t here = std::min(run.count, slice_pages - at);
+      own[slice].push_back({at, here});
+      run = {run.first + here, run.count - here};
+    }
+  }
+  std::vector<PageChanges::Part> parts(slices);
+  in_parallel(slices, [&](size_t slice) { parts[slice] = changes_of(slice, own[slice]); });
+  return changes_in(known_.size() * page_size, std::move(parts));
+}
+
+/// A page that is not the process's own is as in the beginning: it never was written to, or it was given back.
+PageChanges::Part ForkedPages::changes_of(size_t slice, const std::vector<ProcessMemory::Pages>& own) {
+  PageChanges::Part part = part_of(slice);
+  size_t first = part.slice_first, count = pages_of(slice, known_.size());
+  std::unique_ptr<char[]> content;
+  if (!own.empty()) {
+    content.reset(new char[count * page_size]);
+    process_.read(address_ + first * page_size, own, content.get());
+  }
+  auto run = own.begin();
+  for (size_t i = 0; i < count; ++i) {
+    if (run != own.end() && i == run->first + run->count) ++run;
+    bool is_own = run != own.end() && i >= run->first;
+    PageDigest now = is_own    ? digest_of(content.get() + i * page_size)
+                     : common_ ? common_->known_[first + i]
+                               : digest_of_zeroes();
+    if (note_change(part, i, known_[first + i], now) && !is_own)
+      keep_content(content, count, i, common_->mapped_ + (first + i) * page_size);
+  }
+  if (!part.pages.empty()) part.content = std::move(content);
+  return part;
 }
 
 }  // namespace kiln

@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/wait.h"
+#include "kit/process_memory.h"
 
 namespace kiln {
 
@@ -55,12 +56,10 @@ class PageFile {
 
   int fd() const { return fd_.get(); }
   uint64_t size() const { return size_; }
+  const char* data() const { return mapped_; }
   /// Puts changes into it (written by PageChanges::write). Throws Error{environment} when the file is
   /// damaged.
   void apply(const fs::path& file, const Stop& stop);
-  /// Memory of the same content, from which the same changes are told. Nobody may write to this one
-  /// meanwhile.
-  PageFile copy() const;
   /// Copies what changed already while it is still being written to, so that take_changes() has only the rest
   /// to copy. Does nothing unless much has been added since: reading everything once more would cost more
   /// than it saves.
@@ -70,6 +69,7 @@ class PageFile {
   PageChanges take_changes();
 
  private:
+  friend class ForkedPages;
   PageFile(Fd fd, std::string name, uint64_t bytes);
   void put_pages(uint64_t first, uint64_t count, const char* content);
   void put_zeroes(uint64_t first, uint64_t count);
@@ -86,6 +86,27 @@ class PageFile {
   };
   std::vector<Ahead> ahead_;  ///< by slice; empty: nothing was copied ahead
   uint64_t held_before_ = 0;  ///< bytes, when changes were taken last
+};
+
+/// Pages of a process of ours that began as those of a PageFile, which it has mapped privately, or as zeroes:
+/// many processes have one file, and each its own changes. Looks only at what the process wrote to since it
+/// mapped them.
+class ForkedPages {
+ public:
+  /// `address`: of the first page, in the process. `common`: what it began as; nobody writes to it any more.
+  ForkedPages(const ProcessMemory& process, uint64_t address, std::shared_ptr<const PageFile> common);
+  /// The same, of memory that began as zeroes.
+  ForkedPages(const ProcessMemory& process, uint64_t address, uint64_t bytes);
+  /// As PageFile::take_changes: at first, what is not as in the beginning. The process stands still.
+  PageChanges take_changes();
+
+ private:
+  PageChanges::Part changes_of(size_t slice, const std::vector<ProcessMemory::Pages>& own);
+
+  ProcessMemory process_;
+  uint64_t address_;
+  std::shared_ptr<const PageFile> common_;  ///< null: zeroes
+  std::vector<PageDigest> known_;
 };
 
 }  // namespace kiln

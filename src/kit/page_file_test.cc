@@ -1,11 +1,15 @@
 #include "kit/page_file.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstring>
 
 #include "base/error.h"
+#include "base/fd.h"
 
 namespace kiln {
 namespace {
@@ -48,21 +52,109 @@ TEST(PageFile, TellsChangesAndPutsThemTogether) {
   EXPECT_EQ(again.take_changes().pages(), 0U);
 }
 
-TEST(PageFile, ACopyGoesItsOwnWay) {
-  TempDir dir;
-  PageFile memory = PageFile::memory(small);
-  View view(memory);
-  for (size_t page : {0, 1, 1023, 1024, 4000}) view.fill(page, static_cast<char>('a' + page % 7));
-  memory.take_changes().write(dir.path() / "1", Stop());
-  view.fill(4000, 'q');  // not told yet: the copy tells it, too
+/// A process that has a file mapped privately and writes to its pages as it is told.
+class Fork {
+ public:
+  explicit Fork(const PageFile& memory) {
+    int pipe_of_it[2] = {}, pipe_to_it[2] = {};
+    KILN_CHECK(::pipe(pipe_of_it) == 0 && ::pipe(pipe_to_it) == 0);
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      void* mapped = ::mmap(nullptr, memory.size(), PROT_READ | PROT_WRITE, MAP_PRIVATE, memory.fd(), 0);
+      Write one;
+      while (::write(pipe_of_it[1], "d", 1) == 1 && ::read(pipe_to_it[0], &one, sizeof one) == sizeof one) {
+        char* page = static_cast<char*>(mapped) + one.page * page_size;
+        if (one.give_back) {
+          ::madvise(page, page_size, MADV_DONTNEED);
+        } else {
+          std::memset(page, one.value, page_size);
+        }
+      }
+      ::_exit(0);
+    }
+    done_.reset(pipe_of_it[0]);
+    write_.reset(pipe_to_it[1]);
+    ::close(pipe_of_it[1]);
+    ::close(pipe_to_it[0]);
+    wait();
+  }
+  ~Fork() {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+  void fill(size_t page, char value) { tell({page, value, false}); }
+  void give_back(size_t page) { tell({page, 0, true}); }
+  pid_t pid() const { return pid_; }
 
-  PageFile copy = memory.copy();
-  View copied(copy);
-  EXPECT_TRUE(copied.all() == view.all());
-  copied.fill(1, 'x');
-  EXPECT_EQ(copy.take_changes().pages(), 2U);
-  EXPECT_EQ(memory.take_changes().pages(), 1U);
-  EXPECT_FALSE(copied.all() == view.all());
+ private:
+  struct Write {
+    size_t page = 0;
+    char value = 0;
+    bool give_back = false;
+  };
+  void tell(const Write& one) {
+    KILN_CHECK(::write(write_.get(), &one, sizeof one) == sizeof one);
+    wait();
+  }
+  void wait() {
+    char byte = 0;
+    KILN_CHECK(::read(done_.get(), &byte, 1) == 1);
+  }
+  pid_t pid_ = -1;
+  Fd done_, write_;
+};
+
+TEST(PageFile, ForksOfItTellTheirOwnChanges) {
+  if (!ProcessMemory::can_be_seen()) GTEST_SKIP() << "processes cannot be looked into here";
+  TempDir dir;
+  auto memory = std::make_shared<PageFile>(PageFile::memory(small));
+  View view(*memory);
+  for (size_t page : {0, 1, 1023, 1024, 4000}) view.fill(page, static_cast<char>('a' + page % 7));
+  memory->take_changes().write(dir.path() / "base", Stop());
+  std::string before = view.all();
+
+  Fork fork(*memory), other(*memory);
+  auto process = ProcessMemory::with_mapped(fork.pid(), memory->fd());
+  ASSERT_TRUE(process);
+  ForkedPages pages(*process, process->mapped_at(), memory);
+  EXPECT_EQ(pages.take_changes().pages(), 0U);
+  other.fill(1, 'o');
+  fork.fill(1, 'x');
+  fork.fill(2, 'y');
+  fork.fill(1023, 0);
+  fork.fill(4000, static_cast<char>('a' + 4000 % 7));  // as it was
+  fork.fill(4999, 'z');
+  PageChanges first = pages.take_changes();
+  EXPECT_EQ(first.pages(), 4U);
+  first.write(dir.path() / "1", Stop());
+  fork.fill(3000, 'n');
+  fork.give_back(1);  // which is as in the beginning then
+  PageChanges second = pages.take_changes();
+  EXPECT_EQ(second.pages(), 2U);
+  second.write(dir.path() / "2", Stop());
+  EXPECT_EQ(pages.take_changes().pages(), 0U);
+
+  std::string expected = before;
+  auto set = [&](size_t page, char value) { std::memset(expected.data() + page * page_size, value, page_size); };
+  set(2, 'y'), set(1023, 0), set(4999, 'z'), set(3000, 'n');
+  PageFile again = PageFile::memory(small);
+  for (const char* changes : {"base", "1", "2"}) again.apply(dir.path() / changes, Stop());
+  EXPECT_TRUE(View(again).all() == expected);
+  EXPECT_TRUE(view.all() == before);
+}
+
+TEST(PageFile, MemoryOfAProcessThatEndedCannotBeRead) {
+  if (!ProcessMemory::can_be_seen()) GTEST_SKIP() << "processes cannot be looked into here";
+  auto memory = std::make_shared<PageFile>(PageFile::memory(small));
+  std::optional<ForkedPages> pages;
+  {
+    Fork fork(*memory);
+    auto process = ProcessMemory::with_mapped(fork.pid(), memory->fd());
+    ASSERT_TRUE(process);
+    pages.emplace(*process, process->mapped_at(), memory);
+  }
+  EXPECT_THROW(pages->take_changes(), Error);
+  EXPECT_FALSE(ProcessMemory::with_mapped(::getpid(), Fd(::memfd_create("other", MFD_CLOEXEC)).get()));
 }
 
 TEST(PageFile, WhatIsCopiedAheadIsTakenAsItIsInTheEnd) {

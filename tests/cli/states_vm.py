@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 
 from vm_support import PATIENCE, Build, Site, has, has_not, missing_programs, shell, tiny_guest
 
@@ -117,6 +118,55 @@ def a_reboot_in_a_step_is_behind_the_state(site, guest):
     output = build.run()
     has(output, "Cached: provisioner shell (step 2)", "rebooted again")
     assert "-incoming defer" in site.take_calls()[0][0]
+
+
+def pixels(picture):
+    """What is drawn on a PNG, filtered: nothing but zeroes is a black one."""
+    data, at, packed = picture.read_bytes(), 8, b""
+    while at < len(data):
+        size, kind = int.from_bytes(data[at:at + 4], "big"), data[at + 4:at + 8]
+        packed += data[at + 8:at + 8 + size] if kind == b"IDAT" else b""
+        at += size + 12
+    return zlib.decompress(packed)
+
+
+def what_the_screen_shows_is_in_the_state(site, guest):
+    """Also in that of a machine which itself came from a state, and reboots: firmware and display have memories that
+    QEMU saves as if they were the machine's own."""
+    build = Build(site, guest, "screen")
+    build.steps = [shell("echo one >/one"), shell("echo shown-$(cat /one) >/dev/tty0")]
+    build.run()
+    build.steps[1] = shell("echo shown again >/dev/tty0; echo in memory >/dev/shm/here")
+    build.run()
+    assert all(state["details"]["devices_alone"] for state in build.own_states()), build.own_states()
+    build.steps.append(shell("cat /dev/shm/here; exit 3"))
+    before = set(site.directory.glob("state/evidence/**/screenshot.png"))
+    has(build.run(exits=1), "Cached: provisioner shell (step 3)", "in memory")
+    screen, = set(site.directory.glob("state/evidence/**/screenshot.png")) - before
+    assert sum(byte != 0 for byte in pixels(screen)) > 1000, screen
+    build.steps[2] = shell("cat /proc/sys/kernel/random/boot_id >/before; sync; reboot", expect_disconnect=True)
+    build.steps.append(shell("cmp /before /proc/sys/kernel/random/boot_id && exit 1; cat /one; echo rebooted"))
+    has(build.run(), "Cached: provisioner shell (step 3)", "one", "rebooted")
+
+
+def a_qemu_that_cannot_be_looked_into_keeps_states(site, guest):
+    """It runs elsewhere than below Kiln: its devices are migrated, and each fork that goes on has a memory of its own."""
+    script = site.directory / "far-qemu"
+    script.write_text("#!/bin/sh\ncase \"$*\" in\n*-netdev*) setsid -f qemu-system-x86_64 -pidfile $0.pid \"$@\"\n"
+                      "while ! test -s $0.pid; do sleep 0.05; done; exec tail -f --pid=$(cat $0.pid) /dev/null;;\n"
+                      "*) exec qemu-system-x86_64 \"$@\";;\nesac\n")
+    script.chmod(0o755)
+    build = Build(site, guest, "far")
+    build.machine.update(qemu_binary=str(script), accelerator="tcg")
+    build.steps = [shell("echo one >/one; echo one >/dev/shm/one"), shell("true"), shell("true")]
+    build.run()
+    for turn in (1, 2):
+        build.steps[turn] = shell(f"cat /one; echo {turn} >>/dev/shm/one; cat /dev/shm/one")
+        site.take_calls()
+        has(build.run(), f"Cached: provisioner shell (step {turn + 1})", "one", str(turn))
+        machine, = site.take_calls()[0]
+        assert "share=on" in machine and "-incoming defer" in machine, machine
+    assert not any(state["details"]["devices_alone"] for state in build.own_states()), build.own_states()
 
 
 def forks_are_machines_of_their_own(site, guest):
@@ -589,11 +639,13 @@ def gc_leaves_nothing(site, guest):
 
 
 TESTS = [goes_on_from_the_last_unchanged_step, steps_say_how_long_they_keep, a_failed_step_is_kept_and_gone_on_from,
-         a_reboot_in_a_step_is_behind_the_state, forks_are_machines_of_their_own,
+         a_reboot_in_a_step_is_behind_the_state, what_the_screen_shows_is_in_the_state,
+         a_qemu_that_cannot_be_looked_into_keeps_states, forks_are_machines_of_their_own,
          forks_have_an_identity_of_their_own_where_asked, builds_at_once_make_a_state_once,
          forks_of_one_run_start_from_one_memory, many_forks_at_once_end_well, a_last_step_that_sends_a_little_is_done_again,
          killed_while_working_nothing_half_is_found, what_steps_leave_in_tmp_is_there,
-         a_machine_booted_from_a_state_has_a_memory_of_its_own, much_data_comes_as_a_disk, damage_is_seen_and_made_anew, a_state_of_another_qemu_is_refused,
+         a_machine_booted_from_a_state_has_a_memory_of_its_own, much_data_comes_as_a_disk,
+         damage_is_seen_and_made_anew, a_state_of_another_qemu_is_refused,
          a_newer_qemu_keeps_states_of_its_own, a_full_disk_costs_states_not_the_build,
          a_rootfs_goes_on_from_its_states, what_comes_out_is_what_a_build_from_nothing_makes, gc_leaves_nothing]
 

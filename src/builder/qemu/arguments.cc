@@ -164,7 +164,9 @@ void add_state_devices(std::vector<std::string>& argv, const Config& config, con
   if (run.memory_fd < 0) return;
   auto add = [&](const char* name, std::string value) { argv.insert(argv.end(), {name, std::move(value)}); };
   for (size_t i = 0; i + 1 < argv.size(); ++i) {
-    if (argv[i] == "-machine") argv[i + 1] += ",memory-backend=kiln-memory";
+    if (argv[i] != "-machine") continue;
+    argv[i + 1] += ",memory-backend=kiln-memory";
+    if (run.devices_alone) argv[i + 1] += ",suppress-vmdesc=on";
   }
   add("-object", fmt::format("memory-backend-file,id=kiln-memory,size={}M,mem-path=/proc/self/fd/{},share={}",
                              config.memory, run.memory_fd, run.memory_private ? "off" : "on"));
@@ -176,6 +178,10 @@ void add_state_devices(std::vector<std::string>& argv, const Config& config, con
     add("-device", "virtserialport,bus=kiln-serial.0,chardev=kiln-guest,name=org.kiln.guest");
   }
   if (run.incoming) add("-incoming", "defer");
+  if (!run.devices_alone) return;
+  // It says neither of which machine it is nor that this one stood still.
+  add("-global", "migration.send-configuration=off");
+  argv.emplace_back("-S");
 }
 
 }  // namespace
@@ -192,7 +198,7 @@ std::string machine_definition(const Config& config, const RunValues& run, const
   same.host_port = forwards_port(config) ? 1 : 0;
   same.guest_port = config.comm.port();
   same.host_address = same.vnc_address = same.display = same.qmp_socket = same.serial_file = "";
-  same.vnc_password = same.incoming = same.installed = same.memory_private = false;
+  same.vnc_password = same.incoming = same.installed = same.memory_private = same.devices_alone = false;
   same.control_fd = same.events_fd = -1;
   same.memory_fd = same.http_port = 0;
   same.http_directory = "";

@@ -30,6 +30,7 @@ struct RunValues {
   std::string serial_file;           ///< where the serial console goes; empty: nowhere
   // Of machines whose states are kept.
   int memory_fd = -1;                ///< the inherited descriptor of the file that is the machine's memory; -1: none
+  bool devices_alone = false;        ///< the state that comes in has the devices by themselves (state.cc)
   bool memory_private = false;       ///< it is shared with others, and what this machine writes is seen by none of them
   std::string guest_channel;         ///< socket of the guest channel's port; empty: no such port
   bool incoming = false;             ///< waits for its devices' state

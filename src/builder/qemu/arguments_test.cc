@@ -279,6 +279,10 @@ TEST(QemuStates, AMachineWhoseStatesAreKeptHasItsMemoryInAFile) {
   line = command_line(prepared({{"memory", 256}}).config, run);
   EXPECT_TRUE(contains(line, "share=off")) << line;
   EXPECT_TRUE(line.ends_with("-incoming defer")) << line;
+  run.devices_alone = true;
+  line = command_line(prepared({{"memory", 256}}).config, run);
+  EXPECT_TRUE(contains(line, "memory-backend=kiln-memory,suppress-vmdesc=on")) << line;
+  EXPECT_TRUE(line.ends_with("-incoming defer -global migration.send-configuration=off -S")) << line;
 }
 
 TEST(QemuStates, TheDefinitionIsTheMachineAndNotItsPlaces) {
@@ -290,7 +294,7 @@ TEST(QemuStates, TheDefinitionIsTheMachineAndNotItsPlaces) {
   other.host_port = 4000;
   other.vnc_address = "";
   other.display = "none";
-  other.incoming = other.memory_private = true;
+  other.incoming = other.memory_private = other.devices_alone = true;
   other.serial_file = "/tmp/serial.log";
   other.control_fd = 3;
   EXPECT_EQ(machine_definition(config, other, scope), first);

@@ -31,7 +31,7 @@ Value QemuMachine::build_data() {
 }
 
 std::unique_ptr<PendingState> QemuMachine::save_state(const fs::path& directory, StageContext& context) {
-  if (!running_->memory || running_->values.memory_private) return nullptr;
+  if (!running_->memory) return nullptr;
   return freeze(*running_, config_, directory, context);
 }
 

@@ -8,6 +8,7 @@
 #include "builder/qemu/arguments.h"
 #include "builder/qemu/config.h"
 #include "builder/qemu/disks.h"
+#include "builder/qemu/memory_beside.h"
 #include "builder/qemu/vm.h"
 #include "core/builder.h"
 #include "kit/page_file.h"
@@ -28,6 +29,8 @@ struct Running {
   std::vector<std::string> argv;  ///< of QEMU, as started
   std::string qemu_version;       ///< empty: not asked for yet
   std::shared_ptr<PageFile> memory;  ///< of machines whose states are kept; else QEMU has its own
+  std::optional<MemoryBeside> beside;  ///< found before the first state, where it can be read
+  std::optional<ForkedPages> forked;   ///< what it changed of `memory`, when it has that privately
   bool memory_known = false;  ///< a state has it already, so that the next one need only tell what changed
   std::unique_ptr<Vm> vm;
   std::unique_ptr<Communicator> communicator;

@@ -185,11 +185,12 @@ void QemuBuilder::restore_steps(const std::shared_ptr<Running>& running, const s
   values.accelerator = choose_accelerator(context);
   values.installed = !hot;
   values.incoming = hot;
-  values.memory_private = hot && !goes_on;
+  values.devices_alone = hot && has_devices_alone(last);
+  values.memory_private = hot && (!goes_on || (values.devices_alone && ProcessMemory::can_be_seen()));
   if (hot) {
     std::string why = why_not_hot(last, values.accelerator, machine_definition(config_, values, context.scope));
     if (!why.empty()) throw Error(ErrorKind::environment, why);
-    running->memory = memory_of(line, !goes_on, context.stop);
+    running->memory = memory_of(line, values.memory_private, context.stop);
     running->memory_known = true;
   } else {
     running->memory = std::make_shared<PageFile>(PageFile::memory(memory_bytes()));

@@ -13,6 +13,7 @@
 #include "builder/qemu/arguments.h"
 #include "builder/qemu/guest_way.h"
 #include "builder/qemu/layer.h"
+#include "builder/qemu/memory_beside.h"
 
 namespace kiln::qemu {
 
@@ -72,6 +73,18 @@ void make_ready_for_states(Running& running, const Stop& stop) {
   const Json& number = info.at("qemu");
   running.qemu_version = fmt::format("{}.{}.{} {}", number.value("major", 0), number.value("minor", 0),
                                      number.value("micro", 0), info.value("package", ""));
+  Json blocked = execute(vm, "query-migrate", {}, stop).value("blocked-reasons", Json::array());
+  if (!blocked.empty())
+    throw Error(ErrorKind::environment, "QEMU cannot save this machine: " + blocked.front().get<std::string>());
+}
+
+/// Once for a machine whose devices are there.
+void find_memories(Running& running, const Stop& stop) {
+  if (!running.beside) running.beside = MemoryBeside::find(*running.vm, *running.memory, stop);
+  if (!running.values.memory_private || running.forked) return;
+  if (!running.beside) throw Error(ErrorKind::environment, "the memory of QEMU's process cannot be read");
+  const ProcessMemory& process = running.beside->process();
+  running.forked.emplace(process, process.mapped_at(), running.memory);
 }
 
 /// QEMU's name of the drive whose file this is.
@@ -133,24 +146,49 @@ bool flush_guest(Running& running, StageContext& context) {
   }
 }
 
+/// What is taken of a machine while it stands still, besides files.
+struct Taken {
+  PageChanges memory;
+  std::vector<PageChanges> beside;  ///< of its firmware and display
+};
+
+/// QEMU saves the devices alone, by a command made for Xen; memories are read by us. It is quick, and the machine's own
+/// memory may be private.
+Taken take_devices_alone(Running& running, const fs::path& devices, const Stop& stop) {
+  execute(*running.vm, "xen-save-devices-state", {{"filename", devices.string()}, {"live", true}}, stop);
+  Taken out{running.forked ? running.forked->take_changes() : running.memory->take_changes(), {}};
+  out.beside = running.beside->take();
+  return out;
+}
+
+/// Where we may not look into QEMU it migrates the devices and the memories beside; only memory that is shared it knows
+/// to leave out.
+Taken take_by_migration(Running& running, const std::string& devices, const Stop& stop) {
+  execute(*running.vm, "migrate", {{"uri", devices}}, stop);
+  Taken out{running.memory->take_changes(), {}};
+  wait_migrated(*running.vm, "save the devices' state", stop);
+  return out;
+}
+
 class FrozenState : public PendingState {
  public:
-  FrozenState(PageChanges memory, fs::path directory, std::vector<std::string> layers,
-              std::vector<std::string> depends, Value details)
-      : memory_(std::move(memory)),
+  FrozenState(Taken taken, fs::path directory, std::vector<std::string> layers, std::vector<std::string> depends,
+              Value details)
+      : taken_(std::move(taken)),
         directory_(std::move(directory)),
         layers_(std::move(layers)),
         depends_(std::move(depends)),
         details_(std::move(details)) {}
   void write(MachineState& state, const Stop& stop) override {
-    memory_.write(directory_ / memory_file, stop);
+    taken_.memory.write(directory_ / memory_file, stop);
+    for (size_t i = 0; i < taken_.beside.size(); ++i) taken_.beside[i].write(MemoryBeside::file(directory_, i), stop);
     state.layers = std::move(layers_);
     state.depends = std::move(depends_);
     state.details = std::move(details_);
   }
 
  private:
-  PageChanges memory_;
+  Taken taken_;
   fs::path directory_;
   std::vector<std::string> layers_, depends_;
   Value details_;
@@ -178,16 +216,17 @@ std::unique_ptr<PendingState> freeze(Running& running, const Config& config, con
   std::vector<NextLayer> next = make_next_layers(running, context);
   make_ready_for_states(running, context.stop);
   keep_extras(running, directory);
-  std::string devices = lend_file(vm, directory / device_file, O_WRONLY | O_CREAT | O_EXCL, context.stop);
-  running.memory->copy_ahead();
+  fs::path devices = directory / device_file;
+  std::string lent = lend_file(vm, devices, O_WRONLY | O_CREAT | O_EXCL, context.stop);
+  find_memories(running, context.stop);
+  if (!running.forked) running.memory->copy_ahead();
   auto start = Clock::now();
   execute(vm, "stop", {}, context.stop);
-  std::optional<PageChanges> changes;
+  std::optional<Taken> taken;
   try {
     switch_layers(vm, next, context.stop);
-    execute(vm, "migrate", {{"uri", devices}}, context.stop);
-    changes = running.memory->take_changes();
-    wait_migrated(vm, "save the devices' state", context.stop);
+    taken = running.beside ? take_devices_alone(running, devices, context.stop)
+                           : take_by_migration(running, lent, context.stop);
     keep_variables(running, directory);
   } catch (const Error&) {
     execute(vm, "cont", {}, context.stop);
@@ -195,8 +234,8 @@ std::unique_ptr<PendingState> freeze(Running& running, const Config& config, con
   }
   execute(vm, "cont", {}, context.stop);
   auto pause = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start);
-  context.log.line(fmt::format("state: the machine stood still for {:.1f} ms; {} pages changed",
-                               pause.count() / 1000.0, changes->pages()));
+  context.log.line(fmt::format("state: the machine stood still for {:.1f} ms; {} pages changed", pause.count() / 1000.0,
+                               taken->memory.pages()));
 
   std::vector<std::string> layers, depends;
   Value disks = Value::empty_list();
@@ -214,11 +253,12 @@ std::unique_ptr<PendingState> freeze(Running& running, const Config& config, con
   details.set("qemu", running.qemu_version);
   details.set("cpu", host_cpu_for(running.values.accelerator));
   details.set("machine", digest_hex("sha256", machine_definition(config, running.values, context.scope)));
+  details.set("devices_alone", running.beside.has_value());
   details.set("memory", static_cast<int64_t>(running.memory->size()));
   details.set("whole_memory", !std::exchange(running.memory_known, true));
-  details.set("changed_pages", static_cast<int64_t>(changes->pages()));
+  details.set("changed_pages", static_cast<int64_t>(taken->memory.pages()));
   details.set("pause_us", static_cast<int64_t>(pause.count()));
-  return std::make_unique<FrozenState>(std::move(*changes), directory, std::move(layers), std::move(depends),
+  return std::make_unique<FrozenState>(std::move(*taken), directory, std::move(layers), std::move(depends),
                                        std::move(details));
 }
 
@@ -301,12 +341,8 @@ std::vector<MachineState>::const_iterator first_of_memory(const std::vector<Mach
 }  // namespace
 
 std::shared_ptr<PageFile> memory_of(const std::vector<MachineState>& line, bool share, const Stop& stop) {
-  struct Known {
-    std::weak_ptr<PageFile> memory;
-    bool asked = false;
-  };
   struct All {
-    std::map<std::string, Known> of_state;
+    std::map<std::string, std::weak_ptr<PageFile>> of_state;
     std::shared_ptr<PageFile> last;  // stays between two forks that are not up at the same time
   };
   static auto* known = new Guarded<All>();
@@ -321,27 +357,22 @@ std::shared_ptr<PageFile> memory_of(const std::vector<MachineState>& line, bool 
       memory->apply(state->directory / memory_file, stop);
     return memory;
   };
-  // The first machine that goes on writes into what was read for it. Those after it copy what is read once
-  // for all.
-  auto common = known->with([&](auto& all) {
-    Known& one = all.of_state[last.instance];
-    auto memory = one.memory.lock();
-    if (!memory && (share || one.asked)) {
+  if (!share) return make();
+  return known->with([&](All& all) {
+    std::weak_ptr<PageFile>& one = all.of_state[last.instance];
+    auto memory = one.lock();
+    if (!memory) {
       all.last.reset();  // before there is another
-      one.memory = memory = make();
+      one = memory = make();
     }
-    if (memory) all.last = memory;
-    one.asked = true;
+    all.last = memory;
     return memory;
   });
-  if (share) return common;
-  if (!common) return make();
-  struct Copy {
-    std::shared_ptr<PageFile> common;  // kept for the next one
-    PageFile memory;
-  };
-  auto copy = std::make_shared<Copy>(Copy{common, common->copy()});
-  return {copy, &copy->memory};
+}
+
+bool has_devices_alone(const MachineState& state) {
+  const Value* told = state.details.find("devices_alone");
+  return told && told->kind() == Value::Kind::boolean && told->as_bool();
 }
 
 void thaw(Running& running, const MachineState& last, StageContext& context) {
@@ -355,6 +386,11 @@ void thaw(Running& running, const MachineState& last, StageContext& context) {
   execute(vm, "migrate-incoming",
           {{"uri", lend_file(vm, last.directory / device_file, O_RDONLY, context.stop)}}, context.stop);
   wait_migrated(vm, "load the devices' state", context.stop);
+  if (has_devices_alone(last)) {
+    running.beside = MemoryBeside::find(vm, *running.memory, context.stop);
+    if (!running.beside) throw Error(ErrorKind::environment, "the memory of QEMU's process cannot be read");
+    running.beside->bring(last.directory, context.stop);
+  }
   execute(vm, "cont", {}, context.stop);  // it stood still when it was frozen
 }
 

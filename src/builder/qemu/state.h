@@ -28,9 +28,11 @@ std::string why_not_hot(const MachineState& last, const std::string& accelerator
                         const std::string& definition);
 /// Whether its disks alone are a state to boot from.
 bool can_boot(const MachineState& state);
-/// The memory of the line's last state. Machines that do not go on (`share`) have one of it in common; those
-/// that do each have their own. What is in common stays until another state's is asked for.
+/// The memory of the line's last state; `share`: one for all who ask for that state, who then only read it. It stays
+/// until another state's is asked for.
 std::shared_ptr<PageFile> memory_of(const std::vector<MachineState>& line, bool share, const Stop& stop);
+/// Whether its devices were saved by themselves, which RunValues::devices_alone says to QEMU.
+bool has_devices_alone(const MachineState& state);
 /// Loads the devices' state into a machine that waits for it, and lets it run.
 void thaw(Running& running, const MachineState& last, StageContext& context);
 

@@ -34,6 +34,7 @@ class Vm {
   ~Vm();
 
   QmpClient& qmp() { return *qmp_; }
+  pid_t pid() const { return process_.pid(); }  ///< of qemu_binary, which may be a script around QEMU
   bool alive() { return !process_.poll(); }
   /// Exit status once it has ended.
   std::optional<ExitStatus> status() { return process_.poll(); }
