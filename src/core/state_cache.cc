@@ -49,13 +49,6 @@ uint64_t bytes_on_disk(const fs::path& path) {
   return ::lstat(path.c_str(), &status) == 0 ? static_cast<uint64_t>(status.st_blocks) * 512 : 0;
 }
 
-/// Why a file is not as it was; empty: it is.
-std::string changed(const fs::path& path, const StateFile& file) {
-  auto now = look_at(path);
-  if (!now) return path.string() + " is gone";
-  return *now == file.stamp ? "" : path.string() + " changed";
-}
-
 StateFile described(const fs::path& path, bool digest) {
   auto stamp = look_at(path);
   if (!stamp) throw Error(ErrorKind::environment, path.string() + " is gone");
@@ -102,8 +95,11 @@ class DirectoryCache : public StateCache {
   Found find(const std::string& key) override {
     auto manifest = read(key);
     if (!manifest) return {};
-    if (std::string why = why_unusable(*manifest); !why.empty()) return {std::nullopt, why};
-    return {manifest->state, ""};
+    if (std::string why = why_unusable(*manifest, Look::inside); !why.empty()) return {std::nullopt, why};
+    MachineState state = manifest->state;
+    bool some_copied = digests_.with([](const auto& all) { return !all.empty(); });
+    if (some_copied) know_again(std::move(*manifest));
+    return {std::move(state), ""};
   }
 
   std::vector<MachineState> lineage(const MachineState& state) override {
@@ -177,7 +173,7 @@ class DirectoryCache : public StateCache {
     uint64_t total = 0;
     for (const auto& one : states) total += one.state.bytes;
     for (auto& one : states) {
-      bool useless = !why_unusable(one).empty();
+      bool useless = !why_unusable(one, Look::outside).empty();
       if (total <= budget && !useless) continue;
       if (has_children(one.state) || !remove_leaf(one)) continue;
       total -= one.state.bytes;
@@ -191,7 +187,7 @@ class DirectoryCache : public StateCache {
     std::vector<StateDamage> out;
     auto manifest = read(state.key);
     if (!manifest) return {{state.key, "it is gone"}};
-    if (std::string why = why_unusable(*manifest); !why.empty()) out.push_back({state.key, why});
+    if (std::string why = why_unusable(*manifest, Look::inside); !why.empty()) out.push_back({state.key, why});
     auto compare = [&](const fs::path& path, const StateFile& file) {
       stop.check();
       if (file.digest.empty() || !look_at(path)) return;
@@ -274,22 +270,69 @@ class DirectoryCache : public StateCache {
     return out;
   }
 
-  std::string why_unusable(const StateManifest& manifest) const {
+  /// Whether a file that is not the one that was written, but of its size, may be a copy of it (a cache that was moved
+  /// to another disk): that is said by its content, which takes time.
+  enum class Look { outside, inside };
+
+  /// Why a file is not as it was; empty: it is, or may be.
+  std::string changed(const fs::path& path, const StateFile& file, Look look) const {
+    auto now = look_at(path);
+    if (!now) return path.string() + " is gone";
+    if (*now == file.stamp) return "";
+    bool may_be = now->size == file.stamp.size && !file.digest.empty();
+    if (may_be && (look == Look::outside || digest_of(path, *now) == file.digest)) return "";
+    return path.string() + " changed";
+  }
+
+  std::string digest_of(const fs::path& path, const FileStamp& stamp) const {
+    auto known = digests_.with([&](const auto& all) {
+      auto found = all.find(path);
+      return found != all.end() && found->second.stamp == stamp ? found->second.digest : "";
+    });
+    if (!known.empty()) return known;
+    StateFile read{stamp, file_digest_hex("sha256", path)};
+    digests_.with([&](auto& all) { all.insert_or_assign(path, read); });
+    return read.digest;
+  }
+
+  std::string why_unusable(const StateManifest& manifest, Look look) const {
     for (const auto& [name, file] : manifest.files) {
-      if (std::string why = changed(manifest.state.directory / name, file); !why.empty()) return why;
+      if (std::string why = changed(manifest.state.directory / name, file, look); !why.empty()) return why;
     }
     for (const auto& [name, file] : manifest.layers) {
-      if (std::string why = changed(layers_ / name, file); !why.empty()) return why;
+      if (std::string why = changed(layers_ / name, file, look); !why.empty()) return why;
     }
     for (const auto& [path, file] : manifest.depends) {
-      if (std::string why = changed(path, file); !why.empty()) return why;
+      if (std::string why = changed(path, file, look); !why.empty()) return why;
     }
     if (manifest.state.parent.empty()) return "";
     auto parent = read(manifest.state.parent);
     if (!parent) return "the state it builds on is gone";
     if (parent->state.instance != manifest.state.parent_instance)
       return "the state it builds on was made anew";
-    return why_unusable(*parent);
+    return why_unusable(*parent, look);
+  }
+
+  /// Files that were found to be copies are known by their looks from now on, those of its parents, too.
+  void know_again(StateManifest manifest) {
+    for (;;) {
+      bool copied = false;
+      auto look_again = [&](const fs::path& path, StateFile& file) {
+        auto now = look_at(path);
+        if (now && *now != file.stamp) file.stamp = *now, copied = true;
+      };
+      for (auto& [name, file] : manifest.files) look_again(manifest.state.directory / name, file);
+      for (auto& [name, file] : manifest.layers) look_again(layers_ / name, file);
+      // Who makes the state anew has this lock.
+      if (auto lock = copied ? try_make(manifest.state.key) : std::nullopt) {
+        auto there = read(manifest.state.key);
+        if (there && there->state.instance == manifest.state.instance)
+          write_file_atomically(manifest.state.directory / manifest_name, manifest_text(manifest), 0600);
+      }
+      auto parent = read(manifest.state.parent);
+      if (!parent) return;
+      manifest = std::move(*parent);
+    }
   }
 
   bool has_children(const MachineState& state) const {
@@ -336,6 +379,7 @@ class DirectoryCache : public StateCache {
   fs::path root_;
   fs::path layers_;
   mutable Guarded<std::map<std::string, Parsed>> parsed_;
+  mutable Guarded<std::map<fs::path, StateFile>> digests_;  ///< of files that are not those that were written
 };
 
 DirectoryRun::DirectoryRun(DirectoryCache& cache) : cache_(cache), intake_(cache.root() / "tmp", nullptr) {}

@@ -59,6 +59,34 @@ TEST(StateCache, FindsWhatWasCommittedAndNothingElse) {
   EXPECT_FALSE(f.cache->find("b").state);
 }
 
+TEST(StateCache, ACopyOfItIsAsGood) {
+  Fixture f;
+  MachineState b;
+  {
+    auto run = f.cache->open_run();
+    MachineState a = f.make(*run, "a");
+    b = f.make(*run, "b", &a);
+    f.make(*run, "c", &b);
+  }
+  fs::path copied = f.dir.path() / "copied";
+  fs::copy(f.dir.path() / "cache", copied, fs::copy_options::recursive);
+  fs::path memory = copied / "states/c/memory";
+  write_file_atomically(memory, std::string(999, 'm') + "x");  // of its size, but another
+  fs::path manifest = copied / "states/a/state.json";
+  std::string before = read_file(manifest);
+
+  auto cache = open_state_cache(copied);
+  EXPECT_TRUE(cache->trim(uint64_t{1} << 30U).empty());
+  auto found = cache->find("b");
+  ASSERT_TRUE(found.state) << found.why_not;
+  EXPECT_EQ(found.state->instance, b.instance);
+  EXPECT_EQ(cache->lineage(*found.state).front().directory, copied / "states/a");
+  EXPECT_THAT(cache->find("c").why_not, HasSubstr("changed"));
+  EXPECT_NE(read_file(manifest), before) << "it is to be known by its looks from now on";
+  EXPECT_TRUE(cache->verify(*found.state, Stop()).empty());
+  EXPECT_TRUE(open_state_cache(copied)->find("b").state);
+}
+
 TEST(StateCache, KeepsWordsOfAStep) {
   Fixture f;
   auto run = f.cache->open_run();
