@@ -29,8 +29,7 @@ constexpr uint64_t end_mark = ~uint64_t{0};
 constexpr size_t slice_pages = 1024;  // of one worker at a time: 4 MiB
 constexpr unsigned most_workers = 4;
 constexpr uint64_t worth_copying_ahead = uint64_t{128} << 20U;  // bytes added since
-constexpr size_t apply_pages =
-    64;  // at once: what was read is digested and written while the processor has it at hand
+constexpr size_t chunk_pages = 64;  // that are read at once: the processor has them at hand when they are digested
 
 PageDigest digest_of(const char* page) {
   auto hash = XXH3_128bits(page, page_size);
@@ -77,33 +76,12 @@ std::vector<bool> slices_with_data(int fd, uint64_t size) {
   }
 }
 
-PageChanges::Part part_of(size_t slice) {
-  PageChanges::Part out;
-  out.slice_first = slice * slice_pages;
-  return out;
-}
-
 size_t pages_of(size_t slice, size_t all) { return std::min(slice_pages, all - slice * slice_pages); }
-
-/// Notes the page when it is not as it was known, and knows it from now on. Whether its content is to be told.
-bool note_change(PageChanges::Part& part, size_t page, PageDigest& known, const PageDigest& now) {
-  if (now == known) return false;
-  known = now;
-  bool zero = now == digest_of_zeroes();
-  part.pages.push_back(static_cast<uint32_t>(page));
-  part.zero.push_back(zero);
-  return !zero;
-}
 
 /// Copies the page to its place among the slice's.
 void keep_content(std::unique_ptr<char[]>& slice, size_t pages, size_t page, const char* content) {
   if (!slice) slice.reset(new char[pages * page_size]);
   std::memcpy(slice.get() + page * page_size, content, page_size);
-}
-
-PageChanges changes_in(uint64_t size, std::vector<PageChanges::Part> parts) {
-  std::erase_if(parts, [](const auto& part) { return part.pages.empty(); });
-  return {size, std::move(parts)};
 }
 
 struct FreeCompressor {
@@ -237,7 +215,7 @@ PageFile::PageFile(Fd fd, std::string name, uint64_t bytes)
     : fd_(std::move(fd)),
       name_(std::move(name)),
       size_(bytes),
-      known_(bytes / page_size, digest_of_zeroes()) {
+      record_(std::vector(bytes / page_size, digest_of_zeroes())) {
   if (bytes == 0 || bytes % page_size != 0)
     throw Error(ErrorKind::environment, name_ + " is not made of whole pages of 4096 bytes");
   void* mapped = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd_.get(), 0);
@@ -250,8 +228,7 @@ PageFile::PageFile(PageFile&& other) noexcept
       name_(std::move(other.name_)),
       size_(other.size_),
       mapped_(std::exchange(other.mapped_, nullptr)),
-      known_(std::move(other.known_)),
-      ahead_(std::move(other.ahead_)),
+      record_(std::move(other.record_)),
       held_before_(other.held_before_) {}
 
 PageFile PageFile::memory(uint64_t bytes) {
@@ -285,7 +262,7 @@ void PageFile::apply(const fs::path& file, const Stop& stop) {
   if (std::memcmp(found, magic, sizeof magic) != 0) in.damaged("it holds no pages");
   if (in.number() != size_) in.damaged("it is of a memory or disk of another size");
   uint64_t pages = size_ / page_size;
-  std::vector<char> content(apply_pages * page_size);
+  std::vector<char> content(chunk_pages * page_size);
   for (uint64_t first = in.number(); first != end_mark; first = in.number()) {
     uint64_t number = in.number();
     uint64_t count = number >> 1U;
@@ -293,7 +270,7 @@ void PageFile::apply(const fs::path& file, const Stop& stop) {
     bool zero = (number & 1U) != 0;
     for (uint64_t end = first + count; first < end; first += count) {
       stop.check();
-      count = zero ? end - first : std::min<uint64_t>(end - first, apply_pages);
+      count = zero ? end - first : std::min<uint64_t>(end - first, chunk_pages);
       if (zero) {
         put_zeroes(first, count);
       } else {
@@ -308,7 +285,7 @@ void PageFile::apply(const fs::path& file, const Stop& stop) {
 
 /// Written, not stored through the mapping: that would have the kernel clear each page before it is filled.
 void PageFile::put_pages(uint64_t first, uint64_t count, const char* content) {
-  for (uint64_t i = 0; i < count; ++i) known_[first + i] = digest_of(content + i * page_size);
+  for (uint64_t i = 0; i < count; ++i) record_.known()[first + i] = digest_of(content + i * page_size);
   size_t size = count * page_size;
   for (size_t done = 0; done < size;) {
     ssize_t n =
@@ -320,7 +297,7 @@ void PageFile::put_pages(uint64_t first, uint64_t count, const char* content) {
 }
 
 void PageFile::put_zeroes(uint64_t first, uint64_t count) {
-  std::fill_n(known_.begin() + static_cast<ptrdiff_t>(first), count, digest_of_zeroes());
+  std::fill_n(record_.known().begin() + static_cast<ptrdiff_t>(first), count, digest_of_zeroes());
   auto at = static_cast<off_t>(first * page_size), size = static_cast<off_t>(count * page_size);
   if (::fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, size) != 0)
     std::memset(mapped_ + at, 0, static_cast<size_t>(size));
@@ -331,93 +308,125 @@ uint64_t PageFile::bytes_held() const {
   return ::fstat(fd_.get(), &status) == 0 ? static_cast<uint64_t>(status.st_blocks) * 512 : 0;
 }
 
-void PageFile::copy_ahead() {
-  if (bytes_held() < held_before_ + worth_copying_ahead) return;
-  std::vector<bool> with_data = slices_with_data(fd_.get(), size_);
-  ahead_.clear();
-  ahead_.resize(with_data.size());
-  in_parallel(ahead_.size(), [&](size_t slice) {
-    if (!with_data[slice]) return;
-    size_t first = slice * slice_pages;
-    size_t count = pages_of(slice, known_.size());
-    Ahead& ahead = ahead_[slice];
-    for (size_t i = 0; i < count; ++i) {
-      const char* page = mapped_ + (first + i) * page_size;
-      if (digest_of(page) == known_[first + i]) continue;
-      // The digest is the copy's: the page may be another by now.
-      keep_content(ahead.content, count, i, page);
-      ahead.copied.resize(count);
-      ahead.copied[i] = digest_of(ahead.content.get() + i * page_size);
+PageRecord::EachPage PageFile::each_page() const {
+  return [this, with_data = slices_with_data(fd_.get(), size_)](size_t slice, const PageRecord::Visit& visit) {
+    const char* first = mapped_ + slice * slice_pages * page_size;
+    for (size_t i = 0, count = pages_of(slice, size_ / page_size); i < count; ++i) {
+      const char* page = first + i * page_size;
+      visit(i, with_data[slice] ? digest_of(page) : digest_of_zeroes(), page);
     }
-  });
+  };
+}
+
+void PageFile::copy_ahead() {
+  if (bytes_held() >= held_before_ + worth_copying_ahead) record_.copy_ahead(each_page());
 }
 
 PageChanges PageFile::take_changes() {
-  std::vector<bool> with_data = slices_with_data(fd_.get(), size_);
-  std::vector<PageChanges::Part> parts(with_data.size());
+  PageChanges out = record_.take_changes(each_page());
+  held_before_ = bytes_held();
+  return out;
+}
+
+size_t PageRecord::slices() const { return (known_.size() + slice_pages - 1) / slice_pages; }
+
+void PageRecord::copy_ahead(const EachPage& each) {
+  ahead_.clear();
+  ahead_.resize(slices());
+  in_parallel(ahead_.size(), [&](size_t slice) {
+    size_t first = slice * slice_pages, count = pages_of(slice, known_.size());
+    Ahead& ahead = ahead_[slice];
+    each(slice, [&](size_t i, const PageDigest& now, const char* content) {
+      if (now == known_[first + i] || now == digest_of_zeroes()) return;
+      // The digest is the copy's: the page may be another by now.
+      keep_content(ahead.content, count, i, content);
+      ahead.copied.resize(count);
+      ahead.copied[i] = digest_of(ahead.content.get() + i * page_size);
+    });
+  });
+}
+
+PageChanges PageRecord::take_changes(const EachPage& each) {
+  std::vector<PageChanges::Part> parts(slices());
   ahead_.resize(parts.size());
   in_parallel(parts.size(), [&](size_t slice) {
-    size_t first = slice * slice_pages;
-    size_t count = pages_of(slice, known_.size());
+    size_t first = slice * slice_pages, count = pages_of(slice, known_.size());
     Ahead& ahead = ahead_[slice];
-    PageChanges::Part part = part_of(slice);
+    PageChanges::Part part;
+    part.slice_first = first;
     part.content = std::move(ahead.content);
-    for (size_t i = 0; i < count; ++i) {
-      const char* page = mapped_ + (first + i) * page_size;
-      PageDigest now = with_data[slice] ? digest_of(page) : digest_of_zeroes();
-      if (!note_change(part, i, known_[first + i], now)) continue;
-      if (ahead.copied.empty() || ahead.copied[i] != now) keep_content(part.content, count, i, page);
-    }
+    each(slice, [&](size_t i, const PageDigest& now, const char* content) {
+      if (now == known_[first + i]) return;
+      known_[first + i] = now;
+      bool zero = now == digest_of_zeroes();
+      part.pages.push_back(static_cast<uint32_t>(i));
+      part.zero.push_back(zero);
+      if (zero || (!ahead.copied.empty() && ahead.copied[i] == now)) return;
+      keep_content(part.content, count, i, content);
+    });
     parts[slice] = std::move(part);
   });
   ahead_.clear();
-  held_before_ = bytes_held();
-  return changes_in(size_, std::move(parts));
+  std::erase_if(parts, [](const auto& part) { return part.pages.empty(); });
+  return {known_.size() * page_size, std::move(parts)};
 }
 
 ForkedPages::ForkedPages(const ProcessMemory& process, uint64_t address, std::shared_ptr<const PageFile> common)
-    : process_(process), address_(address), common_(std::move(common)), known_(common_->known_) {}
+    : process_(process), address_(address), common_(std::move(common)), record_(common_->record_.known()) {}
 
 ForkedPages::ForkedPages(const ProcessMemory& process, uint64_t address, uint64_t bytes)
-    : process_(process), address_(address), known_(bytes / page_size, digest_of_zeroes()) {}
+    : process_(process), address_(address), record_(std::vector(bytes / page_size, digest_of_zeroes())) {}
+
+void ForkedPages::copy_ahead() {
+  if (process_.own_bytes() < own_before_ + worth_copying_ahead) return;
+  record_.copy_ahead([this](size_t slice, const auto& visit) { each_page(slice, visit); });
+}
 
 PageChanges ForkedPages::take_changes() {
-  size_t slices = (known_.size() + slice_pages - 1) / slice_pages;
-  std::vector<std::vector<ProcessMemory::Pages>> own(slices);  // relative to their slice
-  for (auto run : process_.own_pages(address_, known_.size())) {
-    while (run.count > 0) {
-      size_t slice = run.first / slice_pages, at = run.first % slice_pages;
-      size_t here = std::min(run.count, slice_pages - at);
-      own[slice].push_back({at, here});
-      run = {run.first + here, run.count - here};
-    }
-  }
-  std::vector<PageChanges::Part> parts(slices);
-  in_parallel(slices, [&](size_t slice) { parts[slice] = changes_of(slice, own[slice]); });
-  return changes_in(known_.size() * page_size, std::move(parts));
+  PageChanges out = record_.take_changes([this](size_t slice, const auto& visit) { each_page(slice, visit); });
+  own_before_ = process_.own_bytes();
+  return out;
 }
 
 /// A page that is not the process's own is as in the beginning: it never was written to, or it was given back.
-PageChanges::Part ForkedPages::changes_of(size_t slice, const std::vector<ProcessMemory::Pages>& own) {
-  PageChanges::Part part = part_of(slice);
-  size_t first = part.slice_first, count = pages_of(slice, known_.size());
+void ForkedPages::each_page(size_t slice, const PageRecord::Visit& visit) const {
+  size_t first = slice * slice_pages, count = pages_of(slice, record_.known().size());
+  size_t next = 0;  // in the slice
+  auto visit_common = [&](size_t end) {
+    for (; next < end; ++next) {
+      size_t page = first + next;
+      if (common_) {
+        visit(next, common_->record_.known()[page], common_->mapped_ + page * page_size);
+      } else {
+        visit(next, digest_of_zeroes(), nullptr);
+      }
+    }
+  };
   std::unique_ptr<char[]> content;
-  if (!own.empty()) {
-    content.reset(new char[count * page_size]);
-    process_.read(address_ + first * page_size, own, content.get());
+  std::vector<ProcessMemory::Pages> chunk;
+  size_t in_chunk = 0;
+  auto visit_chunk = [&] {
+    if (!content) content.reset(new char[chunk_pages * page_size]);
+    process_.read(address_ + first * page_size, chunk, content.get());
+    const char* page = content.get();
+    for (const auto& run : chunk) {
+      visit_common(run.first);
+      for (size_t end = run.first + run.count; next < end; ++next, page += page_size)
+        visit(next, digest_of(page), page);
+    }
+    chunk.clear();
+    in_chunk = 0;
+  };
+  for (auto run : process_.own_pages(address_ + first * page_size, count)) {
+    while (run.count > 0) {
+      size_t here = std::min(run.count, chunk_pages - in_chunk);
+      chunk.push_back({run.first, here});
+      run = {run.first + here, run.count - here};
+      if ((in_chunk += here) == chunk_pages) visit_chunk();
+    }
   }
-  auto run = own.begin();
-  for (size_t i = 0; i < count; ++i) {
-    if (run != own.end() && i == run->first + run->count) ++run;
-    bool is_own = run != own.end() && i >= run->first;
-    PageDigest now = is_own    ? digest_of(content.get() + i * page_size)
-                     : common_ ? common_->known_[first + i]
-                               : digest_of_zeroes();
-    if (note_change(part, i, known_[first + i], now) && !is_own)
-      keep_content(content, count, i, common_->mapped_ + (first + i) * page_size);
-  }
-  if (!part.pages.empty()) part.content = std::move(content);
-  return part;
+  if (in_chunk > 0) visit_chunk();
+  visit_common(count);
 }
 
 }  // namespace kiln

@@ -2,6 +2,7 @@
 // together again. Format of the changes: docs/formats/states.md.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -40,6 +41,32 @@ class PageChanges {
   std::vector<Part> parts_;
 };
 
+/// What is known of pages, so that changes are told from it, some slices at once. For those who have the pages.
+class PageRecord {
+ public:
+  explicit PageRecord(std::vector<PageDigest> known) : known_(std::move(known)) {}
+  /// Calls `visit` for each page of the slice, in order, with its number in it, its digest and, unless that is the one
+  /// of zeroes, its content, which is valid during the call.
+  using Visit = std::function<void(size_t page, const PageDigest& digest, const char* content)>;
+  using EachPage = std::function<void(size_t slice, const Visit& visit)>;
+
+  std::vector<PageDigest>& known() { return known_; }
+  const std::vector<PageDigest>& known() const { return known_; }
+  size_t slices() const;
+  /// Copies what changed, so that take_changes() need copy only what did since.
+  void copy_ahead(const EachPage& each);
+  /// What changed, which is known then.
+  PageChanges take_changes(const EachPage& each);
+
+ private:
+  struct Ahead {
+    std::unique_ptr<char[]> content;
+    std::vector<PageDigest> copied;  ///< of what `content` has of each page
+  };
+  std::vector<PageDigest> known_;
+  std::vector<Ahead> ahead_;  ///< by slice; empty: nothing was copied ahead
+};
+
 /// The file itself. Its size stays what it is.
 class PageFile {
  public:
@@ -74,17 +101,13 @@ class PageFile {
   void put_pages(uint64_t first, uint64_t count, const char* content);
   void put_zeroes(uint64_t first, uint64_t count);
   uint64_t bytes_held() const;
+  PageRecord::EachPage each_page() const;
 
   Fd fd_;
   std::string name_;
   uint64_t size_;
   char* mapped_ = nullptr;
-  std::vector<PageDigest> known_;
-  struct Ahead {
-    std::unique_ptr<char[]> content;
-    std::vector<PageDigest> copied;  ///< of what `content` has of each page
-  };
-  std::vector<Ahead> ahead_;  ///< by slice; empty: nothing was copied ahead
+  PageRecord record_;
   uint64_t held_before_ = 0;  ///< bytes, when changes were taken last
 };
 
@@ -97,16 +120,19 @@ class ForkedPages {
   ForkedPages(const ProcessMemory& process, uint64_t address, std::shared_ptr<const PageFile> common);
   /// The same, of memory that began as zeroes.
   ForkedPages(const ProcessMemory& process, uint64_t address, uint64_t bytes);
-  /// As PageFile::take_changes: at first, what is not as in the beginning. The process stands still.
+  /// As those of PageFile; changes are, at first, what is not as in the beginning. The process stands still while
+  /// they are taken.
+  void copy_ahead();
   PageChanges take_changes();
 
  private:
-  PageChanges::Part changes_of(size_t slice, const std::vector<ProcessMemory::Pages>& own);
+  void each_page(size_t slice, const PageRecord::Visit& visit) const;
 
   ProcessMemory process_;
   uint64_t address_;
   std::shared_ptr<const PageFile> common_;  ///< null: zeroes
-  std::vector<PageDigest> known_;
+  PageRecord record_;
+  uint64_t own_before_ = 0;  ///< bytes of the process, when changes were taken last
 };
 
 }  // namespace kiln

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include <charconv>
-#include <limits>
+#include <cstdlib>
 #include <string>
 
 #include "base/error.h"
@@ -27,19 +27,23 @@ constexpr uint64_t present = uint64_t{1} << 63U;
 constexpr uint64_t swapped = uint64_t{1} << 62U;
 constexpr uint64_t of_file = uint64_t{1} << 61U;
 
-/// The entries of pagemap of so many pages.
-std::vector<uint64_t> entries_of(pid_t pid, uint64_t address, size_t count) {
+Fd open_pagemap(pid_t pid) {
   std::string path = fmt::format("/proc/{}/pagemap", pid);
   Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.is_open()) throw_errno("open " + path);
+  return fd;
+}
+
+/// The entries of so many pages.
+std::vector<uint64_t> entries_of(const Fd& pagemap, uint64_t address, size_t count) {
   std::vector<uint64_t> out(count);
   auto* bytes = reinterpret_cast<char*>(out.data());
   auto begin = static_cast<off_t>(address / page_size * sizeof(uint64_t));
   for (size_t done = 0, size = count * sizeof(uint64_t); done < size;) {
-    ssize_t n = ::pread(fd.get(), bytes + done, size - done, begin + static_cast<off_t>(done));
+    ssize_t n = ::pread(pagemap.get(), bytes + done, size - done, begin + static_cast<off_t>(done));
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw_errno("read " + path);
-    if (n == 0) throw Error(ErrorKind::environment, path + " ends too early");
+    if (n < 0) throw_errno("read the page table of a process");
+    if (n == 0) throw Error(ErrorKind::environment, "the process whose memory is read has ended");
     done += static_cast<size_t>(n);
   }
   return out;
@@ -58,7 +62,7 @@ bool kinds_are_told() {
   pages[page_size] = 1;
   bool told = false;
   try {
-    auto entries = entries_of(::getpid(), reinterpret_cast<uint64_t>(mapped), 2);
+    auto entries = entries_of(open_pagemap(::getpid()), reinterpret_cast<uint64_t>(mapped), 2);
     told = !is_own(entries[0]) && is_own(entries[1]);
   } catch (const Error&) {
     // No pagemap here.
@@ -132,9 +136,18 @@ std::optional<ProcessMemory> ProcessMemory::with_mapped(pid_t started, int file)
   return std::nullopt;
 }
 
+ProcessMemory::ProcessMemory(pid_t pid, uint64_t mapped_at)
+    : pid_(pid), mapped_at_(mapped_at), pagemap_(std::make_shared<Fd>(open_pagemap(pid))) {}
+
+uint64_t ProcessMemory::own_bytes() const {
+  std::string text = read_file_if_exists(fmt::format("/proc/{}/status", pid_)).value_or("");
+  size_t at = text.find("\nRssAnon:");
+  return at == std::string::npos ? 0 : std::strtoull(text.c_str() + at + 9, nullptr, 10) << 10U;
+}
+
 std::vector<ProcessMemory::Pages> ProcessMemory::own_pages(uint64_t address, size_t count) const {
   std::vector<Pages> out;
-  std::vector<uint64_t> entries = entries_of(pid_, address, count);
+  std::vector<uint64_t> entries = entries_of(*pagemap_, address, count);
   for (size_t i = 0; i < count; ++i) {
     if (!is_own(entries[i])) continue;
     if (!out.empty() && out.back().first + out.back().count == i) {
@@ -149,8 +162,10 @@ std::vector<ProcessMemory::Pages> ProcessMemory::own_pages(uint64_t address, siz
 void ProcessMemory::read(uint64_t address, const std::vector<Pages>& pages, char* to) const {
   std::vector<iovec> here, there;
   for (const auto& run : pages) {
-    here.push_back({to + run.first * page_size, run.count * page_size});
-    there.push_back(stretch(address + run.first * page_size, run.count * page_size));
+    size_t size = run.count * page_size;
+    here.push_back({to, size});
+    there.push_back(stretch(address + run.first * page_size, size));
+    to += size;
   }
   transfer(&::process_vm_readv, pid_, std::move(here), std::move(there), "read");
 }

@@ -3,8 +3,11 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
+
+#include "base/fd.h"
 
 namespace kiln {
 
@@ -28,14 +31,17 @@ class ProcessMemory {
   /// Of `count` pages from an address on, those that are the process's own: written to in a private mapping.
   /// In ascending order, numbered from the address.
   std::vector<Pages> own_pages(uint64_t address, size_t count) const;
-  /// Copies these pages to their places in `to`, where the first of the address has its place.
+  /// How many bytes of its memory are its own and in no file: grows with what it writes to.
+  uint64_t own_bytes() const;
+  /// Copies these pages, numbered from the address, into `to`, one behind the other.
   void read(uint64_t address, const std::vector<Pages>& pages, char* to) const;
   void write(uint64_t address, const char* data, size_t size) const;
 
  private:
-  ProcessMemory(pid_t pid, uint64_t mapped_at) : pid_(pid), mapped_at_(mapped_at) {}
+  ProcessMemory(pid_t pid, uint64_t mapped_at);
   pid_t pid_;
   uint64_t mapped_at_;
+  std::shared_ptr<Fd> pagemap_;
 };
 
 }  // namespace kiln

@@ -219,7 +219,10 @@ std::unique_ptr<PendingState> freeze(Running& running, const Config& config, con
   fs::path devices = directory / device_file;
   std::string lent = lend_file(vm, devices, O_WRONLY | O_CREAT | O_EXCL, context.stop);
   find_memories(running, context.stop);
-  if (!running.forked) running.memory->copy_ahead();
+  if (running.forked)
+    running.forked->copy_ahead();
+  else
+    running.memory->copy_ahead();
   auto start = Clock::now();
   execute(vm, "stop", {}, context.stop);
   std::optional<Taken> taken;
