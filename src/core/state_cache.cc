@@ -313,6 +313,14 @@ class DirectoryCache : public StateCache {
     return why_unusable(*parent, look);
   }
 
+  void write_again(const StateManifest& manifest) const {
+    try {
+      write_file_atomically(manifest.state.directory / manifest_name, manifest_text(manifest), 0600);
+    } catch (const Error&) {
+      // A cache that cannot be written to is read again each time.
+    }
+  }
+
   /// Files that were found to be copies are known by their looks from now on, those of its parents, too.
   void know_again(StateManifest manifest) {
     for (;;) {
@@ -326,8 +334,7 @@ class DirectoryCache : public StateCache {
       // Who makes the state anew has this lock.
       if (auto lock = copied ? try_make(manifest.state.key) : std::nullopt) {
         auto there = read(manifest.state.key);
-        if (there && there->state.instance == manifest.state.instance)
-          write_file_atomically(manifest.state.directory / manifest_name, manifest_text(manifest), 0600);
+        if (there && there->state.instance == manifest.state.instance) write_again(manifest);
       }
       auto parent = read(manifest.state.parent);
       if (!parent) return;

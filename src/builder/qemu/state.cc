@@ -23,6 +23,7 @@ using Json = nlohmann::json;
 
 constexpr auto qmp_limit = std::chrono::seconds(20);
 constexpr auto device_limit = std::chrono::minutes(2);
+constexpr const char* save_devices = "xen-save-devices-state";
 constexpr const char* memory_file = "memory.zst";
 constexpr const char* device_file = "devices";
 constexpr std::string_view variables_file = "efivars.fd";
@@ -78,9 +79,17 @@ void make_ready_for_states(Running& running, const Stop& stop) {
     throw Error(ErrorKind::environment, "QEMU cannot save this machine: " + blocked.front().get<std::string>());
 }
 
+/// A QEMU may be built without it.
+bool saves_devices_alone(Vm& vm, const Stop& stop) {
+  Json commands = execute(vm, "query-commands", {}, stop);
+  return std::any_of(commands.begin(), commands.end(),
+                     [](const Json& one) { return one.value("name", "") == save_devices; });
+}
+
 /// Once for a machine whose devices are there.
 void find_memories(Running& running, const Stop& stop) {
-  if (!running.beside) running.beside = MemoryBeside::find(*running.vm, *running.memory, stop);
+  if (!running.beside && saves_devices_alone(*running.vm, stop))
+    running.beside = MemoryBeside::find(*running.vm, *running.memory, stop);
   if (!running.values.memory_private || running.forked) return;
   if (!running.beside) throw Error(ErrorKind::environment, "the memory of QEMU's process cannot be read");
   const ProcessMemory& process = running.beside->process();
@@ -155,7 +164,7 @@ struct Taken {
 /// QEMU saves the devices alone, by a command made for Xen; memories are read by us. It is quick, and the machine's own
 /// memory may be private.
 Taken take_devices_alone(Running& running, const fs::path& devices, const Stop& stop) {
-  execute(*running.vm, "xen-save-devices-state", {{"filename", devices.string()}, {"live", true}}, stop);
+  execute(*running.vm, save_devices, {{"filename", devices.string()}, {"live", true}}, stop);
   Taken out{running.forked ? running.forked->take_changes() : running.memory->take_changes(), {}};
   out.beside = running.beside->take();
   return out;
@@ -216,9 +225,9 @@ std::unique_ptr<PendingState> freeze(Running& running, const Config& config, con
   std::vector<NextLayer> next = make_next_layers(running, context);
   make_ready_for_states(running, context.stop);
   keep_extras(running, directory);
-  fs::path devices = directory / device_file;
-  std::string lent = lend_file(vm, devices, O_WRONLY | O_CREAT | O_EXCL, context.stop);
   find_memories(running, context.stop);
+  fs::path devices = directory / device_file;
+  std::string lent = running.beside ? "" : lend_file(vm, devices, O_WRONLY | O_CREAT | O_EXCL, context.stop);
   if (running.forked)
     running.forked->copy_ahead();
   else
