@@ -33,7 +33,7 @@ def peers():
 
 
 def environment(extra=None):
-    env = dict(os.environ, CHECKPOINT_DISABLE="1", PACKER_NO_COLOR="1", **(extra or {}))
+    env = {**os.environ, "CHECKPOINT_DISABLE": "1", "PACKER_NO_COLOR": "1", **(extra or {})}
     if os.environ.get("PACKER_PEER_PLUGINS"):
         env["PACKER_PLUGIN_PATH"] = os.environ["PACKER_PEER_PLUGINS"]
     return env
@@ -84,6 +84,39 @@ def run_watched(argv, cwd, env):
     if process.returncode != 0:
         sys.exit(f"{argv}: exit {process.returncode}\n{output.decode(errors='replace')[-2000:]}")
     return wall, 0.0, peak
+
+
+def timed_qemu(directory):
+    """(a program of QEMU's name that writes down when each machine began and ended, the file it writes to). One that
+    goes into the background leaves its number in "pid", where it was started, and is watched by that."""
+    path, lives = os.path.join(directory, "qemu-system-x86_64"), os.path.join(directory, "lives")
+    watch = ("import os, select, sys, time; select.select([os.pidfd_open(int(sys.argv[1]))], [], []); "
+             "print(sys.argv[2], time.time(), flush=True)")
+    with open(path, "w") as f:
+        f.write(f"""#!/bin/sh
+begin=$(date +%s.%N)
+{shutil.which("qemu-system-x86_64")} "$@"
+status=$?
+case " $* " in
+  *" -daemonize "*) {sys.executable} -c '{watch}' "$(cat pid)" $begin </dev/null >>{lives} 2>/dev/null & ;;
+  *) echo "$begin $(date +%s.%N)" >>{lives} ;;
+esac
+exit $status
+""")
+    os.chmod(path, 0o755)
+    return path, lives
+
+
+def build_beside_qemu(argv, lives, cwd, env):
+    """(wall seconds of a command, those in which its machine lived: the one that lived longest)."""
+    open(lives, "w").close()
+    start = time.monotonic()
+    done = subprocess.run(argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    wall = time.monotonic() - start
+    if done.returncode != 0:
+        sys.exit(f"{argv}: exit {done.returncode}\n{done.stdout.decode(errors='replace')[-3000:]}")
+    with open(lives) as f:
+        return wall, max(end - begin for begin, end in (map(float, line.split()) for line in f))
 
 
 def tree_memory_of(root):
