@@ -13,8 +13,9 @@ namespace kiln::ec2 {
 
 namespace {
 
-constexpr auto press_again =
-    std::chrono::seconds(3);  ///< a guest that still boots takes no notice of its power button
+/// A guest that still boots takes no notice of its power button: it is pressed again, soon and then ever later.
+constexpr auto press_again = Millis(300);
+constexpr auto press_again_at_most = Millis(3000);
 constexpr auto renew_keys = std::chrono::hours(1);       ///< how often an instance's keys are looked at
 constexpr auto look_for_role = std::chrono::minutes(1);  ///< a profile may be given its role later
 constexpr auto look_again = std::chrono::seconds(1);  ///< whether a guest has come up, or may go on
@@ -207,10 +208,10 @@ bool Machine::is_urgent() {
 
 /// Presses the power button until the machine is off; false at the deadline or when something urgent comes.
 bool Machine::power_down(const Deadline& deadline) {
-  while (qemu_->alive()) {
+  for (Millis pause = press_again; qemu_->alive(); pause = std::min(pause * 2, press_again_at_most)) {
     if (deadline.passed() || is_urgent()) return false;
     qemu_->press_power_button(all_.stop_);
-    for (Deadline again = deadline.at_most(press_again); qemu_->alive() && !again.passed() && !is_urgent();) {
+    for (Deadline again = deadline.at_most(pause); qemu_->alive() && !again.passed() && !is_urgent();) {
       eventfd_t count = 0;
       ::eventfd_read(bell_.get(), &count);
       qemu_->wait_for_news(bell_.get(), again, all_.stop_);

@@ -32,7 +32,7 @@ bool says_expired(const std::string& code) {
 
 }  // namespace
 
-AwsPace::AwsPace(double per_second) : highest_(per_second), state_(State{per_second, Clock::now()}) {}
+AwsPace::AwsPace(double per_second) : highest_(per_second), state_(State{per_second, Clock::time_point::min()}) {}
 
 void AwsPace::wait_turn(const Deadline& deadline, const Stop& stop) {
   auto turn = state_.with([](State& state) {

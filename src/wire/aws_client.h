@@ -13,7 +13,7 @@ namespace kiln {
 class AwsPace {
  public:
   explicit AwsPace(double per_second = 20);
-  /// Waits for a turn. Turns are given out in order; after idle time up to ten at once.
+  /// Waits for a turn. Turns are given out in order; at first and after idle time up to ten at once.
   void wait_turn(const Deadline& deadline, const Stop& stop);
   void slow_down();
   void went_well();

@@ -80,6 +80,15 @@ TEST_F(AwsClientTest, TriesAgainWhatComesTooFast) {
   EXPECT_LT(with_pace.paces->of("AKID eu-west-1 " + server.url())->per_second(), 6);
 }
 
+TEST(AwsPaceTest, GivesTheFirstTurnsAtOnce) {
+  AwsPace pace(0.001);
+  for (int i = 0; i < 10; ++i) pace.wait_turn(Deadline::in(std::chrono::seconds(1)), Stop());
+  auto one_more_than_is_saved = [&] {
+    for (int i = 0; i < 2; ++i) pace.wait_turn(Deadline::in(std::chrono::seconds(1)), Stop());
+  };
+  EXPECT_THROW(one_more_than_is_saved(), Error);
+}
+
 TEST_F(AwsClientTest, GivesUpAfterMaxRetries) {
   AwsTestServer server([](const TestHttpRequest&) { return TestHttpAnswer{500, "<html>oops</html>"}; });
   AwsSettings few = settings(server.url());
