@@ -119,7 +119,10 @@ int run_ec2_serve(Invocation& invocation, CommandOptions& options,
   Guarded<bool> one_at_a_time;
   auto log = [&](const std::string& line) {
     std::string text = format_rfc3339_utc(std::chrono::system_clock::now()) + " " + line + "\n";
-    one_at_a_time.with([&](bool&) { write_all(1, text); });
+    try {
+      one_at_a_time.with([&](bool&) { write_all(1, text); });
+    } catch (const Error&) {  // the disk is full: the endpoint works on without its log
+    }
   };
   Ec2Server server(invocation, options.ec2, log, stop);
   wait_for_stop(stop);

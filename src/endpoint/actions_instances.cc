@@ -40,6 +40,8 @@ bool instances_moving(Context& context, const Params& params) {
   return false;
 }
 
+constexpr auto time_to_boot = std::chrono::minutes(10);  ///< then a guest that does not answer has failed
+
 /// EC2's words for how an instance does: what it runs on, and its own system.
 struct Health {
   const char* system = "ok";
@@ -49,7 +51,10 @@ struct Health {
 Health health_of(const Instance& instance) {
   if (instance.state != "running") return {"not-applicable", "not-applicable"};
   if (!instance.impaired.empty()) return {"impaired", "impaired"};
-  return {"ok", instance.reachable ? "ok" : "initializing"};
+  if (instance.reachable) return {"ok", "ok"};
+  bool late =
+      !instance.booted.empty() && instance.booted < format_rfc3339_utc(std::chrono::system_clock::now() - time_to_boot);
+  return {"ok", late ? "impaired" : "initializing"};
 }
 
 const char* reachability(const std::string& status) {

@@ -148,8 +148,7 @@ void delete_volume(Context& context, const Params& params, Xml& out) {
                    fmt::format("Volume {} is currently attached to {}", volume.id, instance->id));
   if (volume.state == "creating")
     throw ApiError("IncorrectState", fmt::format("The volume {} is being created.", volume.id));
-  std::error_code ignored;
-  fs::remove(volume_file(context.state, volume.id), ignored);
+  remove_when_kept(context.state, {volume_file(context.state, volume.id)});
   context.state.erase<Volume>(std::string(volume.id));
   sweep_snapshots(context.state);
   answer_true(out);

@@ -112,8 +112,10 @@ HttpReply DirectUploads::start(Context& context, const HttpCall& call) {
     context.state.refresh();
     forget_deleted(context.state);
     snapshot.id = context.state.new_id("snap");
+    State::Changes changes(context.state);
     context.state.put(snapshot);  // first: what belongs to no snapshot is swept
     context.state.set_tags(snapshot.id, tags);
+    changes.keep();
   }
   std::filesystem::path file = upload_file(context.state, snapshot.id);
   int64_t entry = journal_.append(ResourceKind::path, file.string(), "ec2").id;

@@ -38,7 +38,10 @@ class Unfinished {
   ~Unfinished() {
     std::error_code ignored;
     fs::remove(path_, ignored);
-    journal_.remove(id_);
+    try {
+      journal_.remove(id_);
+    } catch (const Error&) {  // it cannot be written: `gc` looks for a file that is not there
+    }
   }
   Unfinished(const Unfinished&) = delete;
   Unfinished& operator=(const Unfinished&) = delete;
@@ -102,7 +105,13 @@ void make_volume(const State& state, const Volume& volume, const Stop& stop) {
   if (!volume.chain.empty())
     argv.insert(argv.end(), {"-F", "qcow2", "-b", "../snapshots/" + volume.chain.front()});
   argv.insert(argv.end(), {part.string(), std::to_string(volume.size * gib)});
-  run_checked({.argv = argv}, Deadline::in(std::chrono::minutes(1)), stop);
+  try {
+    run_checked({.argv = argv}, Deadline::in(std::chrono::minutes(1)), stop);
+  } catch (const Error&) {
+    std::error_code ignored;
+    fs::remove(part, ignored);
+    throw;
+  }
   if (::rename(part.c_str(), file.c_str()) != 0) throw_errno("rename " + part.string());
 }
 
@@ -178,6 +187,13 @@ TakenContent take_uploaded(const State& state, const std::string& snapshot_id, J
   return out;
 }
 
+void remove_when_kept(State& state, std::vector<fs::path> files) {
+  state.when_kept([files = std::move(files)] {
+    std::error_code ignored;
+    for (const auto& file : files) fs::remove(file, ignored);
+  });
+}
+
 void sweep_snapshots(State& state) {
   state.refresh();
   std::set<std::string> used;
@@ -194,7 +210,7 @@ void sweep_snapshots(State& state) {
     bool upload = name.ends_with(".raw.part") && !state.snapshots.contains(name.substr(0, name.find('.')));
     if (upload || (name.ends_with(".qcow2") && !used.contains(name))) unused.push_back(entry.path());
   }
-  for (const auto& path : unused) fs::remove(path, error);
+  remove_when_kept(state, std::move(unused));
 }
 
 }  // namespace kiln::ec2

@@ -5,6 +5,7 @@
 #include <functional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "base/wait.h"
 #include "core/journal.h"
@@ -48,6 +49,9 @@ std::filesystem::path upload_file(const State& state, const std::string& snapsho
 /// Makes it the snapshot's file.
 TakenContent take_uploaded(const State& state, const std::string& snapshot_id, Journal& journal,
                            const Stop& stop);
+
+/// Deletes files once the state's changes are kept. Called with its lock held.
+void remove_when_kept(State& state, std::vector<std::filesystem::path> files);
 
 /// Deletes snapshots' files that no snapshot and no volume stands on any more. Called with the state's lock
 /// held; takes in what other processes have written, so references to records are void afterwards.

@@ -142,7 +142,10 @@ AccessKey Endpoint::own_keys() {
   AccessKey key;
   key.id = "AKIA" + upper(hex_encode(random_bytes(8)));
   key.secret = hex_encode(random_bytes(20));
-  return state_.put(key);
+  State::Changes changes(state_);
+  state_.put(key);
+  changes.keep();
+  return key;
 }
 
 Endpoint::Answer Endpoint::act(const Caller& caller, const Params& params, const Stop& stop, int socket) {
@@ -169,7 +172,9 @@ Endpoint::Answer Endpoint::act(const Caller& caller, const Params& params, const
     if (!changed) break;
   }
   Xml out;
+  State::Changes changes(state_);
   action->handle(context, params, out);
+  changes.keep();
   return {out.text(), name};
 }
 
@@ -200,7 +205,10 @@ HttpReply Endpoint::reply_in_json(const HttpCall& call, const Caller& caller, co
     state_.refresh();
     Context context{state_, machines_, journal_, caller, caller.region, account_};
     log_(fmt::format("{} {} {}", caller.region, caller.service, target));
-    return json_reply(200, answer_json(context, target, request));
+    State::Changes changes(state_);
+    auto answer = answer_json(context, target, request);
+    changes.keep();
+    return json_reply(200, answer);
   } catch (const ApiError& error) {
     return json_reply(error.status(),
                       {{"__type", error.code()}, {"message", error.message()}, {"Message", error.message()}});
@@ -284,7 +292,9 @@ Image import_image(State& state, Journal& journal, const ImportRequest& request,
   snapshot.state = "pending";
   auto put_pending = [&] {
     auto lock = state.lock();
+    State::Changes changes(state);
     state.put(snapshot);  // so that nobody sweeps the file that comes
+    changes.keep();
   };
   put_pending();
   try {
@@ -304,8 +314,11 @@ Image import_image(State& state, Journal& journal, const ImportRequest& request,
   image.devices.push_back(root);
   image.state = "available";
   auto lock = state.lock();
+  State::Changes changes(state);
   state.put(snapshot);
-  return state.put(image);
+  state.put(image);
+  changes.keep();
+  return image;
 }
 
 }  // namespace kiln::ec2

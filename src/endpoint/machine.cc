@@ -54,29 +54,35 @@ Machine* Machines::find(const std::string& instance_id) {
 }
 
 void Machines::work(std::function<void()> f) {
-  reap();
-  workers_.push_back(std::make_unique<Worker>());
-  Worker& worker = *workers_.back();
-  worker.thread = std::thread([f = std::move(f), over = worker.over, log = options_.log] {
-    try {
-      only_errors(f);
-    } catch (const Error& error) {
-      log(error.message());
-    }
-    *over = true;
+  state_.when_kept([this, f = std::move(f)] {
+    reap();
+    workers_.push_back(std::make_unique<Worker>());
+    Worker& worker = *workers_.back();
+    worker.thread = std::thread([f, over = worker.over, log = options_.log] {
+      try {
+        only_errors(f);
+      } catch (const Error& error) {
+        log(error.message());
+      }
+      *over = true;
+    });
   });
 }
 
 void Machines::start(const std::string& instance_id) {
-  reap();
-  machines_.push_back(std::make_unique<Machine>(*this, instance_id));
-  machines_.back()->begin();
+  state_.when_kept([this, instance_id] {
+    reap();
+    machines_.push_back(std::make_unique<Machine>(*this, instance_id));
+    machines_.back()->begin();
+  });
 }
 
 bool Machines::give(const std::string& instance_id, Order order) {
-  Machine* machine = find(instance_id);
-  if (machine) machine->give(std::move(order));
-  return machine != nullptr;
+  if (!find(instance_id)) return false;
+  state_.when_kept([this, instance_id, order = std::move(order)] {
+    if (Machine* machine = find(instance_id)) machine->give(order);
+  });
+  return true;
 }
 
 void Machines::copy(const std::string& instance_id, CopyJob job) {
@@ -210,12 +216,12 @@ fs::path Machines::directory_of(const std::string& instance_id) const {
 void release_instance(State& state, Instance& instance) {
   instance.ended = now_text();
   instance.pid = instance.pid_start = instance.journal_id = 0;
-  std::error_code ignored;
+  std::vector<fs::path> gone = {state.directory() / "instances" / instance.id / "metadata.json"};
   for (const auto& attachment : instance.attachments) {
     auto* volume = state.find<Volume>(attachment.volume_id);
     if (!volume) continue;
     if (attachment.delete_on_termination) {
-      fs::remove(volume_file(state, attachment.volume_id), ignored);
+      gone.push_back(volume_file(state, attachment.volume_id));
       state.erase<Volume>(attachment.volume_id);
     } else {
       Volume free = *volume;
@@ -230,7 +236,7 @@ void release_instance(State& state, Instance& instance) {
     address.second.instance_id = address.second.association_id = "";
     state.put(address.second);
   }
-  fs::remove(state.directory() / "instances" / instance.id / "metadata.json", ignored);
+  remove_when_kept(state, std::move(gone));
   sweep_snapshots(state);
 }
 

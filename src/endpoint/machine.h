@@ -44,8 +44,8 @@ struct Order {
       std::chrono::minutes(3);  ///< of stop: then the machine is switched off by force
 };
 
-/// Contract: start(), give() and copy() are called with the state's lock held, and only begin the work: how
-/// it goes is seen in the state. The others are called without it.
+/// Contract: start(), give() and copy() are called with the state's lock held, and only begin the work, within
+/// State::Changes once these are kept: how it goes is seen in the state. The others are called without it.
 class Machines {
  public:
   Machines(State& state, Journal& journal, MachineOptions options);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <fstream>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -90,6 +91,16 @@ MachinePlan Machine::plan() {
   return out;
 }
 
+/// QEMU is gone. A journal that cannot be written has a row too many: `gc` finds nothing behind it.
+void Machine::forget_process() {
+  if (journal_id_ == 0) return;
+  try {
+    all_.journal_.remove(std::exchange(journal_id_, 0));
+  } catch (const Error& error) {
+    all_.options_.log(fmt::format("{}: {}", id_, error.message()));
+  }
+}
+
 void Machine::boot() {
   fs::create_directories(directory());
   refresh();
@@ -117,6 +128,7 @@ void Machine::boot() {
   update([&](Instance& instance) {
     instance.pid = qemu_->pid();
     instance.pid_start = qemu_->start_time();
+    instance.booted = now_text();
     instance.reachable = false;
     instance.impaired.clear();
     if (instance.state == "pending") instance.state = "running";
@@ -227,7 +239,7 @@ void Machine::switch_off(bool force, std::chrono::seconds grace) {
 
 void Machine::reboot() {
   switch_off(false, std::chrono::minutes(3));
-  if (journal_id_ != 0) all_.journal_.remove(std::exchange(journal_id_, 0));
+  forget_process();
   boot();
 }
 
@@ -235,7 +247,7 @@ void Machine::copy(const CopyJob& job) {
   if (job.reboot) {
     switch_off(false, std::chrono::minutes(3));
     copy_parts(state_, all_.journal_, job, all_.stop_);
-    if (journal_id_ != 0) all_.journal_.remove(std::exchange(journal_id_, 0));
+    forget_process();
     boot();
     return;
   }
@@ -294,7 +306,8 @@ void Machine::detach(const std::string& volume_id) {
   }
 }
 
-/// Writes the metadata anew, and lets in what the groups let in now.
+/// Writes the metadata anew, and lets in what the groups let in now. Metadata that cannot be written stays as it was
+/// for a running machine, and is tried again.
 void Machine::refresh() {
   std::string text;
   std::vector<Forward> wanted;
@@ -310,7 +323,13 @@ void Machine::refresh() {
     wanted = forwards_of(groups, may_listen_low());
     address = instance.address;
   }
-  write_file_atomically(directory() / "metadata.json", text, 0600);
+  try {
+    write_file_atomically(directory() / "metadata.json", text, 0600);
+  } catch (const Error& error) {
+    if (!qemu_) throw;
+    all_.options_.log(fmt::format("{}: {}", id_, error.message()));
+    renew_ = Deadline::in(look_again);
+  }
   if (!qemu_) return;
   auto change = [&](const std::vector<Forward>& from, const std::vector<Forward>& to, const char* command) {
     std::vector<Forward> difference;
@@ -354,7 +373,7 @@ void Machine::screenshot() {
   } catch (const std::exception& error) {
     all_.stop_.check();
     all_.options_.log(fmt::format("{}: no screenshot: {}", id_, error.what()));
-    write_file_atomically(file, "");
+    std::ofstream(file).flush();  // empty: there is none
   }
   auto lock = state_.lock();
   state_.notify();
@@ -363,7 +382,7 @@ void Machine::screenshot() {
 /// QEMU is gone: as ordered, by the guest's own doing, or by accident.
 void Machine::ended() {
   bool by_guest = qemu_->guest_shut_down();
-  if (journal_id_ != 0) all_.journal_.remove(std::exchange(journal_id_, 0));
+  forget_process();
   auto lock = state_.lock();
   Instance* found = state_.find<Instance>(id_);
   if (!found) return;
@@ -387,7 +406,7 @@ void Machine::ended() {
 /// It could not be started: EC2 then terminates a new instance and leaves one that was stopped as it was.
 void Machine::failed(const std::string& why) {
   if (qemu_) qemu_->kill();
-  if (journal_id_ != 0) all_.journal_.remove(std::exchange(journal_id_, 0));
+  forget_process();
   all_.options_.log(fmt::format("{} failed: {}", id_, why));
   auto lock = state_.lock();
   Instance* found = state_.find<Instance>(id_);

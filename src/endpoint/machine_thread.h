@@ -59,6 +59,7 @@ class Machine {
   void resize(const std::string& volume_id);
   void screenshot();
   void look_after();
+  void forget_process();
   void ended();
   void failed(const std::string& why);
   std::vector<SecurityGroup> groups_of(const Instance& instance);

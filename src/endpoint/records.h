@@ -112,6 +112,7 @@ struct Instance {
   std::string state_reason;
   std::string transition_reason;
   std::string launched;
+  std::string booted;   ///< when its machine was last switched on
   std::string ended;    ///< when it was terminated
   std::string address;  ///< on this host: 127.x.y.z
   std::string uuid;     ///< of the machine: begins with "ec2"
@@ -149,8 +150,8 @@ struct Instance {
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Instance, id, region, zone, reservation_id, launch_index, image_id,
                                                 type, architecture, root_device, boot_mode, key_name, public_key,
                                                 user_data, state, state_reason_code, state_reason, transition_reason,
-                                                launched, ended, address, uuid, mac, interface_id, subnet_id, vpc_id,
-                                                groups, attachments, profile_arn, profile_id, shutdown_behavior,
+                                                launched, booted, ended, address, uuid, mac, interface_id, subnet_id,
+                                                vpc_id, groups, attachments, profile_arn, profile_id, shutdown_behavior,
                                                 no_termination, no_stop, ebs_optimized, source_dest_check, ena, sriov,
                                                 lifecycle, spot_request_id, cpu_credits, tenancy, monitoring,
                                                 client_token, request_digest, metadata, unheeded, token_secret, pid,

@@ -3,6 +3,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <utility>
+
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
@@ -40,9 +42,13 @@ DatabaseOptions state_options() {
 /// Takes a document into its table; one that is none is passed over, so that a damaged row costs no more than
 /// itself.
 template <class T>
-void take(Table<T>& table, const std::string& id, const std::string& document) {
+void take(Table<T>& table, const std::string& id, const std::optional<std::string>& document) {
+  if (!document) {
+    table.erase(id);
+    return;
+  }
   try {
-    table[id] = nlohmann::json::parse(document).template get<T>();
+    table[id] = nlohmann::json::parse(*document).template get<T>();
     table[id].id = id;
   } catch (const nlohmann::json::exception&) {
     table.erase(id);
@@ -57,12 +63,15 @@ State::State(const fs::path& directory)
   load();
 }
 
+State::~State() { write_unsaved(); }
+
 int64_t State::data_version() {
   Statement version(db_, "PRAGMA data_version");
   return version.step() ? version.number(0) : 0;
 }
 
 void State::refresh() {
+  write_unsaved();
   int64_t now = data_version();
   if (now == seen_) return;
   seen_ = now;
@@ -75,29 +84,101 @@ void State::load() {
   addresses.clear(), templates.clear(), access_keys.clear(), roles.clear(), profiles.clear();
   parameters.clear(), secrets.clear(), tag_sets.clear();
   Statement rows(db_, "SELECT kind, id, document FROM record");
-  while (rows.step()) {
-    std::string kind = rows.text(0);
-    auto into = [&]<class T>(Table<T>& table) {
-      if (kind == kind_of<T>()) take(table, rows.text(1), rows.text(2));
-    };
-    into(images), into(instances), into(volumes), into(snapshots), into(keys), into(groups), into(addresses);
-    into(templates), into(access_keys), into(roles), into(profiles), into(parameters), into(secrets);
-    into(tag_sets);
+  while (rows.step()) take_in({rows.text(0), rows.text(1)}, rows.text(2));
+  for (const auto& [key, document] : unsaved_) take_in(key, document);
+}
+
+void State::take_in(const Key& key, const Document& document) {
+  auto into = [&]<class T>(Table<T>& table) {
+    if (key.first == kind_of<T>()) take(table, key.second, document);
+  };
+  into(images), into(instances), into(volumes), into(snapshots), into(keys), into(groups), into(addresses);
+  into(templates), into(access_keys), into(roles), into(profiles), into(parameters), into(secrets);
+  into(tag_sets);
+}
+
+void State::write_row(const Key& key, const Document& document) {
+  if (!document) {
+    Statement(db_, "DELETE FROM record WHERE kind = ? AND id = ?").bind(key.first).bind(key.second).step();
+    return;
+  }
+  Statement(db_, "INSERT OR REPLACE INTO record (kind, id, document) VALUES (?, ?, ?)")
+      .bind(key.first)
+      .bind(key.second)
+      .bind(*document)
+      .step();
+}
+
+void State::write(const Key& key, const Document& document) {
+  if (collecting_) {
+    if (!transaction_) {
+      transaction_.emplace(db_);
+      for (const auto& [other, one] : unsaved_) write_row(other, one);
+    }
+    touched_.insert(key);
+    return write_row(key, document);
+  }
+  unsaved_[key] = document;
+  write_unsaved();
+  changed();
+}
+
+/// The records of changes that were not kept, as they were.
+void State::take_back() {
+  for (const auto& key : std::exchange(touched_, {})) {
+    Document document;
+    if (auto unsaved = unsaved_.find(key); unsaved != unsaved_.end()) {
+      document = unsaved->second;
+    } else {
+      Statement row(db_, "SELECT document FROM record WHERE kind = ? AND id = ?");
+      if (row.bind(key.first).bind(key.second).step()) document = row.text(0);
+    }
+    take_in(key, document);
   }
 }
 
-void State::write(const char* kind, const std::string& id, const std::string& document) {
-  Statement(db_, "INSERT OR REPLACE INTO record (kind, id, document) VALUES (?, ?, ?)")
-      .bind(kind)
-      .bind(id)
-      .bind(document)
-      .step();
-  changed();
+void State::write_unsaved() {
+  try {
+    while (!unsaved_.empty()) {
+      write_row(unsaved_.begin()->first, unsaved_.begin()->second);
+      unsaved_.erase(unsaved_.begin());
+    }
+  } catch (const Error&) {  // it is tried again with whatever happens next
+  }
 }
 
-void State::remove(const char* kind, const std::string& id) {
-  Statement(db_, "DELETE FROM record WHERE kind = ? AND id = ?").bind(kind).bind(id).step();
-  changed();
+State::Changes::Changes(State& state) : state_(state) {
+  KILN_CHECK(!state_.collecting_);
+  state_.collecting_ = true;
+}
+
+State::Changes::~Changes() {
+  state_.collecting_ = false;
+  state_.when_kept_.clear();
+  if (!state_.transaction_) return;
+  state_.transaction_.reset();
+  try {
+    state_.take_back();
+  } catch (const Error&) {
+    state_.seen_ = -1;  // everything is read at the next refresh()
+  }
+}
+
+void State::Changes::keep() {
+  if (state_.transaction_) {
+    state_.transaction_->commit();
+    state_.transaction_.reset();
+    state_.unsaved_.clear();
+    state_.touched_.clear();
+    state_.changed();
+  }
+  state_.collecting_ = false;
+  for (const auto& f : std::exchange(state_.when_kept_, {})) f();
+}
+
+void State::when_kept(std::function<void()> f) {
+  if (!collecting_) return f();
+  when_kept_.push_back(std::move(f));
 }
 
 void State::changed() {

@@ -1,11 +1,14 @@
 // Everything the endpoint knows, in memory and in a database: what is changed is durable at once, and any
-// number of processes may change it.
+// number of processes may change it. Changes somebody asks for are made together or not at all (State::Changes).
+// What has happened by itself, to a machine for instance, cannot be refused: when the database does not take it,
+// because the disk is full, it is true in memory and is written as soon as that goes.
 #pragma once
 #include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -26,6 +29,9 @@ class State {
  public:
   /// Opens (makes) ec2.db in `directory`. Throws Error{environment} with what to do.
   explicit State(const std::filesystem::path& directory);
+  ~State();
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
 
   std::unique_lock<std::mutex> lock() { return std::unique_lock(mutex_); }
   /// Takes in what other processes have written since. Cheap when that is nothing.
@@ -46,17 +52,33 @@ class State {
   Table<Secret> secrets;
   Table<TagSet> tag_sets;
 
-  /// Puts a record, new or changed, into its table and the database.
+  /// All changes while it lives, which is no longer than the lock is held: durable together by keep(), else undone
+  /// when it dies. A change that cannot be written throws Error{environment}. Not two at once.
+  class Changes {
+   public:
+    explicit Changes(State& state);
+    ~Changes();
+    Changes(const Changes&) = delete;
+    Changes& operator=(const Changes&) = delete;
+    void keep();
+
+   private:
+    State& state_;
+  };
+  /// Does what cannot be undone, such as telling a machine, once the changes are kept; at once when none are open.
+  void when_kept(std::function<void()> f);
+
+  /// Puts a record, new or changed, into its table and the database. Outside of Changes it never fails.
   template <class T>
   T& put(const T& record) {
-    write(kind_of<T>(), record.id,
+    write({kind_of<T>(), record.id},
           nlohmann::json(record).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
     return table<T>()[record.id] = record;
   }
   /// Takes it out, with its tags.
   template <class T>
   void erase(const std::string& id) {
-    remove(kind_of<T>(), id);
+    write({kind_of<T>(), id}, std::nullopt);
     table<T>().erase(id);
     if (tag_sets.contains(id)) erase<TagSet>(id);
   }
@@ -96,16 +118,26 @@ class State {
   Table<T>& table();
   template <class T>
   static const char* kind_of();
-  void write(const char* kind, const std::string& id, const std::string& document);
-  void remove(const char* kind, const std::string& id);
+  using Key = std::pair<std::string, std::string>;  ///< kind, id
+  using Document = std::optional<std::string>;      ///< nullopt: the record is gone
+  void write(const Key& key, const Document& document);
+  void write_row(const Key& key, const Document& document);
+  void write_unsaved();
   void changed();
   void load();
+  void take_in(const Key& key, const Document& document);
+  void take_back();
   int64_t data_version();
 
   std::filesystem::path directory_;
   mutable std::mutex mutex_;
   Database db_;
-  int64_t seen_ = 0;  ///< PRAGMA data_version
+  int64_t seen_ = 0;                        ///< PRAGMA data_version
+  std::map<Key, Document> unsaved_;         ///< true, but not in the database yet
+  bool collecting_ = false;                 ///< there are Changes
+  std::optional<Transaction> transaction_;  ///< of the Changes, once there is one
+  std::set<Key> touched_;                   ///< by it
+  std::vector<std::function<void()>> when_kept_;
   std::mutex waiters_mutex_;
   std::set<int> waiters_;
 };

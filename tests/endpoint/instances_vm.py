@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from local_ec2 import PATIENCE, local_ec2, tiny_guest
+from local_ec2 import PATIENCE, Instance, image_of, local_ec2, ssh_group, tiny_guest
 
 # What cloud-init would leave behind: enough for `kiln ec2 userdata` to see how it went.
 TINY_CLOUD = r"""
@@ -33,46 +33,6 @@ fi
 echo "{\"v1\": {\"errors\": [$errors]}}" >$data/data/result.json
 touch $data/instance/boot-finished
 """
-
-
-class Instance:
-    def __init__(self, site, ec2, key, image, group, **more):
-        launch = dict(ImageId=image, InstanceType="t2.nano", MinCount=1, MaxCount=1, KeyName="tiny", SecurityGroupIds=[group])
-        self.ec2, self.key = ec2, key
-        self.id = ec2.run_instances(**{**launch, **more})["Instances"][0]["InstanceId"]
-        self.wait("running")
-
-    def wait(self, state):
-        self.ec2.get_waiter("instance_" + state).wait(InstanceIds=[self.id], WaiterConfig={"Delay": 1, "MaxAttempts": PATIENCE})
-        return self.see()
-
-    def see(self):
-        return self.ec2.describe_instances(InstanceIds=[self.id])["Reservations"][0]["Instances"][0]
-
-    def ssh(self, command, check=True, user="root"):
-        port = "22" if os.geteuid() == 0 else "2222"
-        words = ["ssh", "-i", str(self.key), "-p", port, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-                 "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=3", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes",
-                 f"{user}@{self.see()['PublicIpAddress']}", command]
-        limit = time.monotonic() + PATIENCE
-        while True:
-            done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=PATIENCE)
-            if done.returncode != 255 or time.monotonic() > limit:
-                break
-            time.sleep(0.3)
-        assert not check or done.returncode == 0, (command, done)
-        return done.stdout.strip()
-
-    def get(self, path, *headers):
-        return self.ssh("wget -q -O - " + " ".join(f"--header '{h}'" for h in headers) + f" http://169.254.169.254{path} || echo FAILED")
-
-    def token(self):
-        request = "PUT /latest/api/token HTTP/1.1\\r\\nHost: x\\r\\nX-aws-ec2-metadata-token-ttl-seconds: 60\\r\\nConnection: close\\r\\n\\r\\n"
-        return self.ssh(f"printf '{request}' | nc 169.254.169.254 80").splitlines()[-1]
-
-    def terminate(self):
-        self.ec2.terminate_instances(InstanceIds=[self.id])
-        self.wait("terminated")
 
 
 def metadata(one):
@@ -158,13 +118,6 @@ def disks(one):
     return snapshot
 
 
-def image_of(one, name, **more):
-    image = one.ec2.create_image(InstanceId=one.id, Name=name, **more)["ImageId"]
-    assert one.ec2.describe_images(ImageIds=[image])["Images"][0]["State"] in ("pending", "available")
-    one.ec2.get_waiter("image_available").wait(ImageIds=[image], WaiterConfig={"Delay": 1, "MaxAttempts": PATIENCE})
-    return image
-
-
 def halt(qmp):
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(qmp))
@@ -204,53 +157,6 @@ def machine_killed(site, one):
     assert one.ssh("echo back") == "back"
 
 
-def disk_full(site, one):
-    """The host's disk fills: the machine stands still, its status says so, and it goes on when there is room again."""
-    if os.geteuid() != 0:
-        return "the full disk was not tried: only root can make a small one"
-    volumes = site.directory / "state/ec2/volumes"
-    one.ec2.stop_instances(InstanceIds=[one.id])
-    one.wait("stopped")
-    kept = site.directory / "kept"
-    shutil.copytree(volumes, kept)
-    size = sum(f.stat().st_blocks * 512 for f in kept.iterdir()) + (24 << 20)
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", volumes], stderr=subprocess.DEVNULL).returncode != 0:
-        return "the full disk was not tried: nothing can be mounted here"
-    try:
-        for file in kept.iterdir():
-            shutil.copy(file, volumes)
-        one.ec2.start_instances(InstanceIds=[one.id])
-        one.wait("running")
-        one.ec2.get_waiter("instance_status_ok").wait(InstanceIds=[one.id], WaiterConfig={"Delay": 1, "MaxAttempts": PATIENCE})
-        one.ssh("(dd if=/dev/urandom of=/root/fill bs=1M count=64 conv=fsync; echo went on >/root/went-on) >/dev/null 2>&1 </dev/null &")
-
-        def until(status):
-            limit = time.monotonic() + PATIENCE
-            while True:
-                (health,) = one.ec2.describe_instance_status(InstanceIds=[one.id])["InstanceStatuses"]
-                if health["InstanceStatus"]["Status"] == status:
-                    break
-                assert time.monotonic() < limit, health
-                time.sleep(0.2)
-
-        until("impaired")
-        subprocess.run(["mount", "-o", f"remount,size={size + (256 << 20)}", volumes], check=True)
-        until("ok")
-        assert one.ssh("until [ -s /root/went-on ]; do sleep 0.2; done; cat /root/went-on") == "went on"
-        one.ec2.stop_instances(InstanceIds=[one.id])
-        one.wait("stopped")
-        shutil.rmtree(kept)
-        shutil.copytree(volumes, kept)
-    finally:
-        subprocess.run(["umount", "--lazy", volumes], check=True)
-    for file in kept.iterdir():
-        shutil.copy(file, volumes)
-    one.ec2.start_instances(InstanceIds=[one.id])
-    one.wait("running")
-    one.ssh("true")
-    return "the full disk was waited for"
-
-
 def guest_ends_itself(one):
     one.ec2.modify_instance_attribute(InstanceId=one.id, InstanceInitiatedShutdownBehavior={"Value": "terminate"})
     one.ssh("poweroff", check=False)
@@ -278,9 +184,7 @@ def main():
         site.up("-accelerator=tcg")
         ec2 = site.client(region="eu-west-1")
         ec2.import_key_pair(KeyName="tiny", PublicKeyMaterial=(guest / "id_ed25519.pub").read_bytes())
-        group = ec2.create_security_group(GroupName="ssh", Description="ssh")["GroupId"]
-        ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[
-            {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}])
+        group = ssh_group(ec2)
         iam = site.client("iam")
         iam.create_role(RoleName="reader", AssumeRolePolicyDocument="{}")
         iam.create_instance_profile(InstanceProfileName="web")
@@ -305,7 +209,6 @@ def main():
         assert one.ssh("cat /proc/sys/kernel/random/boot_id") != boot_id
         killed_and_started_again(site, one)
         machine_killed(site, one)
-        print(disk_full(site, one))
         guest_ends_itself(one)
         try:
             sts.get_caller_identity()

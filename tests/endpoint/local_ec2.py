@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 try:
     import boto3
@@ -80,6 +81,60 @@ def local_ec2(kiln):
                 site.kiln("ec2", "down")
             with contextlib.suppress(Exception):
                 site.kiln("gc")
+
+
+class Instance:
+    def __init__(self, site, ec2, key, image, group, **more):
+        launch = dict(ImageId=image, InstanceType="t2.nano", MinCount=1, MaxCount=1, KeyName="tiny", SecurityGroupIds=[group])
+        self.ec2, self.key = ec2, key
+        self.id = ec2.run_instances(**{**launch, **more})["Instances"][0]["InstanceId"]
+        self.wait("running")
+
+    def wait(self, state):
+        self.ec2.get_waiter("instance_" + state).wait(InstanceIds=[self.id], WaiterConfig={"Delay": 1, "MaxAttempts": PATIENCE})
+        return self.see()
+
+    def see(self):
+        return self.ec2.describe_instances(InstanceIds=[self.id])["Reservations"][0]["Instances"][0]
+
+    def ssh(self, command, check=True, user="root"):
+        port = "22" if os.geteuid() == 0 else "2222"
+        words = ["ssh", "-i", str(self.key), "-p", port, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+                 "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=3", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes",
+                 f"{user}@{self.see()['PublicIpAddress']}", command]
+        limit = time.monotonic() + PATIENCE
+        while True:
+            done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=PATIENCE)
+            if done.returncode != 255 or time.monotonic() > limit:
+                break
+            time.sleep(0.3)
+        assert not check or done.returncode == 0, (command, done)
+        return done.stdout.strip()
+
+    def get(self, path, *headers):
+        return self.ssh("wget -q -O - " + " ".join(f"--header '{h}'" for h in headers) + f" http://169.254.169.254{path} || echo FAILED")
+
+    def token(self):
+        request = "PUT /latest/api/token HTTP/1.1\\r\\nHost: x\\r\\nX-aws-ec2-metadata-token-ttl-seconds: 60\\r\\nConnection: close\\r\\n\\r\\n"
+        return self.ssh(f"printf '{request}' | nc 169.254.169.254 80").splitlines()[-1]
+
+    def terminate(self):
+        self.ec2.terminate_instances(InstanceIds=[self.id])
+        self.wait("terminated")
+
+
+def ssh_group(ec2):
+    group = ec2.create_security_group(GroupName="ssh", Description="ssh")["GroupId"]
+    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[
+        {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}])
+    return group
+
+
+def image_of(one, name, **more):
+    image = one.ec2.create_image(InstanceId=one.id, Name=name, **more)["ImageId"]
+    assert one.ec2.describe_images(ImageIds=[image])["Images"][0]["State"] in ("pending", "available")
+    one.ec2.get_waiter("image_available").wait(ImageIds=[image], WaiterConfig={"Delay": 1, "MaxAttempts": PATIENCE})
+    return image
 
 
 def tiny_guest(source):
