@@ -88,18 +88,65 @@ std::vector<std::string> required_list(const Params& params, const std::string& 
   return out;
 }
 
+std::string choice(const Params& params, const std::string& name, const std::vector<std::string>& choices) {
+  std::string value = params.text(name);
+  bool known = value.empty() || std::find(choices.begin(), choices.end(), value) != choices.end();
+  if (!known) throw invalid_value(name, value);
+  return value;
+}
+
+std::optional<int64_t> amount(const Params& params, const std::string& name, int64_t most) {
+  auto value = params.number(name);
+  if (value && (*value < 0 || *value > most)) throw invalid_value(name, std::to_string(*value));
+  return value;
+}
+
+std::string volume_type_of(const Params& params, const std::string& name) {
+  return choice(params, name, {"standard", "gp2", "gp3", "io1", "io2", "sc1", "st1"});
+}
+
+bool is_made_of(const std::string& text, std::string_view extra, size_t least, size_t most) {
+  return text.size() >= least && text.size() <= most && std::all_of(text.begin(), text.end(), [&](char c) {
+           bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+           return plain || extra.find(c) != std::string_view::npos;
+         });
+}
+
+std::string checked_device(const std::string& name) {
+  if (is_made_of(name, "/_-.", 1, 32)) return name;
+  throw ApiError(
+      "InvalidParameterValue",
+      fmt::format("Value ({}) for parameter device is invalid. {} is not a valid EBS device name.", name, name));
+}
+
+std::string checked_user_data(const std::string& text) {
+  constexpr size_t longest = 16384;
+  std::string packed = replace_all(replace_all(text, "\n", ""), "\r", "");
+  std::string bytes;
+  try {
+    bytes = base64_decode(packed);
+  } catch (const Error&) {
+    throw ApiError("InvalidUserData.Malformed", "Invalid BASE64 encoding of user data.");
+  }
+  if (bytes.size() > longest) throw ApiError("InvalidParameterValue", "User data is limited to 16384 bytes");
+  return packed;
+}
+
 std::vector<BlockDevice> block_devices_of(const Params& params, const std::string& name) {
+  constexpr size_t most_devices = 40;
   std::vector<BlockDevice> out;
   for (const Params* item : params.items(name)) {
+    if (out.size() == most_devices)
+      throw ApiError("AttachmentLimitExceeded", fmt::format("An instance has at most {} devices.", most_devices));
     BlockDevice device;
-    device.device = item->required("DeviceName");
+    device.device = checked_device(item->required("DeviceName"));
     device.virtual_name = item->text("VirtualName");
     device.no_device = item->has("NoDevice");
     device.snapshot_id = item->text("Ebs.SnapshotId");
     device.size = item->number("Ebs.VolumeSize").value_or(0);
-    device.volume_type = item->text("Ebs.VolumeType");
-    device.iops = item->number("Ebs.Iops").value_or(0);
-    device.throughput = item->number("Ebs.Throughput").value_or(0);
+    device.volume_type = volume_type_of(*item, "Ebs.VolumeType");
+    device.iops = amount(*item, "Ebs.Iops", most_iops).value_or(0);
+    device.throughput = amount(*item, "Ebs.Throughput", most_throughput).value_or(0);
     device.delete_on_termination = item->boolean("Ebs.DeleteOnTermination").value_or(true);
     device.encrypted = item->boolean("Ebs.Encrypted").value_or(false);
     device.kms_key_id = item->text("Ebs.KmsKeyId");

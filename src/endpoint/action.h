@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "endpoint/api_error.h"
@@ -83,6 +85,21 @@ Snapshot& need_snapshot(Context& context, const std::string& id);
 SecurityGroup& need_group(Context& context, const std::string& id);
 /// Those of the parameter's list, which must not be empty.
 std::vector<std::string> required_list(const Params& params, const std::string& name);
+
+/// The parameter's text: one of the choices, or "" when it is absent. Throws ApiError for another.
+std::string choice(const Params& params, const std::string& name, const std::vector<std::string>& choices);
+/// A number that is not negative and not more than `most`, or nothing. Throws ApiError for another.
+std::optional<int64_t> amount(const Params& params, const std::string& name, int64_t most);
+/// What EC2 has of a volume's kind and speed. Throw ApiError.
+std::string volume_type_of(const Params& params, const std::string& name);
+inline constexpr int64_t most_iops = 256000;
+inline constexpr int64_t most_throughput = 2000;
+/// Whether a text is of letters, digits and the `extra` characters only, `least` to `most` of them.
+bool is_made_of(const std::string& text, std::string_view extra, size_t least, size_t most);
+/// A device's name, as an instance is given it. Throws ApiError.
+std::string checked_device(const std::string& name);
+/// User data, base64 in one line; "" when there is none. Throws ApiError.
+std::string checked_user_data(const std::string& text);
 
 /// BlockDeviceMapping.N as a list.
 std::vector<BlockDevice> block_devices_of(const Params& params,

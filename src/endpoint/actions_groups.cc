@@ -1,10 +1,14 @@
 // Security groups and their rules.
+#include <arpa/inet.h>
+
 #include "base/text.h"
 #include "endpoint/selection.h"
 
 namespace kiln::ec2 {
 
 namespace {
+
+constexpr std::string_view allowed_in_groups = " ._-:/()#,@[]+=&;{}!$*";
 
 SecurityGroup* group_named(Context& context, const std::string& name) {
   for (auto& [id, group] : context.state.groups) {
@@ -49,17 +53,18 @@ std::string canonical_protocol(const std::string& text) {
   return lower(text);
 }
 
+bool is_number(const std::string& digits, int most) {
+  return !digits.empty() && digits.size() <= 3 && digits.find_first_not_of("0123456789") == std::string::npos &&
+         std::stoi(digits) <= most;
+}
+
 bool is_cidr(const std::string& text) {
   auto parts = split(text, '/');
   if (parts.size() != 2) return false;
-  auto number = [](const std::string& digits, int most) {
-    return !digits.empty() && digits.size() <= 3 &&
-           digits.find_first_not_of("0123456789") == std::string::npos && std::stoi(digits) <= most;
-  };
   auto bytes = split(parts[0], '.');
-  bool address = bytes.size() == 4 &&
-                 std::all_of(bytes.begin(), bytes.end(), [&](auto& one) { return number(one, 255); });
-  return address && number(parts[1], 32);
+  bool address =
+      bytes.size() == 4 && std::all_of(bytes.begin(), bytes.end(), [&](auto& one) { return is_number(one, 255); });
+  return address && is_number(parts[1], 32);
 }
 
 /// The rules of one IpPermissions item: one for each source.
@@ -97,7 +102,13 @@ void add_rules(Context& context, const Params& item, bool egress, std::vector<Ru
     add(*source, [&](Rule& rule) { rule.cidr = cidr; });
   }
   for (const Params* source : item.items("Ipv6Ranges")) {
-    add(*source, [&](Rule& rule) { rule.cidr6 = source->required("CidrIpv6"); });
+    std::string cidr = source->required("CidrIpv6");
+    in6_addr address;
+    auto parts = split(cidr, '/');
+    bool good = parts.size() == 2 && !contains(parts[0], std::string_view("\0", 1)) &&
+                ::inet_pton(AF_INET6, parts[0].c_str(), &address) == 1 && is_number(parts[1], 128);
+    if (!good) throw ApiError("InvalidParameterValue", fmt::format("CIDR block {} is malformed", cidr));
+    add(*source, [&](Rule& rule) { rule.cidr6 = cidr; });
   }
   for (const Params* source : item.items("PrefixListIds")) {
     add(*source, [&](Rule& rule) { rule.prefix_list = source->required("PrefixListId"); });
@@ -286,7 +297,13 @@ SecurityGroup make_group(Context& context, const std::string& name, const std::s
 void create_group(Context& context, const Params& params, Xml& out) {
   std::string name = params.required("GroupName");
   std::string description = params.required("GroupDescription");
-  if (name.size() > 255 || lower(name).starts_with("sg-")) {
+  if (!is_made_of(name, allowed_in_groups, 1, 255) || !is_made_of(description, allowed_in_groups, 1, 255)) {
+    throw ApiError("InvalidParameterValue",
+                   fmt::format("Invalid security group name or description. Valid ones are strings less than 256 "
+                               "characters from the following set: a-zA-Z0-9{}",
+                               allowed_in_groups));
+  }
+  if (lower(name).starts_with("sg-")) {
     throw ApiError("InvalidParameterValue",
                    fmt::format("Value ({}) for parameter GroupName is invalid. Group names may not be in "
                                "the format sg-*.",

@@ -25,6 +25,13 @@ std::string checked_name(const Params& params, const char* param) {
   return name;
 }
 
+/// "/" or "/division/": it stands in ARNs.
+std::string checked_path(const Params& params) {
+  std::string path = params.text("Path");
+  if (is_made_of(path, "/+=,.@_-", 1, 512) && path.front() == '/' && path.back() == '/') return path;
+  throw ApiError("ValidationError", "The specified value for path is invalid. It must begin and end with /.");
+}
+
 Role& need_role(Context& context, const std::string& name) {
   auto* role = context.state.find<Role>("role/" + name);
   if (!role)
@@ -106,7 +113,7 @@ void create_role(Context& context, const Params& params, Xml& out) {
                    conflict_status);
   }
   role.unique_id = "AROA" + upper(hex_encode(random_bytes(8)));
-  if (params.has("Path")) role.path = params.text("Path");
+  if (params.has("Path")) role.path = checked_path(params);
   role.trust = params.required("AssumeRolePolicyDocument");
   take_role_options(params, role);
   role.created = now_text();
@@ -230,7 +237,7 @@ void create_profile(Context& context, const Params& params, Xml& out) {
                    conflict_status);
   }
   profile.unique_id = "AIPA" + upper(hex_encode(random_bytes(8)));
-  if (params.has("Path")) profile.path = params.text("Path");
+  if (params.has("Path")) profile.path = checked_path(params);
   profile.created = now_text();
   Tags tags = iam_tags_of(params);
   context.state.put(profile);

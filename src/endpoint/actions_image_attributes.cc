@@ -1,4 +1,6 @@
 // What can be said of an AMI afterwards.
+#include <regex>
+
 #include "endpoint/selection.h"
 
 namespace kiln::ec2 {
@@ -48,7 +50,7 @@ void modify_image_attribute(Context& context, const Params& params, Xml& out) {
   change_permissions(image, params);
   if (params.has("Description")) image.description = params.text("Description.Value");
   if (params.text("Attribute") == "description") image.description = params.text("Value");
-  if (params.has("ImdsSupport")) image.imds_support = params.text("ImdsSupport.Value");
+  if (params.has("ImdsSupport")) image.imds_support = choice(params, "ImdsSupport.Value", {"v2.0"});
   for (const auto& code : params.list("ProductCode")) add_once(image.product_codes, code);
   context.state.put(image);
   answer_true(out);
@@ -104,6 +106,9 @@ void describe_image_attribute(Context& context, const Params& params, Xml& out) 
 void enable_deprecation(Context& context, const Params& params, Xml& out) {
   Image image = need_image(context, params.required("ImageId"));
   image.deprecated = params.required("DeprecateAt");
+  static const std::regex time(R"(\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?)?)");
+  if (image.deprecated.size() > 40 || !std::regex_match(image.deprecated, time))
+    throw invalid_value("DeprecateAt", image.deprecated);
   context.state.put(image);
   answer_true(out);
 }

@@ -221,6 +221,7 @@ void create_image(Context& context, const Params& params, Xml& out) {
     image.devices.push_back(device);
   }
   for (const auto& one : mappings) {
+    if (!one.snapshot_id.empty()) need_snapshot(context, one.snapshot_id);
     if (!one.no_device && !mapping_of(image.devices, one.device)) image.devices.push_back(one);
   }
   for (const auto& snapshot : snapshots) {
@@ -245,10 +246,10 @@ void register_image(Context& context, const Params& params, Xml& out) {
                    fmt::format("Machines of architecture {} cannot run here.", image.architecture));
   }
   if (params.has("RootDeviceName")) image.root_device = params.text("RootDeviceName");
-  image.boot_mode = params.text("BootMode");
-  image.imds_support = params.text("ImdsSupport");
+  image.boot_mode = choice(params, "BootMode", {"legacy-bios", "uefi", "uefi-preferred"});
+  image.imds_support = choice(params, "ImdsSupport", {"v2.0"});
   image.ena = params.boolean("EnaSupport").value_or(false);
-  image.sriov = params.text("SriovNetSupport");
+  image.sriov = choice(params, "SriovNetSupport", {"simple"});
   image.created = now_text();
   image.owner = context.account;
   image.devices = block_devices_of(params);

@@ -48,12 +48,7 @@ void modify_instance_attribute(Context& context, const Params& params, Xml& out)
   }
   if (auto value = new_value(params, "UserData", "userData")) {
     need_stopped(instance, "user data");
-    try {
-      base64_decode(*value);
-    } catch (const Error&) {
-      throw ApiError("InvalidUserData.Malformed", "Invalid BASE64 encoding of user data.");
-    }
-    instance.user_data = *value;
+    instance.user_data = checked_user_data(*value);
   }
   if (auto value = new_value(params, "DisableApiTermination", "disableApiTermination")) {
     instance.no_termination = as_bool("DisableApiTermination", *value);
@@ -77,6 +72,7 @@ void modify_instance_attribute(Context& context, const Params& params, Xml& out)
   }
   if (auto value = new_value(params, "SriovNetSupport", "sriovNetSupport")) {
     need_stopped(instance, "SR-IOV support");
+    if (*value != "simple") throw invalid_value("sriovNetSupport", *value);
     instance.sriov = *value;
   }
   if (!params.list("GroupId").empty()) instance.groups = groups_of_request(context, params);
@@ -191,7 +187,8 @@ void modify_credits(Context& context, const Params& params, Xml& out) {
   std::vector<std::string> done;
   for (const Params* item : params.items("InstanceCreditSpecification")) {
     Instance instance = need_instance(context, item->required("InstanceId"));
-    instance.cpu_credits = item->required("CpuCredits");
+    item->required("CpuCredits");
+    instance.cpu_credits = choice(*item, "CpuCredits", {"standard", "unlimited"});
     context.state.put(instance);
     done.push_back(instance.id);
   }

@@ -37,7 +37,8 @@ std::string fingerprint_of(const std::string& public_key) {
 
 std::string new_key_name(Context& context, const Params& params) {
   std::string name = params.required("KeyName");
-  if (name.size() > 255) throw invalid_value("KeyName", name);
+  // It ends a line of authorized_keys: nothing in it may begin another.
+  if (!is_made_of(name, " !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", 1, 255)) throw invalid_value("KeyName", name);
   if (key_named(context, name)) {
     throw ApiError("InvalidKeyPair.Duplicate", fmt::format("The keypair '{}' already exists.", name));
   }

@@ -12,7 +12,6 @@ namespace kiln::ec2 {
 namespace {
 
 constexpr int64_t most_instances = 200;
-constexpr size_t longest_user_data = 16384;
 
 /// A request with what its launch template says, where it does not say otherwise itself.
 Params with_template(Context& context, const Params& params) {
@@ -29,21 +28,6 @@ Params with_template(Context& context, const Params& params) {
       "InvalidLaunchTemplateName.NotFoundException",
       fmt::format("At least one of the launch templates specified in the request does not exist: {}{}",
                   named->text("LaunchTemplateName"), named->text("LaunchTemplateId")));
-}
-
-std::string checked_user_data(const Params& params) {
-  std::string text = params.text("UserData");
-  if (text.empty()) return "";
-  std::string packed = replace_all(replace_all(text, "\n", ""), "\r", "");
-  std::string bytes;
-  try {
-    bytes = base64_decode(packed);
-  } catch (const Error&) {
-    throw ApiError("InvalidUserData.Malformed", "Invalid BASE64 encoding of user data.");
-  }
-  if (bytes.size() > longest_user_data)
-    throw ApiError("InvalidParameterValue", "User data is limited to 16384 bytes");
-  return packed;
 }
 
 /// The image's disks as the request changes them.
@@ -211,7 +195,7 @@ Instance instance_of_request(Context& context, const Params& params, const Image
     throw ApiError("InvalidParameterValue", fmt::format("Invalid value '{}' for InstanceType.", out.type));
   take_key(context, params, out);
   take_profile(context, params, out);
-  out.user_data = checked_user_data(params);
+  out.user_data = checked_user_data(params.text("UserData"));
   Subnet subnet = subnet_of_request(context, params);
   out.zone = subnet.zone;
   out.subnet_id = subnet.id;
@@ -227,13 +211,14 @@ Instance instance_of_request(Context& context, const Params& params, const Image
   out.no_stop = params.boolean("DisableApiStop").value_or(false);
   out.ebs_optimized = params.boolean("EbsOptimized").value_or(false);
   out.monitoring = params.boolean("Monitoring.Enabled").value_or(false) ? "enabled" : "disabled";
-  if (params.has("Placement.Tenancy")) out.tenancy = params.text("Placement.Tenancy");
-  if (params.text("InstanceMarketOptions.MarketType") == "spot") {
+  if (auto word = choice(params, "Placement.Tenancy", {"default", "dedicated", "host"}); !word.empty())
+    out.tenancy = word;
+  if (choice(params, "InstanceMarketOptions.MarketType", {"spot", "capacity-block"}) == "spot") {
     out.lifecycle = "spot";
     out.spot_request_id = context.state.new_id("sir");
   }
-  if (params.has("CreditSpecification.CpuCredits"))
-    out.cpu_credits = params.text("CreditSpecification.CpuCredits");
+  auto credits = choice(params, "CreditSpecification.CpuCredits", {"standard", "unlimited"});
+  if (!credits.empty()) out.cpu_credits = credits;
   out.metadata = metadata_options_of(params, image);
   take_private_names(params, "PrivateDnsNameOptions.", out.unheeded);
   take_auto_recovery(params, "MaintenanceOptions.", out.unheeded);

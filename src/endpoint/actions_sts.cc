@@ -41,8 +41,15 @@ void put_credentials(Xml& out, const AccessKey& key) {
 void assume_role(Context& context, const Params& params, Xml& out) {
   std::string arn = params.required("RoleArn");
   std::string session = params.required("RoleSessionName");
-  if (!arn.starts_with("arn:aws:iam::") || !contains(arn, ":role/")) {
+  if (!arn.starts_with("arn:aws:iam::") || !contains(arn, ":role/") || !is_made_of(arn, ":/+=,.@_-", 20, 2048)) {
     throw ApiError("ValidationError", fmt::format("{} is invalid", arn));
+  }
+  if (!is_made_of(session, "+=,.@_-", 2, 64)) {
+    throw ApiError(
+        "ValidationError",
+        fmt::format("Value '{}' at 'roleSessionName' failed to satisfy constraint: Member must satisfy regular "
+                    "expression pattern: [\\w+=,.@-]*",
+                    session));
   }
   AccessKey key = temporary_key(context, params, 3600);
   std::string role = arn.substr(arn.rfind('/') + 1);

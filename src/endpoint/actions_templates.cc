@@ -37,6 +37,11 @@ void put_template(Context& context, Xml& out, const LaunchTemplate& one) {
 void create_launch_template(Context& context, const Params& params, Xml& out) {
   LaunchTemplate one;
   one.name = params.required("LaunchTemplateName");
+  if (!is_made_of(one.name, "().-/_", 3, 128)) {
+    throw ApiError("InvalidLaunchTemplateName.MalformedException",
+                   "A launch template name must be between 3 and 128 characters, and may contain letters, numbers, and "
+                   "the following characters: - ( ) . / _");
+  }
   const Params* data = params.find("LaunchTemplateData");
   if (!data) throw missing_parameter("LaunchTemplateData");
   for (const auto& [id, other] : context.state.templates) {

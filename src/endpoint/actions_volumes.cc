@@ -108,7 +108,8 @@ void create_volume(Context& context, const Params& params, Xml& out) {
   volume.id = context.state.new_id("vol");
   volume.region = context.region;
   volume.zone = params.required("AvailabilityZone");
-  if (!volume.zone.starts_with(context.region) || volume.zone.size() != context.region.size() + 1) {
+  auto subnets = subnets_of(context.region);
+  if (std::none_of(subnets.begin(), subnets.end(), [&](auto& one) { return one.zone == volume.zone; })) {
     throw ApiError("InvalidZone.NotFound", fmt::format("The zone '{}' does not exist.", volume.zone));
   }
   volume.size = params.number("Size").value_or(0);
@@ -127,9 +128,9 @@ void create_volume(Context& context, const Params& params, Xml& out) {
     }
   }
   if (volume.size == 0) throw missing_parameter("size");
-  if (params.has("VolumeType")) volume.type = params.text("VolumeType");
-  volume.iops = params.number("Iops").value_or(volume.type == "gp3" ? 3000 : 100);
-  volume.throughput = params.number("Throughput").value_or(volume.type == "gp3" ? 125 : 0);
+  if (auto type = volume_type_of(params, "VolumeType"); !type.empty()) volume.type = type;
+  volume.iops = amount(params, "Iops", most_iops).value_or(volume.type == "gp3" ? 3000 : 100);
+  volume.throughput = amount(params, "Throughput", most_throughput).value_or(volume.type == "gp3" ? 125 : 0);
   volume.encrypted = params.boolean("Encrypted").value_or(false);
   volume.kms_key_id = params.text("KmsKeyId");
   volume.created = now_text();
@@ -157,7 +158,7 @@ void delete_volume(Context& context, const Params& params, Xml& out) {
 void attach_volume(Context& context, const Params& params, Xml& out) {
   Volume volume = need_volume(context, params.required("VolumeId"));
   Instance instance = need_instance(context, params.required("InstanceId"));
-  std::string device = params.required("Device");
+  std::string device = checked_device(params.required("Device"));
   if (volume.state != "available")
     throw ApiError("IncorrectState", fmt::format("The volume '{}' is not 'available'.", volume.id));
   if (instance.state != "running" && instance.state != "stopped") {
@@ -234,9 +235,9 @@ void modify_volume(Context& context, const Params& params, Xml& out) {
   if (volume.state != "available" && volume.state != "in-use") {
     throw ApiError("IncorrectState", fmt::format("The volume '{}' is {}.", volume.id, volume.state));
   }
-  if (params.has("VolumeType")) volume.type = params.text("VolumeType");
-  volume.iops = params.number("Iops").value_or(volume.iops);
-  volume.throughput = params.number("Throughput").value_or(volume.throughput);
+  if (auto type = volume_type_of(params, "VolumeType"); !type.empty()) volume.type = type;
+  volume.iops = amount(params, "Iops", most_iops).value_or(volume.iops);
+  volume.throughput = amount(params, "Throughput", most_throughput).value_or(volume.throughput);
   context.state.put(volume);
   const Instance* instance = place_of(context, volume.id).instance;
   Order order{.what = Order::What::resize, .volume_id = volume.id};

@@ -439,8 +439,8 @@ TEST_F(SignedEndpointTest, JsonServicesAnswerInJsonWhateverTheyAreSent) {
 }
 
 TEST_F(SignedEndpointTest, AssumedRolesHaveKeysOfTheirOwn) {
-  HttpReply reply = post("Action=AssumeRole&RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fbuild&RoleSessionName=s",
-                         "sts", endpoint_->own_keys());
+  HttpReply reply = post("Action=AssumeRole&RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fbuild&RoleSessionName=se", "sts",
+                         endpoint_->own_keys());
   pugi::xml_document document;
   ASSERT_TRUE(document.load_string(reply.body.c_str()));
   auto text = [&](const char* name) {
