@@ -52,7 +52,7 @@ struct Ec2Options {
   bool outbound = false;
   bool foreground = false;
   bool follow = false;
-  std::string name, id, owner, boot_mode, root_device = "/dev/xvda", description;
+  std::string name, id, owner, platform, boot_mode, root_device = "/dev/xvda", description;
   std::string ami, type, user;
   bool shell = false;
 };

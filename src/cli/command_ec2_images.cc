@@ -222,6 +222,7 @@ int run_ec2_import(Invocation& invocation, CommandOptions& options,
   request.owner = o.owner;
   request.region = ec2_region(o.region);
   request.description = o.description;
+  request.platform = o.platform == "windows" ? o.platform : "";
   request.boot_mode = o.boot_mode;
   request.root_device = o.root_device;
   request.account = ec2_account;

@@ -45,6 +45,8 @@ void declare_ec2_import(FlagSet& flags, CommandOptions& all) {
   flags.add_string("region", &o.region,
                    "Its region. (Default: AWS_REGION, AWS_DEFAULT_REGION, else us-east-1)", "-region=NAME");
   flags.add_string("description", &o.description, "Its description.", "-description=TEXT");
+  flags.add_choice("platform", &o.platform, {"linux", "windows"},
+                   "What it says of its system: some of EC2's rules go by it. (Default: linux)", "-platform=windows");
   flags.add_choice("boot-mode", &o.boot_mode, {"legacy-bios", "uefi"},
                    "How its machines start. (Default: legacy-bios)", "-boot-mode=uefi");
   flags.add_string("root-device", &o.root_device, "The name of its disk. (Default: /dev/xvda)",

@@ -58,6 +58,7 @@ std::vector<Action> network_actions();
 std::vector<Action> interface_actions();
 std::vector<Action> tag_actions();
 std::vector<Action> template_actions();
+std::vector<Action> fast_launch_actions();
 std::vector<Action> sts_actions();
 std::vector<Action> iam_actions();
 
@@ -100,6 +101,9 @@ bool is_made_of(const std::string& text, std::string_view extra, size_t least, s
 std::string checked_device(const std::string& name);
 /// User data, base64 in one line; "" when there is none. Throws ApiError.
 std::string checked_user_data(const std::string& text);
+
+/// EC2's long word for "windows" or "".
+inline const char* platform_details(const std::string& platform) { return platform.empty() ? "Linux/UNIX" : "Windows"; }
 
 /// BlockDeviceMapping.N as a list.
 std::vector<BlockDevice> block_devices_of(const Params& params,

@@ -73,8 +73,8 @@ std::optional<FilterValues> image_filter(Context&, const Image& image, const std
   if (name == "source-instance-id") return FilterValues{image.source_instance};
   if (name == "manifest-location") return FilterValues{image.owner + "/" + image.name};
   if (name == "product-code") return image.product_codes;
-  if (name == "platform") return FilterValues{};
-  if (name == "platform-details") return FilterValues{"Linux/UNIX"};
+  if (name == "platform") return image.platform.empty() ? FilterValues{} : FilterValues{image.platform};
+  if (name == "platform-details") return FilterValues{platform_details(image.platform)};
   if (name.starts_with("block-device-mapping.")) return device_values(image, name.substr(21));
   return std::nullopt;
 }
@@ -121,8 +121,9 @@ void put_image(Context& context, Xml& out, const Image& image) {
   out.opt("sourceInstanceId", image.source_instance);
   out.opt("sourceImageId", image.source_image);
   out.opt("sourceImageRegion", image.source_region);
-  out.put("platformDetails", "Linux/UNIX");
-  out.put("usageOperation", "RunInstances");
+  out.opt("platform", image.platform);
+  out.put("platformDetails", platform_details(image.platform));
+  out.put("usageOperation", image.platform.empty() ? "RunInstances" : "RunInstances:0002");
   if (!image.product_codes.empty()) {
     out.list("productCodes", image.product_codes,
              [&](const std::string& code) { out.put("productCode", code); });
@@ -188,6 +189,7 @@ void create_image(Context& context, const Params& params, Xml& out) {
   image.region = context.region;
   image.name = name;
   image.description = params.text("Description");
+  image.platform = instance.platform;
   image.root_device = instance.root_device;
   image.boot_mode = instance.boot_mode;
   image.created = now_text();
@@ -295,6 +297,7 @@ void copy_image(Context& context, const Params& params, Xml& out) {
   image.launch_users.clear();
   image.launch_groups.clear();
   image.deprecated = image.protection = "";
+  image.fast_launch = {};
   bool encrypted = params.boolean("Encrypted").value_or(false);
   Tags tags = tags_for(params, "image");
   Tags snapshot_tags = tags_for(params, "snapshot");

@@ -186,6 +186,7 @@ Instance instance_of_request(Context& context, const Params& params, const Image
   out.region = context.region;
   out.image_id = image.id;
   out.architecture = image.architecture;
+  out.platform = image.platform;
   out.root_device = image.root_device;
   out.boot_mode = image.boot_mode == "uefi-preferred" ? "uefi" : image.boot_mode;
   out.ena = image.ena;

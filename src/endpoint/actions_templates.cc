@@ -134,18 +134,13 @@ void create_fleet(Context& context, const Params& params, Xml& out) {
   });
 }
 
-void describe_no_fast_launch(Context&, const Params&, Xml& out) {
-  out.put("fastLaunchImageSet", std::string_view());
-}
-
 }  // namespace
 
 std::vector<Action> template_actions() {
   return {{"ec2", "CreateLaunchTemplate", create_launch_template},
           {"ec2", "DescribeLaunchTemplates", describe_launch_templates},
           {"ec2", "DeleteLaunchTemplate", delete_launch_template},
-          {"ec2", "CreateFleet", create_fleet},
-          {"ec2", "DescribeFastLaunchImages", describe_no_fast_launch}};
+          {"ec2", "CreateFleet", create_fleet}};
 }
 
 }  // namespace kiln::ec2

@@ -111,7 +111,7 @@ const std::vector<Action>& all_actions() {
     std::vector<Action> out;
     for (auto rows : {image_actions, image_attribute_actions, instance_actions, run_actions, instance_attribute_actions,
                       volume_actions, snapshot_actions, key_actions, group_actions, network_actions, interface_actions,
-                      tag_actions, template_actions, sts_actions, iam_actions}) {
+                      tag_actions, template_actions, fast_launch_actions, sts_actions, iam_actions}) {
       for (const auto& row : rows()) out.push_back(row);
     }
     return out;
@@ -285,6 +285,7 @@ Image import_image(State& state, Journal& journal, const ImportRequest& request,
   image.owner = snapshot.owner = request.owner.empty() ? request.account : request.owner;
   image.name = request.name;
   image.description = request.description;
+  image.platform = request.platform;
   image.boot_mode = request.boot_mode;
   image.root_device = request.root_device;
   image.created = snapshot.started = now_text();

@@ -64,6 +64,7 @@ struct ImportRequest {
   std::string owner;  ///< account; "": the endpoint's
   std::string region;
   std::string description;
+  std::string platform;  ///< "windows", or ""
   std::string boot_mode;
   std::string root_device = "/dev/xvda";
   std::string account;

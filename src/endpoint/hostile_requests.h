@@ -49,7 +49,12 @@ inline constexpr Request requests[] = {
     {"DisableImageDeprecation", "ImageId=$ami"},
     {"EnableImageDeregistrationProtection", "ImageId=$ami&WithCooldown=true"},
     {"DisableImageDeregistrationProtection", "ImageId=$ami"},
-    {"DescribeFastLaunchImages", "ImageId.1=$ami&$page"},
+    {"EnableFastLaunch",
+     "ImageId=$ami&ResourceType=snapshot&MaxParallelLaunches=6&SnapshotConfiguration.TargetResourceCount=5&"
+     "LaunchTemplate.LaunchTemplateId=$lt&LaunchTemplate.Version=1"},
+    {"EnableFastLaunch", "ImageId=$ami&LaunchTemplate.LaunchTemplateName=template"},
+    {"DisableFastLaunch", "ImageId=$ami&Force=true"},
+    {"DescribeFastLaunchImages", "ImageId.1=$ami&Filter.1.Name=state&Filter.1.Value.1=enabled&$page"},
     // Instances
     {"RunInstances",
      "ImageId=$ami&InstanceType=t2.nano&MinCount=1&MaxCount=2&KeyName=key&ClientToken=t&UserData=aGk%3D&"

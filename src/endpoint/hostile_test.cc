@@ -81,6 +81,8 @@ class HostileTest : public testing::Test {
     }
     auto image = record<Image>("ami");
     image.name = "image";
+    image.platform = "windows";
+    image.fast_launch.state = "enabled";
     image.state = "available";
     image.owner = "123456789012";
     image.created = now_text();

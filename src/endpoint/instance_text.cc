@@ -186,8 +186,9 @@ void put_instance(Context& context, Xml& out, const Instance& instance) {
   out.in("enclaveOptions", [&] { out.put("enabled", false); });
   out.opt("bootMode", instance.boot_mode);
   out.put("currentInstanceBootMode", instance.boot_mode == "uefi" ? "uefi" : "legacy-bios");
-  out.put("platformDetails", "Linux/UNIX");
-  out.put("usageOperation", "RunInstances");
+  out.opt("platform", instance.platform);
+  out.put("platformDetails", platform_details(instance.platform));
+  out.put("usageOperation", instance.platform.empty() ? "RunInstances" : "RunInstances:0002");
   out.put("usageOperationUpdateTime", instance.launched);
 }
 
@@ -252,8 +253,8 @@ std::optional<FilterValues> instance_filter(Context& context, const Instance& in
   if (name == "block-device-mapping.volume-id") return attachment_values(instance, &Attachment::volume_id);
   if (name == "block-device-mapping.device-name") return attachment_values(instance, &Attachment::device);
   if (name == "block-device-mapping.status") return FilterValues{"attached"};
-  if (name == "platform" || name == "kernel-id" || name == "ramdisk-id" || name == "product-code")
-    return FilterValues{};
+  if (name == "platform") return instance.platform.empty() ? FilterValues{} : FilterValues{instance.platform};
+  if (name == "kernel-id" || name == "ramdisk-id" || name == "product-code") return FilterValues{};
   return std::nullopt;
 }
 

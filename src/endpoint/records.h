@@ -30,6 +30,19 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(BlockDevice, device, virtual_nam
                                                 volume_type, iops, throughput, delete_on_termination,
                                                 encrypted, kms_key_id, no_device)
 
+/// Fast launch of a Windows AMI: known and told, nothing is made in advance.
+struct FastLaunch {
+  std::string state;  ///< "enabled", or "": it is not
+  std::string template_id;
+  std::string template_name;
+  std::string template_version;
+  int64_t parallel = 6;
+  int64_t snapshots = 5;
+  std::string changed;  ///< time
+};
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(FastLaunch, state, template_id, template_name, template_version,
+                                                parallel, snapshots, changed)
+
 struct Image {
   std::string id;
   std::string region;
@@ -38,6 +51,7 @@ struct Image {
   std::string state = "pending";  ///< pending, available, failed
   std::string state_reason;
   std::string architecture = "x86_64";
+  std::string platform;  ///< "windows", or ""
   std::string root_device = "/dev/xvda";
   std::string boot_mode;     ///< "", "legacy-bios", "uefi"
   std::string imds_support;  ///< "v2.0": instances need tokens
@@ -55,13 +69,14 @@ struct Image {
   std::vector<std::string> product_codes;
   std::string deprecated;  ///< time
   std::string protection;  ///< "", "enabled-with-cooldown", "enabled"
+  FastLaunch fast_launch;
   std::string owner;
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Image, id, region, name, description, state, state_reason,
-                                                architecture, root_device, boot_mode, imds_support, created,
-                                                source_instance, source_image, source_region, ena, sriov,
-                                                devices, launch_users, launch_groups, launch_organizations,
-                                                launch_units, product_codes, deprecated, protection, owner)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Image, id, region, name, description, state, state_reason, architecture,
+                                                platform, root_device, boot_mode, imds_support, created,
+                                                source_instance, source_image, source_region, ena, sriov, devices,
+                                                launch_users, launch_groups, launch_organizations, launch_units,
+                                                product_codes, deprecated, protection, fast_launch, owner)
 
 /// A volume's place in an instance.
 struct Attachment {
@@ -102,6 +117,7 @@ struct Instance {
   std::string image_id;
   std::string type = "t2.micro";
   std::string architecture = "x86_64";
+  std::string platform;  ///< its image's
   std::string root_device;
   std::string boot_mode;
   std::string key_name;
@@ -148,14 +164,14 @@ struct Instance {
   std::string impaired;    ///< why it does not go on, when it does not: the host's disk is full
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Instance, id, region, zone, reservation_id, launch_index, image_id,
-                                                type, architecture, root_device, boot_mode, key_name, public_key,
-                                                user_data, state, state_reason_code, state_reason, transition_reason,
-                                                launched, booted, ended, address, uuid, mac, interface_id, subnet_id,
-                                                vpc_id, groups, attachments, profile_arn, profile_id, shutdown_behavior,
-                                                no_termination, no_stop, ebs_optimized, source_dest_check, ena, sriov,
-                                                lifecycle, spot_request_id, cpu_credits, tenancy, monitoring,
-                                                client_token, request_digest, metadata, unheeded, token_secret, pid,
-                                                pid_start, journal_id, reachable, impaired)
+                                                type, architecture, platform, root_device, boot_mode, key_name,
+                                                public_key, user_data, state, state_reason_code, state_reason,
+                                                transition_reason, launched, booted, ended, address, uuid, mac,
+                                                interface_id, subnet_id, vpc_id, groups, attachments, profile_arn,
+                                                profile_id, shutdown_behavior, no_termination, no_stop, ebs_optimized,
+                                                source_dest_check, ena, sriov, lifecycle, spot_request_id, cpu_credits,
+                                                tenancy, monitoring, client_token, request_digest, metadata, unheeded,
+                                                token_secret, pid, pid_start, journal_id, reachable, impaired)
 
 struct Volume {
   std::string id;

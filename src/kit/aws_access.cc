@@ -41,8 +41,10 @@ const OptionTable<AwsVaultConfig>& vault_options() {
     OptionTable<Config> t;
     t.add(&Config::name, {.name = "name", .doc = "The role of Vault's AWS secrets engine.", .in_key = false});
     t.add(&Config::role_arn,
-          {.name = "role_arn", .doc = "Which of its roles to take on, where it has several.", .in_key = false});
-    t.add(&Config::ttl, {.name = "ttl", .doc = "How long the keys are good.", .in_key = false});
+          {.name = "role_arn",
+           .doc = "Which of its roles to take on, where it has several: then STS' keys are asked for.",
+           .in_key = false});
+    t.add(&Config::ttl, {.name = "ttl", .doc = "How long STS' keys are good, with role_arn.", .in_key = false});
     t.add(&Config::engine_name,
           {.name = "engine_name", .default_text = "aws", .doc = "Where the engine is mounted.", .in_key = false});
     return t;

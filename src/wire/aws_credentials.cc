@@ -274,8 +274,13 @@ class Search {
 }  // namespace
 
 const AwsCredentials& AwsCredentialChain::get(const Deadline& deadline, const Stop& stop) {
-  bool fresh = known_ && (!known_->expires || *known_->expires > system_clock::now() + renew_before_expiry);
-  if (!fresh) known_ = Search(options_, sender_, deadline, stop).run();
+  auto now = system_clock::now();
+  bool fresh = known_ && (!renew_at_ || *renew_at_ > now);
+  if (fresh) return *known_;
+  known_ = Search(options_, sender_, deadline, stop).run();
+  renew_at_.reset();
+  if (auto expires = known_->expires)
+    renew_at_ = *expires - std::min<system_clock::duration>(renew_before_expiry, (*expires - now) / 2);
   return *known_;
 }
 

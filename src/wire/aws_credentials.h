@@ -57,8 +57,8 @@ struct AwsCredentials {
 class AwsCredentialChain {
  public:
   AwsCredentialChain(AwsCredentialOptions options, AwsSender& sender) : options_(std::move(options)), sender_(sender) {}
-  /// Good for five minutes at least, where their source can renew them. Throws Error{user} that says everything that
-  /// was tried when there are none, AwsError when a source refuses.
+  /// Good for five minutes at least, where their source can renew them; for half of their life when that is shorter.
+  /// Throws Error{user} that says everything that was tried when there are none, AwsError when a source refuses.
   const AwsCredentials& get(const Deadline& deadline, const Stop& stop);
   /// Forgets what it has: the service said that it has expired.
   void forget() { known_.reset(); }
@@ -67,6 +67,7 @@ class AwsCredentialChain {
   AwsCredentialOptions options_;
   AwsSender& sender_;
   std::optional<AwsCredentials> known_;
+  std::optional<std::chrono::system_clock::time_point> renew_at_;
 };
 
 /// The region a profile or the environment names; "" when none does.

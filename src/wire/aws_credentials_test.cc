@@ -135,6 +135,46 @@ TEST_F(AwsCredentialsTest, ExpiringOnesAreRenewed) {
   EXPECT_EQ(asked, 2);
 }
 
+/// What Vault documents as the answer of its AWS secrets engine: of an IAM user, and of a role.
+TEST_F(AwsCredentialsTest, VaultMakesThem) {
+  AwsTestServer vault([](const TestHttpRequest& request) {
+    if (request.headers.at("x-vault-token") != "s.token")
+      return TestHttpAnswer{403, R"({"errors":["permission denied"]})"};
+    if (request.target == "/v1/aws/creds/builder") {
+      return TestHttpAnswer{200, R"({"request_id":"r","lease_id":"aws/creds/builder/l","renewable":true,)"
+                                 R"("lease_duration":768,"data":{"access_key":"USER","secret_key":"s",)"
+                                 R"("security_token":null}})"};
+    }
+    if (request.method == "PUT" && request.target == "/v1/team/aws/sts/r%2F1" &&
+        request.body == R"({"role_arn":"arn:aws:iam::1:role/x","ttl":"15m"})") {
+      return TestHttpAnswer{200, R"({"lease_duration":20,"data":{"access_key":"ROLE","secret_key":"s",)"
+                                 R"("security_token":"t","session_token":"t"}})"};
+    }
+    return TestHttpAnswer{404, R"({"errors":[]})"};
+  });
+  env["VAULT_ADDR"] = vault.url();
+  env["VAULT_TOKEN"] = "s.token";
+  env["VAULT_NAMESPACE"] = "ns";
+  options.vault = AwsVaultRole{"aws", "builder", "", ""};
+  EXPECT_EQ(find().keys.access_key, "USER");
+  EXPECT_EQ(find().keys.session_token, "");
+  EXPECT_EQ(vault.requests().at(0).headers.at("x-vault-namespace"), "ns");
+  options.vault = AwsVaultRole{"team/aws", "r/1", "arn:aws:iam::1:role/x", "15m"};
+  EXPECT_EQ(find().keys.access_key, "ROLE");
+  EXPECT_EQ(find().keys.session_token, "t");
+
+  size_t asked = vault.requests().size();
+  AwsSender sender({custom, test_environment(env)}, false);
+  AwsCredentialChain chain(options, sender);
+  for (int i = 0; i < 4; ++i) chain.get(Deadline::in(20s), Stop());
+  EXPECT_EQ(vault.requests().size(), asked + 1) << "each asking makes keys, also of a short lease";
+
+  options.vault = AwsVaultRole{"aws", "nobody", "", ""};
+  EXPECT_THAT(complaint(), HasSubstr("/v1/aws/creds/nobody answers with status 404"));
+  env["VAULT_TOKEN"] = "other";
+  EXPECT_THAT(complaint(), HasSubstr("status 403: permission denied"));
+}
+
 TEST_F(AwsCredentialsTest, InstanceMetadataByToken) {
   AwsTestServer imds([](const TestHttpRequest& request) {
     if (request.method == "PUT") return TestHttpAnswer{200, "TOKEN"};

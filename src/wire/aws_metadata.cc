@@ -171,8 +171,15 @@ AwsCredentials ask_vault(AwsSender& sender, const AwsVaultRole& role, const Dead
   std::string base = env_of(sender, "VAULT_ADDR");
   if (base.empty()) base = "https://127.0.0.1:8200";
   request.url = base + "/v1/" + role.engine + "/creds/" + aws_uri_encode(role.name);
-  if (!role.role_arn.empty()) request.url += "?role_arn=" + aws_uri_encode(role.role_arn);
-  if (!role.ttl.empty()) request.url += (role.role_arn.empty() ? "?ttl=" : "&ttl=") + aws_uri_encode(role.ttl);
+  request.headers["X-Vault-Request"] = "true";
+  if (!role.role_arn.empty()) {  // as Packer asks: of STS, and only then for a time
+    request.method = "PUT";
+    request.url = base + "/v1/" + role.engine + "/sts/" + aws_uri_encode(role.name);
+    nlohmann::json wanted = {{"role_arn", role.role_arn}};
+    if (!role.ttl.empty()) wanted["ttl"] = role.ttl;
+    request.body = wanted.dump();
+    request.headers["Content-Type"] = "application/json";
+  }
   std::string token = env_of(sender, "VAULT_TOKEN");
   if (token.empty()) {
     token = std::string(trim(read_file_if_exists(expand_home(env_of(sender, "HOME") + "/.vault-token")).value_or("")));
@@ -184,7 +191,11 @@ AwsCredentials ask_vault(AwsSender& sender, const AwsVaultRole& role, const Dead
     AwsHttpReply reply = sender.http().send(request, deadline.at_most(std::chrono::seconds(60)), stop);
     auto body = nlohmann::json::parse(reply.body, nullptr, false);
     if (reply.status != 200 || !body.is_object() || !body.contains("data")) {
-      throw Error(ErrorKind::remote, fmt::format("{} answers with status {}", request.url, reply.status));
+      std::string why;
+      for (const auto& error : body.is_object() ? body.value("errors", nlohmann::json::array()) : nlohmann::json())
+        why += (why.empty() ? ": " : "; ") + (error.is_string() ? error.get<std::string>() : error.dump());
+      throw Error(reply.status >= 400 && reply.status < 500 ? ErrorKind::user : ErrorKind::remote,
+                  fmt::format("{} answers with status {}{}", request.url, reply.status, why));
     }
     const auto& data = body["data"];
     AwsCredentials credentials{

@@ -284,7 +284,26 @@ def spot(ec2, image, group):
     ec2.terminate_instances(InstanceIds=[one])
     ec2.get_waiter("instance_terminated").wait(InstanceIds=[one])
     ec2.delete_launch_template(LaunchTemplateName="tpl")
-    ec2.describe_fast_launch_images()
+
+
+def fast_launch(ec2, image, windows):
+    template = ec2.create_launch_template(LaunchTemplateName="fast", LaunchTemplateData={"InstanceType": "t2.micro"})
+    refused("UnsupportedOperation", ec2.enable_fast_launch, ImageId=image)
+    refused("InvalidParameterValue", ec2.enable_fast_launch, ImageId=windows, MaxParallelLaunches=5)
+    refused("InvalidLaunchTemplateName.NotFoundException", ec2.enable_fast_launch, ImageId=windows,
+            LaunchTemplate={"LaunchTemplateName": "nosuch", "Version": "1"})
+    refused("UnsupportedOperation", ec2.disable_fast_launch, ImageId=windows)
+    begun = ec2.enable_fast_launch(ImageId=windows, MaxParallelLaunches=8, SnapshotConfiguration={"TargetResourceCount": 2},
+                                   LaunchTemplate={"LaunchTemplateName": "fast", "Version": "$Default"})
+    assert begun["State"] == "enabling" and begun["LaunchTemplate"]["LaunchTemplateId"] == template["LaunchTemplate"]["LaunchTemplateId"]
+    (one,) = ec2.describe_fast_launch_images(Filters=[{"Name": "state", "Values": ["enabled"]}])["FastLaunchImages"]
+    assert (one["ImageId"], one["MaxParallelLaunches"], one["SnapshotConfiguration"]) == (windows, 8, {"TargetResourceCount": 2}), one
+    (seen,) = ec2.describe_images(Filters=[{"Name": "platform", "Values": ["windows"]}])["Images"]
+    assert (seen["Platform"], seen["PlatformDetails"]) == ("windows", "Windows"), seen
+    assert ec2.disable_fast_launch(ImageId=windows)["State"] == "disabling"
+    assert not ec2.describe_fast_launch_images(ImageIds=[windows])["FastLaunchImages"]
+    ec2.delete_launch_template(LaunchTemplateName="fast")
+    ec2.deregister_image(ImageId=windows)
 
 
 def identity(site):
@@ -421,6 +440,7 @@ def main():
             file.truncate(64 << 20)
         image = site.kiln("ec2", "import", str(disk), "-name=base image", "-region=us-east-1").strip()
         assert image.startswith("ami-"), image
+        windows = site.kiln("ec2", "import", str(disk), "-name=windows", "-region=us-east-1", "-platform=windows").strip()
         text = site.up("-accelerator=tcg", "-region=us-east-1")
         assert site.up() == text, "a second `up` says the same"
         ec2 = watched(site, "ec2")
@@ -430,6 +450,7 @@ def main():
         volumes(ec2, snapshot)
         instances(ec2, image, group)
         spot(ec2, image, group)
+        fast_launch(ec2, image, windows)
         identity(site)
         parameters_and_secrets(site)
         direct_snapshots(site, ec2)
