@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "builder/amazon/image_wait.h"
 
 namespace kiln::amazon {
 

@@ -4,85 +4,27 @@
 
 #include "base/digest.h"
 #include "base/text.h"
+#include "builder/amazon/image_wait.h"
 
 namespace kiln::amazon {
 
 namespace {
 
-constexpr auto image_limit = std::chrono::hours(4);  ///< disks of terabytes take hours; who wants less says so
-constexpr auto progress_after = std::chrono::seconds(30);
-
-/// "43%" of the image's snapshots; "" when they do not say. For a person only: what goes wrong here is passed over.
-std::string snapshot_progress(Running& running, const AwsElement& image, const std::string& region,
-                              const Deadline& deadline, const Stop& stop) {
-  auto ids = image_snapshots(image);
-  if (ids.empty()) return "";
-  AwsParameters parameters;
-  for (size_t i = 0; i < ids.size(); ++i) parameters[fmt::format("SnapshotId.{}", i + 1)] = ids[i];
+/// Waits for one that this build makes. What EC2 is still at work on when the time is over is kept.
+void wait_for_made(Running& running, MadeImage& image, StageContext& context) {
   try {
-    AwsElement found = running.client->query("ec2", "DescribeSnapshots", parameters, deadline, stop, region);
-    int sum = 0;
-    for (const AwsElement* snapshot : found.items("snapshotSet"))
-      sum += std::atoi(snapshot->text_at("progress").c_str());
-    return fmt::format("{}%", sum / static_cast<int>(ids.size()));
-  } catch (const AwsError&) {
-    return "";
+    image.snapshots =
+        image_snapshots(wait_for_image(running, *running.client, image.region, image.id, context.ui, context.stop));
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::timeout) throw;
+    image.keep = true;
+    throw Error(ErrorKind::timeout,
+                fmt::format("{}. The AMI is kept, for AWS is still at work on it. To wait on: aws ec2 wait "
+                            "image-available --region {} --image-ids {}. A longer limit: aws_polling, or "
+                            "AWS_TIMEOUT_SECONDS",
+                            error.message(), image.region, image.id));
   }
 }
-
-/// One wait for one image.
-class ImageWait {
- public:
-  ImageWait(Running& running, MadeImage& image, StageContext& context)
-      : running_(running), image_(image), context_(context) {}
-
-  void run() {
-    AwsWait plan = running_.wait_plan(image_limit);
-    try {
-      aws_wait_until("AMI " + image_.id + " in " + image_.region, plan, context_.stop,
-                     [&](const Deadline& deadline) { return look(deadline); });
-    } catch (const Error& error) {
-      if (error.kind() != ErrorKind::timeout) throw;
-      image_.keep = true;
-      throw Error(
-          ErrorKind::timeout,
-          fmt::format("{}{}. The AMI is kept, for AWS is still at work on it. To wait on: aws ec2 wait "
-                      "image-available --region {} --image-ids {}. A longer limit: aws_polling, or "
-                      "AWS_TIMEOUT_SECONDS",
-                      error.message(), progress_.empty() ? "" : ", " + progress_ + " done", image_.region, image_.id));
-    }
-  }
-
- private:
-  bool look(const Deadline& deadline) {
-    auto image = running_.shared->watch.image(*running_.client, image_.region, image_.id, deadline, context_.stop);
-    if (!image) return false;
-    image_.snapshots = image_snapshots(*image);
-    std::string state = image->text_at("imageState");
-    if (state == "available") return true;
-    if (state != "pending") {
-      std::string why = image->text_at("stateReason/message");
-      throw Error(ErrorKind::remote,
-                  fmt::format("Error waiting for AMI: it is {}{}", state, why.empty() ? "" : ": " + why));
-    }
-    if (Clock::now() >= tell_next_) tell_progress(*image, deadline);
-    return false;
-  }
-
-  void tell_progress(const AwsElement& image, const Deadline& deadline) {
-    tell_next_ = Clock::now() + progress_after;
-    std::string now = snapshot_progress(running_, image, image_.region, deadline, context_.stop);
-    if (now.empty() || now == progress_) return;
-    progress_ = now;
-    context_.ui.message(fmt::format("AMI {}: {} of its snapshots done", image_.id, now));
-  }
-
-  Running& running_;
-  MadeImage& image_;
-  StageContext& context_;
-  Clock::time_point tell_next_ = Clock::now() + progress_after;
-  std::string progress_;
-};
 
 /// Journals an image that is about to be made and registers what takes it back. Gives the tags that find it again.
 std::shared_ptr<MadeImage> expect_image(const std::shared_ptr<Running>& running, const std::string& region,
@@ -129,15 +71,6 @@ std::string inputs_tag_value(const std::string& inputs_key, const std::string& s
   return digest_hex("sha256", inputs_key + "\n" + source_ami);
 }
 
-std::vector<std::string> image_snapshots(const AwsElement& image) {
-  std::vector<std::string> ids;
-  for (const AwsElement* device : image.items("blockDeviceMapping")) {
-    std::string id = device->text_at("ebs/snapshotId");
-    if (!id.empty()) ids.push_back(id);
-  }
-  return ids;
-}
-
 std::map<std::string, std::string> final_images(const Images& images) {
   std::map<std::string, std::string> out;
   for (const auto& image : images) {
@@ -180,7 +113,7 @@ std::shared_ptr<MadeImage> make_image(const std::shared_ptr<Running>& running, c
   image->id = running->ask(action, request(tags), context.stop).text_at("imageId");
   context.ui.message("AMI: " + image->id);
   context.ui.say("Waiting for AMI to become ready...");
-  ImageWait(*running, *image, context).run();
+  wait_for_made(*running, *image, context);
   return image;
 }
 
@@ -201,7 +134,7 @@ Images copy_images(const std::shared_ptr<Running>& running, const AmiConfig& ami
     made.push_back(image);
   }
   if (!copies.empty()) context.ui.message("Waiting for all copies to complete...");
-  for (const auto& image : made) ImageWait(*running, *image, context).run();
+  for (const auto& image : made) wait_for_made(*running, *image, context);
   if (source->temporary) drop_temporary_image(*running, *source, context);
   return made;
 }

@@ -47,8 +47,6 @@ Images copy_images(const std::shared_ptr<Running>& running, const AmiConfig& ami
 /// The copies that a build makes of its only image so far.
 void copy_to_regions(const std::shared_ptr<Running>& running, const AmiConfig& ami, Images& images,
                      StageContext& context);
-/// The snapshots of an image as EC2 describes it. Pure.
-std::vector<std::string> image_snapshots(const AwsElement& image);
 void enable_fast_launch(Running& running, const FastLaunchConfig& config, const Images& images, StageContext& context);
 void set_deprecation(Running& running, const AmiConfig& ami, const Images& images, StageContext& context);
 void protect_from_deregistration(Running& running, const AmiConfig& ami, const Images& images, StageContext& context);

@@ -3,13 +3,12 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
-#include "builder/amazon/images.h"
+#include "builder/amazon/image_wait.h"
 
 namespace kiln::amazon {
 
 namespace {
 
-constexpr auto state_limit = std::chrono::hours(4);
 constexpr auto flush_limit = std::chrono::minutes(2);
 
 /// What the guest has written is on its disks when EC2 looks at them.
@@ -26,8 +25,8 @@ void flush_guest(Running& running, StageContext& context) {
 /// An AMI that EC2 is making. The machine's thread begins it, the cache's waits for it: with a client of its own.
 class PendingImage : public PendingState {
  public:
-  PendingImage(std::shared_ptr<Running> running, const AwsEntry& entry, std::string outside_tag)
-      : running_(std::move(running)), entry_(entry), outside_tag_(std::move(outside_tag)) {
+  PendingImage(std::shared_ptr<Running> running, const AwsEntry& entry, std::string outside_tag, Ui ui)
+      : running_(std::move(running)), entry_(entry), outside_tag_(std::move(outside_tag)), ui_(std::move(ui)) {
     image_.region = running_->region;
     image_.source_ami = running_->values.source_ami;
     image_.key_name = running_->comm.temporary_key_pair_name;
@@ -50,16 +49,9 @@ class PendingImage : public PendingState {
   void begun(const std::string& id) { image_.id = id; }
 
   void write(MachineState& state, const Stop& stop) override {
-    auto client = open_client(Deadline::in(state_limit), stop);
-    aws_wait_until(
-        "AMI " + image_.id + " of a state", running_->wait_plan(state_limit), stop, [&](const Deadline& deadline) {
-          auto image = running_->shared->watch.image(*client, image_.region, image_.id, deadline, stop);
-          std::string now = image ? image->text_at("imageState") : "pending";
-          if (now != "available" && now != "pending")
-            throw Error(ErrorKind::remote,
-                        fmt::format("the AMI {} is {}: {}", image_.id, now, image->text_at("stateReason/message")));
-          return now == "available";
-        });
+    auto client = open_client(Deadline::in(image_limit), stop);
+    during("the AMI " + image_.id + " of a state",
+           [&] { wait_for_image(*running_, *client, image_.region, image_.id, ui_, stop); });
     state.details = Value::empty_object();
     state.details.set("ami", image_.id);
     state.details.set("region", image_.region);
@@ -84,6 +76,7 @@ class PendingImage : public PendingState {
   std::shared_ptr<Running> running_;
   AwsEntry entry_;
   std::string outside_tag_;
+  Ui ui_;
   KeptImage image_;
   bool kept_ = false;
 };
@@ -103,7 +96,7 @@ std::unique_ptr<PendingState> begin_state(const std::shared_ptr<Running>& runnin
   flush_guest(*running, context);
   std::string outside_tag = context.states->outside_tag();
   AwsEntry entry(*running, context, AwsThing::image);
-  auto pending = std::make_unique<PendingImage>(running, entry, outside_tag);
+  auto pending = std::make_unique<PendingImage>(running, entry, outside_tag, context.ui);
   ImageValues values;
   values.name = "kiln-state-" + random_uuid();
   values.instance_id = running->instance_id;
