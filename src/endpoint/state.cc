@@ -71,7 +71,7 @@ int64_t State::data_version() {
 }
 
 void State::refresh() {
-  write_unsaved();
+  if (!collecting_) write_unsaved();
   int64_t now = data_version();
   if (now == seen_) return;
   seen_ = now;

@@ -102,6 +102,22 @@ TEST_F(StateTest, WhatHasHappenedIsWrittenWhenThereIsRoomAgain) {
   EXPECT_TRUE(written("vol-2") && !written("vol-1"));
 }
 
+TEST_F(StateTest, WhatHasHappenedOutlivesChangesThatAreNotKept) {
+  auto lock = state_.lock();
+  {
+    FullDisk full;
+    state_.put(volume("vol-1"));
+  }
+  {
+    State::Changes changes(state_);
+    state_.put(volume("vol-2"));
+    state_.refresh();
+  }
+  EXPECT_TRUE(state_.find<Volume>("vol-1") && !state_.find<Volume>("vol-2"));
+  state_.refresh();
+  EXPECT_TRUE(written("vol-1") && !written("vol-2"));
+}
+
 TEST_F(StateTest, WhatIsNotWrittenYetOutlivesWhatOthersWrite) {
   auto lock = state_.lock();
   {
