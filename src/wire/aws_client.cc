@@ -37,9 +37,20 @@ AwsPace::AwsPace(double per_second) : highest_(per_second), state_(State{per_sec
 void AwsPace::wait_turn(const Deadline& deadline, const Stop& stop) {
   auto turn = state_.with([](State& state) {
     auto distance = std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(1 / state.rate));
-    state.next = std::max(state.next, Clock::now() - distance * turns_saved);
-    auto mine = state.next;
+    auto now = Clock::now();
+    state.next = std::max(state.next, now - distance * turns_saved);
+    auto mine = std::max(state.next, now);
     state.next += distance;
+    auto most = static_cast<size_t>(std::max(1.0, state.rate));
+    while (state.given.size() > most) state.given.pop_front();
+    if (state.given.size() == most) {
+      if (auto a_second_later = state.given.front() + std::chrono::seconds(1); a_second_later > mine) {
+        mine = a_second_later;
+        state.next = mine + distance;
+      }
+      state.given.pop_front();
+    }
+    state.given.push_back(mine);
     return mine;
   });
   auto now = Clock::now();

@@ -1,5 +1,6 @@
 // A client of AWS: finds credentials, signs, keeps to a rate, tries again what may work later.
 #pragma once
+#include <deque>
 #include <memory>
 #include <string>
 
@@ -13,7 +14,8 @@ namespace kiln {
 class AwsPace {
  public:
   explicit AwsPace(double per_second = 20);
-  /// Waits for a turn. Turns are given out in order; at first and after idle time up to ten at once.
+  /// Waits for a turn. Turns are given out in order; at first and after idle time up to ten at once,
+  /// but never more than the rate in any second.
   void wait_turn(const Deadline& deadline, const Stop& stop);
   void slow_down();
   void went_well();
@@ -23,6 +25,7 @@ class AwsPace {
   struct State {
     double rate;
     Clock::time_point next;
+    std::deque<Clock::time_point> given = {};  ///< the last ones, as many as a second may have
   };
   double highest_;
   Guarded<State> state_;
