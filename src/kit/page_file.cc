@@ -16,7 +16,6 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/sparse.h"
 #include "kit/lazy_codecs.h"
 #include "kit/lazy_xxhash.h"
 
@@ -65,15 +64,20 @@ void in_parallel(size_t count, const std::function<void(size_t)>& work) {
 /// Whether each slice holds anything at all: holes of the file are zeroes, and need not be looked at (looking
 /// would fill them).
 std::vector<bool> slices_with_data(int fd, uint64_t size) {
+  constexpr off_t slice_bytes = slice_pages * page_size;
   std::vector<bool> out((size / page_size + slice_pages - 1) / slice_pages);
-  for (off_t at = 0;;) {
-    auto extent = next_extent(fd, at, static_cast<off_t>(size));
-    if (!extent) return out;
-    constexpr off_t slice_bytes = slice_pages * page_size;
-    for (off_t slice = extent->begin / slice_bytes; slice * slice_bytes < extent->end; ++slice)
-      out[static_cast<size_t>(slice)] = true;
-    at = extent->end;
+  for (size_t slice = 0; slice < out.size(); ++slice) {
+    off_t begin = static_cast<off_t>(slice) * slice_bytes;
+    off_t data = ::lseek(fd, begin, SEEK_DATA);
+    if (data < 0 && errno == ENXIO) return out;
+    if (data < 0) {  // a file system that knows no holes
+      out.assign(out.size(), true);
+      return out;
+    }
+    slice = static_cast<size_t>(data / slice_bytes);
+    out[slice] = true;
   }
+  return out;
 }
 
 size_t pages_of(size_t slice, size_t all) { return std::min(slice_pages, all - slice * slice_pages); }
