@@ -39,9 +39,10 @@ std::vector<std::pair<std::string_view, std::string RunValues::*>> extra_files()
           {variables_file, &RunValues::efi_vars}};
 }
 
-std::string text_of(const Value& object, const char* name) {
-  const Value* found = object.find(name);
-  return found && found->is_string() ? found->as_string() : "";
+/// What the state says of itself, yes or no.
+bool says(const MachineState& state, const char* name) {
+  const Value* told = state.details.find(name);
+  return told && told->kind() == Value::Kind::boolean && told->as_bool();
 }
 
 Json execute(Vm& vm, const std::string& command, const Json& arguments, const Stop& stop) {
@@ -321,18 +322,15 @@ void layer_disks(Running& running, const MachineState& last, StageContext& conte
   }
 }
 
-bool can_boot(const MachineState& state) {
-  const Value* bootable = state.details.find("bootable");
-  return bootable && bootable->kind() == Value::Kind::boolean && bootable->as_bool();
-}
+bool can_boot(const MachineState& state) { return says(state, "bootable"); }
 
 std::string why_not_hot(const MachineState& last, const std::string& accelerator,
                         const std::string& definition) {
-  std::string was = text_of(last.details, "accelerator");
+  std::string was = state_detail(last, "accelerator");
   if (was != accelerator)
     return fmt::format("it was made with {} and this machine runs with {}", was, accelerator);
-  if (text_of(last.details, "cpu") != host_cpu_for(accelerator)) return "it was made on another CPU";
-  if (text_of(last.details, "machine") != digest_hex("sha256", definition))
+  if (state_detail(last, "cpu") != host_cpu_for(accelerator)) return "it was made on another CPU";
+  if (state_detail(last, "machine") != digest_hex("sha256", definition))
     return "the machine is defined otherwise (memory, CPUs or devices)";
   return "";
 }
@@ -341,10 +339,7 @@ namespace {
 
 /// Where the memory begins: a machine that was booted in between, from the disks of a state, has another one.
 std::vector<MachineState>::const_iterator first_of_memory(const std::vector<MachineState>& line) {
-  auto whole = [](const MachineState& state) {
-    const Value* told = state.details.find("whole_memory");
-    return told && told->kind() == Value::Kind::boolean && told->as_bool();
-  };
+  auto whole = [](const MachineState& state) { return says(state, "whole_memory"); };
   auto found = std::find_if(line.rbegin(), line.rend(), whole);
   if (found == line.rend()) throw Error(ErrorKind::environment, "it does not say where its memory begins");
   return std::prev(found.base());
@@ -382,16 +377,13 @@ std::shared_ptr<PageFile> memory_of(const std::vector<MachineState>& line, bool 
   });
 }
 
-bool has_devices_alone(const MachineState& state) {
-  const Value* told = state.details.find("devices_alone");
-  return told && told->kind() == Value::Kind::boolean && told->as_bool();
-}
+bool has_devices_alone(const MachineState& state) { return says(state, "devices_alone"); }
 
 void thaw(Running& running, const MachineState& last, StageContext& context) {
   Vm& vm = *running.vm;
   make_ready_for_states(running, context.stop);
   const std::string& version = running.qemu_version;
-  if (std::string was = text_of(last.details, "qemu"); was != version) {
+  if (std::string was = state_detail(last, "qemu"); was != version) {
     throw Error(ErrorKind::environment,
                 fmt::format("it was made by QEMU {} and this is QEMU {}", trim(was), trim(version)));
   }
