@@ -84,6 +84,9 @@ Image& need_image(Context& context, const std::string& id);
 Volume& need_volume(Context& context, const std::string& id);
 Snapshot& need_snapshot(Context& context, const std::string& id);
 SecurityGroup& need_group(Context& context, const std::string& id);
+/// The region's launch template of this id or this name; null: there is none.
+const LaunchTemplate* find_template(Context& context, const std::string& id, const std::string& name);
+
 /// Those of the parameter's list, which must not be empty.
 std::vector<std::string> required_list(const Params& params, const std::string& name);
 

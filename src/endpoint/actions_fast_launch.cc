@@ -38,15 +38,13 @@ void take_template(Context& context, const Params& params, FastLaunch& out) {
   if (id.empty() && name.empty()) return;
   if (!id.empty() && !name.empty())
     throw ApiError("InvalidParameterCombination", "A launch template has its name or its id, not both.");
-  for (const auto& [key, one] : context.state.templates) {
-    if (one.region != context.region || (key != id && one.name != name)) continue;
-    out.template_id = one.id;
-    out.template_name = one.name;
-  }
-  if (out.template_id.empty()) {
+  const LaunchTemplate* one = find_template(context, id, name);
+  if (!one) {
     throw ApiError(id.empty() ? "InvalidLaunchTemplateName.NotFoundException" : "InvalidLaunchTemplateId.NotFound",
                    fmt::format("The launch template '{}{}' does not exist", id, name));
   }
+  out.template_id = one->id;
+  out.template_name = one->name;
   // Templates have one version here.
   out.template_version = choice(params, "LaunchTemplate.Version", {"1", "$Default", "$Latest"});
   if (out.template_version != "$Latest" && out.template_version != "$Default") out.template_version = "1";

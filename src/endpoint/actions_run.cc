@@ -17,10 +17,8 @@ constexpr int64_t most_instances = 200;
 Params with_template(Context& context, const Params& params) {
   const Params* named = params.find("LaunchTemplate");
   if (!named) return params;
-  for (const auto& [id, one] : context.state.templates) {
-    if (one.region != context.region) continue;
-    if (id != named->text("LaunchTemplateId") && one.name != named->text("LaunchTemplateName")) continue;
-    Params out = Params::parse(one.data);
+  if (auto* one = find_template(context, named->text("LaunchTemplateId"), named->text("LaunchTemplateName"))) {
+    Params out = Params::parse(one->data);
     out.merge(params);
     return out;
   }

@@ -4,6 +4,13 @@
 
 namespace kiln::ec2 {
 
+const LaunchTemplate* find_template(Context& context, const std::string& id, const std::string& name) {
+  for (const auto& [key, one] : context.state.templates) {
+    if (one.region == context.region && (key == id || one.name == name)) return &one;
+  }
+  return nullptr;
+}
+
 namespace {
 
 constexpr const char* not_found_code = "InvalidLaunchTemplateName.NotFoundException";
